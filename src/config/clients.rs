@@ -1,0 +1,200 @@
+//! `[[clients]]`: the apps that sign people in through Keywright.
+
+use std::collections::HashSet;
+
+use super::{problems::Problems, values::word_setting};
+use crate::{
+    foundation::{clock::Span, ids::ClientId, secret::Secret},
+    protocol::{
+        jwa::SigningAlgorithm,
+        redirect_uri::registration_fault,
+        scope::{self, Scope},
+        words::{GrantType, ResponseMode},
+    },
+};
+
+text_enum! {
+    /// What a client can keep to itself (RFC 6749 §2.1).
+    ClientType {
+        /// It has a secret.
+        Confidential = "confidential",
+        /// It runs in a browser and cannot have a secret.
+        Public = "public",
+        /// It runs on a person's device, cannot have a secret, and listens on any loopback port
+        /// (RFC 8252 §7.3).
+        Native = "native",
+    }
+}
+
+text_enum! {
+    /// Whether a confidential client must use PKCE.
+    PkcePolicy {
+        /// Always.
+        Required = "required",
+        /// Not at first; once it has used it, always.
+        Ratchet = "ratchet",
+    }
+}
+
+text_enum! {
+    /// Where the claims about a person are put.
+    ClaimPlacement {
+        /// Into the ID token and UserInfo: what most apps rely on.
+        Full = "full",
+        /// Into UserInfo only (OIDC Core §5.4).
+        Lean = "lean",
+    }
+}
+word_setting!(ClientType, PkcePolicy, ClaimPlacement, GrantType, ResponseMode, SigningAlgorithm);
+
+section! {
+    /// One app that signs people in through Keywright.
+    pub struct ClientSettings {
+        /// Its `client_id`.
+        id: ClientId,
+        /// What people know it as.
+        name: String,
+        /// What it can keep to itself.
+        r#type: ClientType = ClientType::Confidential,
+        /// Its secret, unless it is public or native.
+        secret: Option<Secret>,
+        /// Where people may be sent back to; compared byte for byte.
+        redirect_uris: Vec<String> = Vec::new(),
+        /// Where people may be sent after signing out; compared byte for byte.
+        post_logout_redirect_uris: Vec<String> = Vec::new(),
+        /// What it may do at the token endpoint.
+        grant_types: Vec<GrantType> = vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
+        /// How it may ask for its answer.
+        response_modes: Vec<ResponseMode> = vec![ResponseMode::Query, ResponseMode::FormPost],
+        /// The scopes that it may have.
+        scopes: Vec<String> = scope::KNOWN.iter().map(|word| (*word).to_owned()).collect(),
+        /// Who its access tokens are for (`aud`), when it is not itself.
+        audience: Option<String>,
+        /// Whether it must use PKCE. Public and native clients always must.
+        pkce: PkcePolicy = PkcePolicy::Required,
+        /// Only members of one of these groups may enter; empty means everybody.
+        allowed_groups: Vec<String> = Vec::new(),
+        /// How long its access tokens are good; `tokens.access_token_lifetime` otherwise.
+        access_token_lifetime: Option<Span>,
+        /// How long its ID tokens are good; `tokens.id_token_lifetime` otherwise.
+        id_token_lifetime: Option<Span>,
+        /// What its access tokens are signed with.
+        access_token_signing_alg: SigningAlgorithm = SigningAlgorithm::Es256,
+        /// What its ID tokens are signed with.
+        id_token_signing_alg: SigningAlgorithm = SigningAlgorithm::Rs256,
+        /// Where the claims about a person are put.
+        id_token_claims: ClaimPlacement = ClaimPlacement::Full,
+        /// Whether its refresh tokens outlive the person's sign-out.
+        offline_after_logout: bool = false,
+        /// Whether it can be used at all.
+        enabled: bool = true,
+    }
+}
+
+impl ClientSettings {
+    /// Whether it has no secret.
+    pub fn is_public(&self) -> bool {
+        self.r#type != ClientType::Confidential
+    }
+
+    fn has(&self, grant_type: GrantType) -> bool {
+        self.grant_types.contains(&grant_type)
+    }
+}
+
+pub(super) fn check(clients: &[ClientSettings], problems: &mut Problems) {
+    let mut seen = HashSet::new();
+    for (index, client) in clients.iter().enumerate() {
+        let at = |name: &str| format!("clients.{index}.{name}");
+        if !seen.insert(&client.id) {
+            problems.add(&at("id"), &client.id, "is used twice; choose another");
+        }
+        check_id(client.id.as_str(), &at("id"), problems);
+        check_secret(client, &at("secret"), problems);
+        check_addresses(client, &at, problems);
+        check_grants(client, &at, problems);
+        check_lifetimes(client, &at, problems);
+    }
+}
+
+fn check_id(id: &str, at: &str, problems: &mut Problems) {
+    let fits = |byte: u8| byte.is_ascii_graphic() && !br#""\:"#.contains(&byte);
+    if id.is_empty() || id.len() > 255 || !id.bytes().all(fits) {
+        let fix =
+            "must be 1 to 255 printable ASCII characters without space, quote, colon, backslash";
+        problems.add(at, format!("{id:?}"), fix);
+    }
+    // A client acting for itself is its own `sub`; a person's is a UUID (RFC 9700 §4.15).
+    if uuid::Uuid::parse_str(id).is_ok() {
+        problems.add(at, id, "must not be a UUID: those name people");
+    }
+}
+
+fn check_secret(client: &ClientSettings, at: &str, problems: &mut Problems) {
+    match (&client.secret, client.is_public()) {
+        (None, false) => {
+            problems.add_bare(
+                at,
+                "must be set (or secret_file); a client without one is type = \"public\"",
+            );
+        }
+        (Some(_), true) => {
+            problems.add_bare(at, "a public or native client cannot keep a secret; remove it");
+        }
+        (Some(secret), false) if secret.expose().len() < 16 => {
+            problems
+                .add_bare(at, "must have at least 16 characters; make one: openssl rand -hex 32");
+        }
+        _ => {}
+    }
+}
+
+fn check_addresses(client: &ClientSettings, at: &dyn Fn(&str) -> String, problems: &mut Problems) {
+    let lists = [
+        ("redirect_uris", &client.redirect_uris),
+        ("post_logout_redirect_uris", &client.post_logout_redirect_uris),
+    ];
+    for (name, addresses) in lists {
+        for address in addresses {
+            if let Some(fault) = registration_fault(address) {
+                problems.add(&at(name), format!("{address:?}"), fault);
+            }
+        }
+    }
+    if client.has(GrantType::AuthorizationCode) && client.redirect_uris.is_empty() {
+        problems.add_bare(&at("redirect_uris"), "must name at least one address");
+    }
+}
+
+fn check_grants(client: &ClientSettings, at: &dyn Fn(&str) -> String, problems: &mut Problems) {
+    if client.grant_types.is_empty() {
+        problems.add_bare(&at("grant_types"), "must name at least one grant type");
+    }
+    if client.response_modes.is_empty() {
+        problems.add_bare(&at("response_modes"), "must name at least one response mode");
+    }
+    if client.is_public() && client.has(GrantType::ClientCredentials) {
+        let fix = "\"client_credentials\" needs a confidential client (RFC 6749 §4.4)";
+        problems.add_bare(&at("grant_types"), fix);
+    }
+    for word in &client.scopes {
+        if Scope::parse(word).is_none_or(|scope| scope.iter().count() != 1) {
+            problems.add(&at("scopes"), format!("{word:?}"), "is not one scope (RFC 6749 §3.3)");
+        }
+    }
+    if client.audience.as_ref().is_some_and(String::is_empty) {
+        problems.add_bare(&at("audience"), "must not be empty; leave it out instead");
+    }
+}
+
+fn check_lifetimes(client: &ClientSettings, at: &dyn Fn(&str) -> String, problems: &mut Problems) {
+    let lifetimes = [
+        ("access_token_lifetime", client.access_token_lifetime),
+        ("id_token_lifetime", client.id_token_lifetime),
+    ];
+    for (name, lifetime) in lifetimes {
+        if let Some(span) = lifetime.filter(|s| *s == Span::ZERO || *s > Span::from_days(1)) {
+            problems.add(&at(name), span, "must be between \"1s\" and \"1d\"");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The configuration: typed, checked as a whole, read once.
+//!
+//! One TOML file, then environment variables over it, then `*_file` for secrets. Everything that
+//! is wrong is reported at once with its setting, its value and the fix; an unknown key is an
+//! error with a suggestion. The reference in `docs/configuration.md` is generated from these types.
+
+#[macro_use]
+pub(crate) mod reading;
+mod clients;
+mod load;
+mod problems;
+mod reference;
+mod sections;
+mod upstreams;
+mod values;
+
+pub use clients::{ClaimPlacement, ClientSettings, ClientType, PkcePolicy};
+pub use load::{Environment, load, parse};
+pub use problems::{Problem, Problems};
+pub use reference::markdown as reference_markdown;
+pub use sections::{
+    BrandingSettings, DatabaseSettings, KeySettings, PasswordLogin, PasswordSettings,
+    RateLimitSettings, SecretSettings, ServerSettings, SessionSettings, SignupMode, SignupSettings,
+    StateSettings, TokenSettings,
+};
+pub use upstreams::{
+    ClaimSettings, ClientAuthentication, EmailTrust, GroupSettings, Preset, UpstreamSettings,
+    UpstreamSignup,
+};
+pub use values::{DatabaseUrl, Issuer, Pattern, StateUrl};
+
+section! {
+    /// The whole of `keywright.toml`.
+    pub struct Config {
+        /// How the world reaches Keywright.
+        server: ServerSettings,
+        /// Where everything durable is kept.
+        database: DatabaseSettings,
+        /// Where short-lived shared state is kept.
+        state: StateSettings,
+        /// What encrypts the rest.
+        secrets: SecretSettings,
+        /// Lifetimes of what is issued.
+        tokens: TokenSettings,
+        /// Signing keys and their rotation.
+        keys: KeySettings,
+        /// Browser sessions.
+        sessions: SessionSettings,
+        /// Local passwords.
+        passwords: PasswordSettings,
+        /// Who may get an account.
+        signup: SignupSettings,
+        /// Brakes against guessing.
+        rate_limits: RateLimitSettings,
+        /// How the pages look.
+        branding: BrandingSettings,
+        /// Identity providers at which people sign in.
+        upstreams: Vec<UpstreamSettings> = Vec::new(),
+        /// The apps that sign people in through Keywright.
+        clients: Vec<ClientSettings> = Vec::new(),
+    }
+}
+
+impl Config {
+    /// Checks what only the whole can tell, and adds what is wrong to `problems`.
+    fn check(&self, problems: &mut Problems) {
+        self.server.check(problems);
+        self.secrets.check(&self.server.issuer, problems);
+        self.tokens.check(problems);
+        self.keys.check(problems);
+        self.passwords.check(problems);
+        upstreams::check(&self.upstreams, problems);
+        clients::check(&self.clients, problems);
+    }
+}

@@ -1,0 +1,61 @@
+//! What is wrong with a configuration: every problem names the setting, the value and the fix.
+
+use std::fmt;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The setting, as `section.key`.
+    pub setting: String,
+    /// The value that was seen, unless it is a secret or absent.
+    pub value: Option<String>,
+    /// What is wrong with it, and how to mend it.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            Some(value) => write!(out, "{} = {value}: {}", self.setting, self.message),
+            None => write!(out, "{}: {}", self.setting, self.message),
+        }
+    }
+}
+
+/// Everything that is wrong.
+#[derive(Debug, Default)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// Notes a problem whose value may be shown.
+    pub fn add(&mut self, setting: &str, value: impl fmt::Display, message: impl Into<String>) {
+        let value = Some(value.to_string());
+        self.0.push(Problem { setting: setting.to_owned(), value, message: message.into() });
+    }
+
+    /// Notes a problem without a value, or with one that must not be shown.
+    pub fn add_bare(&mut self, setting: &str, message: impl Into<String>) {
+        self.0.push(Problem { setting: setting.to_owned(), value: None, message: message.into() });
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The problems in the order in which they were found.
+    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.len();
+        let plural = if count == 1 { "problem" } else { "problems" };
+        writeln!(out, "The configuration has {count} {plural}:")?;
+        self.0.iter().try_for_each(|problem| writeln!(out, "  - {problem}"))
+    }
+}
+
+impl std::error::Error for Problems {}

@@ -1,0 +1,263 @@
+//! The sections of the configuration that describe Keywright itself.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use ipnet::IpNet;
+use url::Url;
+
+use super::{
+    problems::Problems,
+    values::{DatabaseUrl, Issuer, StateUrl, word_setting},
+};
+use crate::foundation::{clock::Span, secret::Secret};
+
+section! {
+    /// How the world reaches Keywright.
+    pub struct ServerSettings {
+        /// The public origin, without path and without slash at the end. It stands in every token.
+        /// `http` is accepted for loopback hosts only.
+        issuer: Issuer = Issuer::unconfigured(),
+        /// Where the public listener waits.
+        listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+        /// Where `/livez`, `/readyz` and `/metrics` wait. Not for the public.
+        management_listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)),
+        /// Networks whose `X-Forwarded-For` is believed.
+        trusted_proxies: Vec<IpNet> = Vec::new(),
+        /// How many instances run. More than one needs PostgreSQL and Redis.
+        instances: u32 = 1,
+        /// How long requests in flight may take to end after SIGTERM.
+        drain_timeout: Span = Span::from_seconds(25),
+    }
+}
+
+impl ServerSettings {
+    pub(super) fn check(&self, problems: &mut Problems) {
+        if let Some(all) = self.trusted_proxies.iter().find(|net| net.prefix_len() == 0) {
+            let fix = "would believe anybody's headers; name the proxy's own network";
+            problems.add("server.trusted_proxies", all, fix);
+        }
+        if self.instances == 0 {
+            problems.add("server.instances", 0, "must be at least 1");
+        }
+    }
+}
+
+section! {
+    /// Where everything durable is kept.
+    pub struct DatabaseSettings {
+        /// The database. Also read from `DATABASE_URL`.
+        url: DatabaseUrl = DatabaseUrl::Sqlite("./data/keywright.db".into()),
+        /// The most connections to PostgreSQL that this instance opens.
+        max_connections: u32 = 16,
+    }
+}
+
+section! {
+    /// Where short-lived shared state is kept.
+    pub struct StateSettings {
+        /// The store. Also read from `REDIS_URL`.
+        url: StateUrl = StateUrl::Memory,
+        /// The most connections to Redis that this instance opens.
+        max_connections: u32 = 16,
+    }
+}
+
+section! {
+    /// What encrypts private keys and everything else that must not be read from the database.
+    pub struct SecretSettings {
+        /// At least 32 characters, the same on every instance. Also read from `SECRET_KEY`. Without
+        /// it one is made beside the SQLite file, for a loopback issuer only.
+        secret_key: Option<Secret>,
+        /// Former secret keys: they still decrypt, and no longer encrypt.
+        previous_secret_keys: Vec<Secret> = Vec::new(),
+    }
+}
+
+impl SecretSettings {
+    pub(super) fn check(&self, issuer: &Issuer, problems: &mut Problems) {
+        let at = "secrets.secret_key";
+        match &self.secret_key {
+            None if !issuer.is_loopback() => {
+                problems
+                    .add_bare(at, "must be set for this issuer; make one: openssl rand -hex 32");
+            }
+            Some(key) if is_weak(key.expose()) => {
+                let fix = "too short or too regular: at least 32 random characters, \
+                           for example from: openssl rand -hex 32";
+                problems.add_bare(at, fix);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether a key could not have come out of a generator (LG-03).
+fn is_weak(key: &str) -> bool {
+    let kinds: std::collections::BTreeSet<u8> = key.bytes().collect();
+    key.len() < 32 || kinds.len() < 8
+}
+
+section! {
+    /// Lifetimes of what is issued.
+    pub struct TokenSettings {
+        /// How long an authorization code can be redeemed.
+        authorization_code_lifetime: Span = Span::from_seconds(60),
+        /// How long an access token is good, unless the client says otherwise.
+        access_token_lifetime: Span = Span::from_minutes(15),
+        /// How long an ID token is good, unless the client says otherwise.
+        id_token_lifetime: Span = Span::from_minutes(15),
+        /// A refresh token that is not used for this long is dead.
+        refresh_idle_lifetime: Span = Span::from_days(7),
+        /// A family of refresh tokens ends after this long, used or not.
+        refresh_absolute_lifetime: Span = Span::from_days(30),
+        /// For this long after a rotation, the previous refresh token gets the same answer again,
+        /// so that a lost reply does not sign anybody out. `"0s"` is strict.
+        refresh_grace: Span = Span::from_seconds(10),
+    }
+}
+
+impl TokenSettings {
+    pub(super) fn check(&self, problems: &mut Problems) {
+        let mut within = |name: &str, span: Span, most: Span| {
+            if span == Span::ZERO || span > most {
+                let at = format!("tokens.{name}");
+                problems.add(&at, span, format!("must be between \"1s\" and \"{most}\""));
+            }
+        };
+        let day = Span::from_days(1);
+        within(
+            "authorization_code_lifetime",
+            self.authorization_code_lifetime,
+            Span::from_minutes(10),
+        );
+        within("access_token_lifetime", self.access_token_lifetime, day);
+        within("id_token_lifetime", self.id_token_lifetime, day);
+        within("refresh_idle_lifetime", self.refresh_idle_lifetime, Span::from_days(366));
+        within("refresh_absolute_lifetime", self.refresh_absolute_lifetime, Span::from_days(366));
+        if self.refresh_grace > Span::from_minutes(2) {
+            problems.add("tokens.refresh_grace", self.refresh_grace, "must be at most \"2m\"");
+        }
+    }
+}
+
+section! {
+    /// Signing keys and their rotation.
+    pub struct KeySettings {
+        /// How long a key signs before the next one takes over.
+        rotation_interval: Span = Span::from_days(90),
+        /// How long a key stands in the JWKS before it signs. At least `jwks_max_age` is kept in
+        /// any case; apps that cache longer than they should need more.
+        publish_lead: Span = Span::from_days(1),
+        /// The longest time for which apps may cache the JWKS.
+        jwks_max_age: Span = Span::from_minutes(5),
+    }
+}
+
+impl KeySettings {
+    pub(super) fn check(&self, problems: &mut Problems) {
+        if self.jwks_max_age > Span::from_days(1) {
+            problems.add("keys.jwks_max_age", self.jwks_max_age, "must be at most \"1d\"");
+        }
+        let least = self.publish_lead.plus(self.jwks_max_age).plus(Span::from_hours(1));
+        if self.rotation_interval < least {
+            let fix = format!("must leave room for publish_lead: at least \"{least}\"");
+            problems.add("keys.rotation_interval", self.rotation_interval, fix);
+        }
+    }
+}
+
+section! {
+    /// Browser sessions.
+    pub struct SessionSettings {
+        /// A session that is not used for this long ends.
+        idle_lifetime: Span = Span::from_hours(12),
+        /// A session ends after this long, used or not.
+        absolute_lifetime: Span = Span::from_days(7),
+    }
+}
+
+text_enum! {
+    /// Whether people may sign in with a local password.
+    PasswordLogin {
+        /// The form is shown and its POST is accepted.
+        On = "on",
+        /// Neither form nor POST.
+        Off = "off",
+    }
+}
+
+text_enum! {
+    /// Who may get an account.
+    SignupMode {
+        /// Anybody.
+        Open = "open",
+        /// Whoever holds an invitation.
+        Invite = "invite",
+        /// Nobody new.
+        Closed = "closed",
+    }
+}
+word_setting!(PasswordLogin, SignupMode);
+
+section! {
+    /// Local passwords.
+    pub struct PasswordSettings {
+        /// Whether people may sign in with a local password.
+        login: PasswordLogin = PasswordLogin::On,
+        /// The fewest characters of a new password.
+        min_length: u32 = 8,
+        /// argon2id: memory in KiB.
+        argon2_memory_kib: u32 = 19_456,
+        /// argon2id: passes.
+        argon2_passes: u32 = 2,
+        /// argon2id: lanes.
+        argon2_lanes: u32 = 1,
+    }
+}
+
+impl PasswordSettings {
+    pub(super) fn check(&self, problems: &mut Problems) {
+        let fits = argon2::Params::new(
+            self.argon2_memory_kib,
+            self.argon2_passes,
+            self.argon2_lanes,
+            None,
+        );
+        if let Err(error) = fits {
+            problems.add("passwords.argon2_memory_kib", self.argon2_memory_kib, error.to_string());
+        }
+        if self.min_length < 8 {
+            problems.add("passwords.min_length", self.min_length, "must be at least 8");
+        }
+    }
+}
+
+section! {
+    /// Who may get an account.
+    pub struct SignupSettings {
+        /// By the sign-up form of local accounts.
+        local: SignupMode = SignupMode::Closed,
+        /// By signing in at an upstream for the first time.
+        federated: SignupMode = SignupMode::Open,
+    }
+}
+
+section! {
+    /// Brakes against guessing. They count in the short-lived state.
+    pub struct RateLimitSettings {
+        /// Password attempts per minute from one network (an IPv4 address or an IPv6 /64).
+        sign_in_per_minute: u32 = 20,
+        /// Failed client authentications per minute for one client from one network.
+        client_failures_per_minute: u32 = 30,
+    }
+}
+
+section! {
+    /// How the pages look.
+    pub struct BrandingSettings {
+        /// What the pages call this place.
+        name: String = "Keywright".to_owned(),
+        /// Whom to ask for help: an address that pages link to.
+        support: Option<Url>,
+    }
+}

@@ -1,0 +1,185 @@
+//! Time: unix seconds, the same number that goes into `iat` and `exp`, and where it comes from.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A moment, in whole seconds since 1970 (the `NumericDate` of RFC 7519 §2).
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    diesel::deserialize::FromSqlRow,
+    diesel::expression::AsExpression,
+)]
+#[diesel(sql_type = diesel::sql_types::BigInt)]
+#[serde(transparent)]
+pub struct Timestamp(i64);
+
+portable_column!(Timestamp, diesel::sql_types::BigInt, i64);
+
+impl Timestamp {
+    /// The moment that lies `seconds` after 1970.
+    pub const fn from_unix(seconds: i64) -> Self {
+        Self(seconds)
+    }
+
+    /// Seconds since 1970.
+    pub const fn unix(self) -> i64 {
+        self.0
+    }
+
+    /// This moment, later by a span.
+    #[must_use]
+    pub const fn plus(self, span: Span) -> Self {
+        Self(self.0.saturating_add(span.seconds()))
+    }
+
+    /// This moment, earlier by a span.
+    #[must_use]
+    pub const fn minus(self, span: Span) -> Self {
+        Self(self.0.saturating_sub(span.seconds()))
+    }
+
+    /// How long it is from `earlier` to this moment; nothing when it lies in the future.
+    pub fn since(self, earlier: Self) -> Span {
+        Span(self.0.saturating_sub(earlier.0).max(0))
+    }
+
+    /// The moment in words, UTC, to the second.
+    pub fn rfc3339(self) -> String {
+        chrono::DateTime::from_timestamp(self.0, 0)
+            .map_or_else(|| self.0.to_string(), |at| at.format("%Y-%m-%dT%H:%M:%SZ").to_string())
+    }
+
+    /// The moment as a person reads it on a page, UTC, to the minute.
+    pub fn for_people(self) -> String {
+        chrono::DateTime::from_timestamp(self.0, 0)
+            .map_or_else(|| self.0.to_string(), |at| at.format("%-d %B %Y, %H:%M UTC").to_string())
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.rfc3339())
+    }
+}
+
+/// A length of time in whole seconds, never negative.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Span(i64);
+
+impl Span {
+    /// No time at all.
+    pub const ZERO: Self = Self(0);
+
+    /// So many seconds.
+    pub const fn from_seconds(seconds: u32) -> Self {
+        Self(seconds as i64)
+    }
+
+    /// So many minutes.
+    pub const fn from_minutes(minutes: u32) -> Self {
+        Self(minutes as i64 * 60)
+    }
+
+    /// So many hours.
+    pub const fn from_hours(hours: u32) -> Self {
+        Self(hours as i64 * 3_600)
+    }
+
+    /// So many days.
+    pub const fn from_days(days: u32) -> Self {
+        Self(days as i64 * 86_400)
+    }
+
+    /// The span in seconds.
+    pub const fn seconds(self) -> i64 {
+        self.0
+    }
+
+    /// Both spans, one after the other.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    /// The span for APIs of the standard library.
+    pub fn to_std(self) -> std::time::Duration {
+        std::time::Duration::from_secs(self.0.unsigned_abs())
+    }
+
+    /// Reads `90s`, `15m`, `12h`, `30d` or a bare number of seconds.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let unit = match text.strip_prefix(digits)? {
+            "" | "s" => 1,
+            "m" => 60,
+            "h" => 3_600,
+            "d" => 86_400,
+            _ => return None,
+        };
+        let count: u32 = digits.parse().ok()?;
+        Some(Self(i64::from(count) * unit))
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => out.write_str("0s"),
+            n if n % 86_400 == 0 => write!(out, "{}d", n / 86_400),
+            n if n % 3_600 == 0 => write!(out, "{}h", n / 3_600),
+            n if n % 60 == 0 => write!(out, "{}m", n / 60),
+            n => write!(out, "{n}s"),
+        }
+    }
+}
+
+impl fmt::Debug for Span {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{self}")
+    }
+}
+
+/// Where the time comes from.
+pub trait Clock: Send + Sync + 'static {
+    /// The present moment. A handler asks once and passes the answer down as a value.
+    fn now(&self) -> Timestamp;
+}
+
+/// The computer's own clock.
+#[derive(Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the system")]
+    fn now(&self) -> Timestamp {
+        let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        Timestamp(since_1970.map_or(0, |span| i64::try_from(span.as_secs()).unwrap_or(i64::MAX)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_read_and_written_in_the_same_words() {
+        for (text, seconds) in [("90s", 90), ("15m", 900), ("12h", 43_200), ("30d", 2_592_000)] {
+            let span = Span::parse(text).unwrap();
+            assert_eq!(span.seconds(), seconds);
+            assert_eq!(span.to_string(), text);
+        }
+        for wrong in ["", "m", "-5m", "5w", "1.5h", "99999999999s", "5 m"] {
+            assert_eq!(Span::parse(wrong), None, "{wrong}");
+        }
+    }
+}

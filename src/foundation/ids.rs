@@ -1,0 +1,76 @@
+//! The ids of our own things.
+//!
+//! Ids are UUIDs of version 7: they sort by time, so that indexes stay dense, and they carry
+//! enough chance that none is ever given out twice. They are names, not secrets.
+
+use super::{clock::Timestamp, random::Random};
+
+text_id! {
+    /// A person's account. It is the `sub` of every token and is never given to anybody else.
+    UserId
+}
+text_id! {
+    /// What ties an account to a subject at an upstream.
+    IdentityId
+}
+text_id! {
+    /// A browser session, as lists and logout tokens name it (`sid`); not the cookie's secret.
+    SessionId
+}
+text_id! {
+    /// One authorization of one client: the family of all tokens that come from one code.
+    GrantId
+}
+text_id! {
+    /// An app, as its administrator named it (`client_id`).
+    ClientId
+}
+text_id! {
+    /// A signing key (`kid`).
+    KeyId
+}
+text_id! {
+    /// An upstream's short name, part of its callback address.
+    UpstreamSlug
+}
+text_id! {
+    /// The short id on an error page under which the whole story is kept.
+    TraceId
+}
+
+/// A fresh UUID of version 7.
+fn uuid_v7(random: &dyn Random, now: Timestamp) -> String {
+    let chance = super::random::bytes::<10>(random);
+    let millis = u64::try_from(now.unix()).unwrap_or(0).saturating_mul(1_000);
+    uuid::Builder::from_unix_timestamp_millis(millis, &chance).into_uuid().to_string()
+}
+
+macro_rules! generated {
+    ($($name:ident),+) => {$(
+        impl $name {
+            /// A fresh id.
+            pub fn generate(random: &dyn Random, now: Timestamp) -> Self {
+                Self::new(uuid_v7(random, now))
+            }
+        }
+    )+};
+}
+generated!(UserId, IdentityId, SessionId, GrantId);
+
+impl TraceId {
+    /// A fresh id that a person can read out over the telephone: eight letters and digits out of
+    /// an alphabet without look-alikes (40 bits, enough to name one story among the kept ones).
+    pub fn generate(random: &dyn Random) -> Self {
+        const ALPHABET: &[u8; 32] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZ";
+        let chance = super::random::bytes::<8>(random);
+        let letter = |byte: &u8| ALPHABET.get(usize::from(byte % 32)).copied().map(char::from);
+        Self::new(chance.iter().filter_map(letter).collect::<String>())
+    }
+
+    /// The id somebody typed, if it has the right shape.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim().to_ascii_uppercase();
+        let fits = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        fits.then(|| Self::new(text))
+    }
+}

@@ -1,0 +1,24 @@
+//! Keywright: an identity provider that federates.
+//!
+//! To upstream identity providers it is a relying party; to an organization's apps it is an
+//! OpenID Provider. This is the map of the house; a module uses only modules of a lower layer,
+//! and `tests/architecture.rs` proves it.
+//!
+//! | layer | module | what it owns |
+//! |---|---|---|
+//! | 9 | [`cli`] | one file per verb of the command line |
+//! | 8 | [`router`], [`jobs`] | every route on one page; what happens without a request |
+//! | 7 | [`endpoints`] | one file or folder per thing the world can call |
+//! | 6 | [`web`] | HTTP plumbing that knows no journey |
+//! | 5 | [`app`] | the composition root, built from the configuration |
+//! | 4 | [`tokens`], [`accounts`], [`sessions`], [`federation`], [`audit`] | the rules |
+//! | 4- | [`keys`] | signing keys, their states, the JWKS |
+//! | 3 | [`store`], [`ephemeral`] | SQL; short-lived shared state |
+//! | 2 | [`config`], [`urls`] | typed settings; our own addresses |
+//! | 1 | [`protocol`] | the words of OAuth and OpenID Connect |
+//! | 0 | [`foundation`] | time, chance, secrets, ids, portable columns |
+
+#[macro_use]
+pub mod foundation;
+pub mod config;
+pub mod protocol;
