@@ -21,4 +21,7 @@
 #[macro_use]
 pub mod foundation;
 pub mod config;
+pub mod ephemeral;
+pub mod keys;
 pub mod protocol;
+pub mod store;

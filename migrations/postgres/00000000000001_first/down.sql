@@ -1,0 +1,10 @@
+DROP TABLE sealed_facts;
+DROP TABLE facts;
+DROP TABLE audit_events;
+DROP TABLE signing_keys;
+DROP TABLE revoked_access_tokens;
+DROP TABLE refresh_tokens;
+DROP TABLE grants;
+DROP TABLE sessions;
+DROP TABLE identities;
+DROP TABLE users;

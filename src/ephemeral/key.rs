@@ -1,0 +1,79 @@
+//! Everything that is kept in the short-lived state, on one screen.
+
+use crate::foundation::{
+    clock::Span,
+    digest::{TokenDigest, base64url, sha256},
+};
+
+/// What a key is for. Proof fails closed: without the store the request is refused. Comfort fails
+/// soft: without the store the request goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyKind {
+    /// A sign-in in progress. Proof.
+    Interaction,
+    /// What an authorization code stands for. Proof.
+    AuthorizationCode,
+    /// Failed redemptions of a code. Proof: the fifth burns the code.
+    CodeFailures,
+    /// A person who is away at an upstream. Proof.
+    UpstreamState,
+    /// Password attempts from one network. Comfort.
+    SignInAttempts,
+    /// Failed authentications of one client from one network. Comfort.
+    ClientFailures,
+}
+
+impl KeyKind {
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Interaction => "flow",
+            Self::AuthorizationCode => "code",
+            Self::CodeFailures => "code-failures",
+            Self::UpstreamState => "upstream-state",
+            Self::SignInAttempts => "sign-in-attempts",
+            Self::ClientFailures => "client-failures",
+        }
+    }
+
+    /// How long a value of this kind is kept, unless the configuration says otherwise.
+    pub const fn life(self) -> Span {
+        match self {
+            Self::Interaction => Span::from_minutes(30),
+            Self::UpstreamState | Self::AuthorizationCode | Self::CodeFailures => {
+                Span::from_minutes(10)
+            }
+            Self::SignInAttempts | Self::ClientFailures => Span::from_minutes(1),
+        }
+    }
+}
+
+/// The name of one value. Whatever people or clients typed is hashed, so that no key is longer
+/// than another and none can be chosen (IJ-09).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    kind: KeyKind,
+    text: String,
+}
+
+impl Key {
+    /// The key of a value that is found by a text.
+    pub fn of_text(kind: KeyKind, text: &str) -> Self {
+        let id = base64url(&sha256(text.as_bytes()));
+        Self { kind, text: format!("kw:{}:{id}", kind.prefix()) }
+    }
+
+    /// The key of a value that is found by an opaque secret.
+    pub fn of_digest(kind: KeyKind, digest: &TokenDigest) -> Self {
+        Self { kind, text: format!("kw:{}:{}", kind.prefix(), digest.to_text()) }
+    }
+
+    /// What the key is for.
+    pub const fn kind(&self) -> KeyKind {
+        self.kind
+    }
+
+    /// The key as the store sees it.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}

@@ -1,0 +1,192 @@
+//! One consistent view of all keys: who signs, what the JWKS says, which signatures are good.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use bytes::Bytes;
+use josekit::jws::{JwsSigner, JwsVerifier};
+use serde_json::{Map, Value};
+
+use super::{
+    jws::{JwsFault, TokenType, encode_header, split},
+    material,
+    schedule::{KeyState, Schedule},
+};
+use crate::{
+    foundation::{
+        clock::{Span, Timestamp},
+        digest::{base64url, sha256},
+        ids::KeyId,
+        seal::KeyRing,
+    },
+    protocol::jwa::SigningAlgorithm,
+    store::signing_keys::SigningKeyRow,
+};
+
+/// A key, ready for use.
+struct LoadedKey {
+    id: KeyId,
+    alg: SigningAlgorithm,
+    schedule: Schedule,
+    public_jwk: Value,
+    signer: Box<dyn JwsSigner>,
+    verifier: Box<dyn JwsVerifier>,
+    access_token_header: String,
+    id_token_header: String,
+}
+
+/// The JWKS as it is served between two changes.
+#[derive(Clone, Debug)]
+pub struct Jwks {
+    /// The document.
+    pub body: Bytes,
+    /// Its entity tag, with quotes.
+    pub etag: String,
+    next_change: Option<Timestamp>,
+    drawn_at: Timestamp,
+}
+
+impl Jwks {
+    /// For how long the document may be cached: to its next change, at most `cap`.
+    pub fn max_age(&self, now: Timestamp, cap: Span) -> Span {
+        self.next_change.map_or(cap, |at| at.since(now).min(cap))
+    }
+
+    fn is_current(&self, now: Timestamp) -> bool {
+        now >= self.drawn_at && self.next_change.is_none_or(|at| now < at)
+    }
+}
+
+/// All keys as the database had them at one moment.
+pub struct KeySet {
+    keys: HashMap<KeyId, LoadedKey>,
+    drawn: RwLock<Option<Arc<Jwks>>>,
+}
+
+impl std::fmt::Debug for KeySet {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "KeySet({} keys)", self.keys.len())
+    }
+}
+
+/// The place that a sealed private key belongs to.
+pub(super) fn place(id: &KeyId) -> String {
+    format!("signing_keys:private_key:{id}")
+}
+
+impl KeySet {
+    /// Opens and prepares every key that is not gone.
+    pub fn load(rows: &[SigningKeyRow], ring: &KeyRing, now: Timestamp) -> anyhow::Result<Self> {
+        let mut keys = HashMap::new();
+        for row in rows.iter().filter(|row| Schedule::of(row).state(now) != KeyState::Gone) {
+            let private = ring.open(&place(&row.id), &row.private_key).ok_or_else(|| {
+                anyhow::anyhow!("the signing key {} cannot be decrypted with secret_key", row.id)
+            })?;
+            let alg = row.alg.as_str();
+            let key = LoadedKey {
+                id: row.id.clone(),
+                alg: row.alg,
+                schedule: Schedule::of(row),
+                public_jwk: serde_json::from_str(&row.public_jwk)?,
+                signer: material::signer(row.alg, &private)?,
+                verifier: material::verifier(row.alg, &row.public_jwk)?,
+                access_token_header: encode_header(alg, TokenType::AccessToken, row.id.as_str()),
+                id_token_header: encode_header(alg, TokenType::IdToken, row.id.as_str()),
+            };
+            keys.insert(row.id.clone(), key);
+        }
+        Ok(Self { keys, drawn: RwLock::default() })
+    }
+
+    /// Whether some key of this algorithm signs now.
+    pub fn can_sign(&self, alg: SigningAlgorithm, now: Timestamp) -> bool {
+        self.signing_key(alg, now).is_some()
+    }
+
+    fn signing_key(&self, alg: SigningAlgorithm, now: Timestamp) -> Option<&LoadedKey> {
+        let signing =
+            |key: &&LoadedKey| key.alg == alg && key.schedule.state(now) == KeyState::Signing;
+        self.keys.values().filter(signing).max_by_key(|key| key.schedule.signs_from)
+    }
+
+    /// Signs claims with the key of the moment.
+    pub fn sign<T: serde::Serialize>(
+        &self,
+        alg: SigningAlgorithm,
+        typ: TokenType,
+        claims: &T,
+        now: Timestamp,
+    ) -> anyhow::Result<String> {
+        let key = self
+            .signing_key(alg, now)
+            .ok_or_else(|| anyhow::anyhow!("no {alg} key signs at {now:?}"))?;
+        let header = match typ {
+            TokenType::AccessToken => &key.access_token_header,
+            TokenType::IdToken => &key.id_token_header,
+        };
+        let mut token = format!("{header}{}", base64url(&serde_json::to_vec(claims)?));
+        let signature = key.signer.sign(token.as_bytes())?;
+        token.push('.');
+        token.push_str(&base64url(&signature));
+        Ok(token)
+    }
+
+    /// The claims of a JWT that one of our keys has signed. Says nothing about times or audiences.
+    pub fn verify(
+        &self,
+        token: &str,
+        typ: TokenType,
+        now: Timestamp,
+    ) -> Result<Map<String, Value>, JwsFault> {
+        let parts = split(token)?;
+        let text = |name: &str| parts.header.get(name).and_then(Value::as_str);
+        if text("typ") != Some(typ.typ()) {
+            return Err(JwsFault::WrongType);
+        }
+        let key = text("kid").and_then(|kid| self.keys.get(&KeyId::new(kid)));
+        let key = key.filter(|key| key.schedule.is_published(now)).ok_or(JwsFault::UnknownKey)?;
+        if text("alg") != Some(key.alg.as_str()) {
+            return Err(JwsFault::UnknownKey);
+        }
+        key.verifier.verify(parts.signed, &parts.signature).map_err(|_| JwsFault::BadSignature)?;
+        serde_json::from_slice(&parts.payload).map_err(|_| JwsFault::Malformed)
+    }
+
+    /// The JWKS of the moment (RFC 7517 §5).
+    pub fn jwks(&self, now: Timestamp) -> Arc<Jwks> {
+        let drawn = self.drawn.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(jwks) = drawn.filter(|jwks| jwks.is_current(now)) {
+            return jwks;
+        }
+        let jwks = Arc::new(self.draw(now));
+        *self.drawn.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&jwks));
+        jwks
+    }
+
+    fn draw(&self, now: Timestamp) -> Jwks {
+        let mut keys: Vec<&LoadedKey> =
+            self.keys.values().filter(|key| key.schedule.is_published(now)).collect();
+        // RS256 first: some apps take the first key they find.
+        keys.sort_by_key(|key| {
+            (key.alg != SigningAlgorithm::Rs256, key.alg, key.schedule.signs_from)
+        });
+        let public: Vec<&Value> = keys.iter().map(|key| &key.public_jwk).collect();
+        let body = serde_json::json!({ "keys": public }).to_string();
+        let etag = base64url(&sha256(body.as_bytes()));
+        let changes = self.keys.values().filter_map(|key| key.schedule.next_change(now));
+        Jwks {
+            etag: format!("\"{}\"", etag.get(..16).unwrap_or(&etag)),
+            body: Bytes::from(body),
+            next_change: changes.min(),
+            drawn_at: now,
+        }
+    }
+
+    /// The `kid`s in the JWKS, for tests and lists.
+    pub fn published(&self, now: Timestamp) -> Vec<KeyId> {
+        let keys = self.keys.values().filter(|key| key.schedule.is_published(now));
+        keys.map(|key| key.id.clone()).collect()
+    }
+}

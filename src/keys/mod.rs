@@ -1,0 +1,24 @@
+//! Signing keys: their schedules, the JWKS, signing and verifying.
+//!
+//! Rotation nobody notices: a key is *announced* (every instance learns of it), *published* (it
+//! stands in the JWKS), *signing*, *retiring* (it no longer signs, but tokens it signed are still
+//! good) and *gone*. The dates are decided when its successor is made and never moved except by an
+//! operator in an emergency, so every instance knows them long before they matter and no leader is
+//! needed. The JWKS may be cached until its next change and no longer than `keys.jwks_max_age`; a
+//! key signs only after it has been published for at least the longest lifetime that was ever
+//! handed out. So whoever honours `max-age` never meets an unknown `kid`.
+//!
+//! This is the only user of josekit.
+
+mod jws;
+mod key_set;
+mod material;
+mod rotation;
+mod schedule;
+mod signing_keys;
+
+pub use jws::{JwsFault, TokenType, parse_unverified};
+pub use key_set::{Jwks, KeySet};
+pub use rotation::{Rotation, state_of};
+pub use schedule::{KeyState, Policy, Schedule};
+pub use signing_keys::{KeyError, SigningKeys};

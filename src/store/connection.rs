@@ -1,0 +1,115 @@
+//! One connection to whichever database there is, and transactions on it.
+
+use diesel::{QueryResult, result::Error as QueryError};
+use diesel_async::{
+    AsyncPgConnection, SimpleAsyncConnection as _, pooled_connection::deadpool::Object,
+    sync_connection_wrapper::SyncConnectionWrapper,
+};
+
+/// The embedded database, driven from blocking threads.
+pub(super) type Sqlite = SyncConnectionWrapper<diesel::SqliteConnection>;
+
+/// A pooled connection of either kind.
+pub(super) enum Backend {
+    Postgres(Object<AsyncPgConnection>),
+    Sqlite(Object<Sqlite>),
+    /// Given up in the middle of a transaction.
+    Abandoned,
+}
+
+/// A connection to the database, out of the pool.
+pub struct Connection {
+    backend: Backend,
+    in_transaction: bool,
+}
+
+/// Runs the same query on whichever database this connection belongs to.
+macro_rules! on_backend {
+    ($any:expr, |$conn:ident| $query:expr) => {
+        match $any.backend_mut() {
+            $crate::store::connection::Backend::Postgres($conn) => $query,
+            $crate::store::connection::Backend::Sqlite($conn) => $query,
+            $crate::store::connection::Backend::Abandoned => {
+                Err(diesel::result::Error::BrokenTransactionManager)
+            }
+        }
+    };
+}
+
+impl Connection {
+    pub(super) const fn new(backend: Backend) -> Self {
+        Self { backend, in_transaction: false }
+    }
+
+    pub(super) const fn backend_mut(&mut self) -> &mut Backend {
+        &mut self.backend
+    }
+
+    /// The pooled connection itself, for what no query can do.
+    pub(super) fn into_backend(mut self) -> Backend {
+        std::mem::replace(&mut self.backend, Backend::Abandoned)
+    }
+
+    /// Runs `work` in a transaction: all of it is stored, or nothing.
+    ///
+    /// An error of `work` rolls back and is passed on. What must be stored although the request is
+    /// refused (a revocation) is therefore an `Ok` of `work`, not an `Err`.
+    pub async fn transaction<T, E>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        E: From<QueryError>,
+    {
+        self.begin().await?;
+        let result = work(self).await;
+        let ending = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        let ended = self.execute(ending).await;
+        match result {
+            Ok(value) => {
+                ended?;
+                self.in_transaction = false;
+                Ok(value)
+            }
+            Err(error) => {
+                // A connection that cannot even roll back stays marked and is given up.
+                self.in_transaction = ended.is_err();
+                Err(error)
+            }
+        }
+    }
+
+    async fn begin(&mut self) -> QueryResult<()> {
+        let begin = match self.backend {
+            // Taking the write lock at once: a reader that turns writer later could fail with a
+            // stale snapshot.
+            Backend::Sqlite(_) => "BEGIN IMMEDIATE",
+            _ => "BEGIN",
+        };
+        self.in_transaction = true;
+        let begun = self.execute(begin).await;
+        self.in_transaction = begun.is_ok();
+        begun
+    }
+
+    pub(super) async fn execute(&mut self, sql: &str) -> QueryResult<()> {
+        on_backend!(self, |conn| conn.batch_execute(sql).await)
+    }
+}
+
+impl Drop for Connection {
+    /// Keeps a connection with an open transaction out of the pool.
+    ///
+    /// The web server drops a handler's future when the client goes away. Dropped inside a
+    /// transaction, the connection would return to the pool with the transaction open and its
+    /// locks held. Detached, it closes, and the database rolls back.
+    fn drop(&mut self) {
+        if self.in_transaction {
+            match std::mem::replace(&mut self.backend, Backend::Abandoned) {
+                Backend::Postgres(conn) => drop(Object::take(conn)),
+                Backend::Sqlite(conn) => drop(Object::take(conn)),
+                Backend::Abandoned => {}
+            }
+        }
+    }
+}

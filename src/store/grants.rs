@@ -1,0 +1,192 @@
+//! Grants: one authorization of one client by one person, the family of all tokens from one code.
+
+use diesel::QueryResult;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::{
+    Connection,
+    schema::{grants, identities, revoked_access_tokens, users},
+    users::{Person, User, fold_person},
+};
+use crate::foundation::{
+    clock::Timestamp,
+    digest::TokenDigest,
+    ids::{ClientId, GrantId, SessionId, TraceId, UserId},
+    text_list::TextList,
+};
+
+text_enum! {
+    /// Why a family died.
+    RevokedBecause {
+        /// Its code was redeemed a second time (RFC 6749 §4.1.2).
+        CodeReplayed = "code_replay",
+        /// A used refresh token came again (RFC 9700 §4.14.2).
+        RefreshReused = "refresh_reuse",
+        /// The client gave it back (RFC 7009).
+        RevokedByClient = "revoked_by_client",
+        /// The person signed out.
+        SignedOut = "signed_out",
+        /// The account was shut.
+        UserDisabled = "user_disabled",
+        /// A rule no longer lets the person in.
+        NoLongerAllowed = "no_longer_allowed",
+        /// The password was replaced.
+        PasswordChanged = "password_changed",
+    }
+}
+
+/// A row of `grants`.
+#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = grants, check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
+#[diesel(treat_none_as_default_value = false)]
+pub struct Grant {
+    /// Its id.
+    pub id: GrantId,
+    /// Who granted it.
+    pub user_id: UserId,
+    /// To which client.
+    pub client_id: ClientId,
+    /// In which browser session.
+    pub session_id: SessionId,
+    /// The digest of the code: unique, so that a code is redeemed once.
+    pub code_digest: TokenDigest,
+    /// The challenge of the code, to tell a true replay from a guess.
+    pub code_challenge: Option<String>,
+    /// The redirect URI of the code.
+    pub redirect_uri: String,
+    /// What was granted.
+    pub scope: String,
+    /// When the person had proved who they are.
+    pub auth_time: Timestamp,
+    /// How.
+    pub amr: TextList,
+    /// At which level.
+    pub acr: Option<String>,
+    /// When the code was redeemed.
+    pub created_at: Timestamp,
+    /// When the family ends, used or not.
+    pub expires_at: Timestamp,
+    /// When the family was ended before its time.
+    pub revoked_at: Option<Timestamp>,
+    /// Why.
+    pub revoked_because: Option<RevokedBecause>,
+    /// The story of the sign-in.
+    pub trace_id: TraceId,
+}
+
+/// Inserts a grant; `false` if its code was redeemed already.
+#[must_use = "false means that the code was redeemed already"]
+pub async fn insert(conn: &mut Connection, grant: &Grant) -> QueryResult<bool> {
+    on_backend!(conn, |conn| diesel::insert_into(grants::table)
+        .values(grant)
+        .on_conflict(grants::code_digest)
+        .do_nothing()
+        .execute(conn)
+        .await)
+    .map(|rows| rows == 1)
+}
+
+/// The grant that came from this code.
+pub async fn find_by_code(conn: &mut Connection, code: &TokenDigest) -> QueryResult<Option<Grant>> {
+    on_backend!(conn, |conn| grants::table
+        .filter(grants::code_digest.eq(code))
+        .select(Grant::as_select())
+        .first(conn)
+        .await
+        .optional())
+}
+
+/// The grants of one story.
+pub async fn list_of_trace(conn: &mut Connection, trace: &TraceId) -> QueryResult<Vec<Grant>> {
+    on_backend!(conn, |conn| grants::table
+        .filter(grants::trace_id.eq(trace))
+        .select(Grant::as_select())
+        .load(conn)
+        .await)
+}
+
+/// Whether one access token was revoked by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenStanding {
+    /// It was not.
+    Good,
+    /// It was (RFC 7009 §2.1).
+    Revoked,
+}
+
+/// The grant, its person, and the standing of one of its access tokens: all that a bearer token
+/// depends on, in one query.
+pub async fn find_standing(
+    conn: &mut Connection,
+    id: &GrantId,
+    jti: &str,
+) -> QueryResult<Option<(Grant, Person, TokenStanding)>> {
+    type Row = (Grant, User, Option<TextList>, Option<String>);
+    let rows: Vec<Row> = on_backend!(conn, |conn| grants::table
+        .inner_join(users::table.left_join(identities::table))
+        .left_join(revoked_access_tokens::table.on(revoked_access_tokens::jti.eq(jti)))
+        .filter(grants::id.eq(id))
+        .select((
+            Grant::as_select(),
+            User::as_select(),
+            identities::groups.nullable(),
+            revoked_access_tokens::jti.nullable(),
+        ))
+        .load(conn)
+        .await)?;
+    let Some((grant, revoked)) =
+        rows.as_slice().first().map(|row| (row.0.clone(), row.3.is_some()))
+    else {
+        return Ok(None);
+    };
+    let standing = if revoked { TokenStanding::Revoked } else { TokenStanding::Good };
+    let person = fold_person(rows.into_iter().map(|row| (row.1, row.2)).collect());
+    Ok(person.map(|person| (grant, person, standing)))
+}
+
+/// Ends a family; `false` if it had ended.
+pub async fn revoke(
+    conn: &mut Connection,
+    id: &GrantId,
+    because: RevokedBecause,
+    now: Timestamp,
+) -> QueryResult<bool> {
+    on_backend!(conn, |conn| diesel::update(
+        grants::table.find(id).filter(grants::revoked_at.is_null())
+    )
+    .set((grants::revoked_at.eq(now), grants::revoked_because.eq(because)))
+    .execute(conn)
+    .await)
+    .map(|rows| rows == 1)
+}
+
+/// Ends the families of a session, except those of clients that may keep theirs.
+pub async fn revoke_of_session(
+    conn: &mut Connection,
+    session: &SessionId,
+    except: &[ClientId],
+    now: Timestamp,
+) -> QueryResult<usize> {
+    let living = grants::table
+        .filter(grants::session_id.eq(session).and(grants::revoked_at.is_null()))
+        .filter(grants::client_id.ne_all(except));
+    on_backend!(conn, |conn| diesel::update(living)
+        .set((grants::revoked_at.eq(now), grants::revoked_because.eq(RevokedBecause::SignedOut)))
+        .execute(conn)
+        .await)
+}
+
+/// Ends every family of an account.
+pub async fn revoke_of_user(
+    conn: &mut Connection,
+    user: &UserId,
+    because: RevokedBecause,
+    now: Timestamp,
+) -> QueryResult<usize> {
+    let living = grants::table.filter(grants::user_id.eq(user).and(grants::revoked_at.is_null()));
+    on_backend!(conn, |conn| diesel::update(living)
+        .set((grants::revoked_at.eq(now), grants::revoked_because.eq(because)))
+        .execute(conn)
+        .await)
+}

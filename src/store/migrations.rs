@@ -1,0 +1,87 @@
+//! Bringing the schema up to date. Both folders hold the same versions.
+
+use anyhow::anyhow;
+use diesel_async::{
+    AsyncMigrationHarness, SimpleAsyncConnection as _, pooled_connection::deadpool::Object,
+};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use super::{connection::Backend, open::Store};
+
+const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+
+/// The advisory lock under which PostgreSQL lets one migrator work at a time; it is released when
+/// the migrator's connection closes.
+const LOCK: &str = "SELECT pg_advisory_lock(7309453219)";
+
+/// Applies every migration that is missing and answers their names.
+pub async fn migrate(store: &Store) -> anyhow::Result<Vec<String>> {
+    match store.connection().await?.into_backend() {
+        Backend::Postgres(mut conn) => {
+            conn.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
+            conn.batch_execute(LOCK).await?;
+            // The connection keeps these settings and perhaps the lock, so it leaves the pool.
+            let mut harness = AsyncMigrationHarness::new(Object::take(conn));
+            tokio::task::block_in_place(|| apply(&mut harness, POSTGRES))
+        }
+        Backend::Sqlite(conn) => {
+            let mut harness = AsyncMigrationHarness::new(conn);
+            tokio::task::block_in_place(|| apply(&mut harness, SQLITE))
+        }
+        Backend::Abandoned => Err(anyhow!("the connection was given up")),
+    }
+}
+
+/// The names of the migrations that are missing; an error if the schema is newer than this program.
+pub async fn pending(store: &Store) -> anyhow::Result<Vec<String>> {
+    match store.connection().await?.into_backend() {
+        Backend::Postgres(conn) => {
+            let mut harness = AsyncMigrationHarness::new(conn);
+            tokio::task::block_in_place(|| missing(&mut harness, POSTGRES))
+        }
+        Backend::Sqlite(conn) => {
+            let mut harness = AsyncMigrationHarness::new(conn);
+            tokio::task::block_in_place(|| missing(&mut harness, SQLITE))
+        }
+        Backend::Abandoned => Err(anyhow!("the connection was given up")),
+    }
+}
+
+fn missing<DB: diesel::backend::Backend>(
+    harness: &mut impl MigrationHarness<DB>,
+    source: EmbeddedMigrations,
+) -> anyhow::Result<Vec<String>> {
+    refuse_newer(harness, &source)?;
+    let pending = harness.pending_migrations(source).map_err(|error| anyhow!(error))?;
+    Ok(pending.iter().map(|migration| migration.name().to_string()).collect())
+}
+
+fn apply<DB: diesel::backend::Backend>(
+    harness: &mut impl MigrationHarness<DB>,
+    source: EmbeddedMigrations,
+) -> anyhow::Result<Vec<String>> {
+    refuse_newer(harness, &source)?;
+    let applied = harness.run_pending_migrations(source).map_err(|error| anyhow!(error))?;
+    Ok(applied.iter().map(ToString::to_string).collect())
+}
+
+/// A schema that a newer program has made is not for us to write into.
+fn refuse_newer<DB: diesel::backend::Backend>(
+    harness: &mut impl MigrationHarness<DB>,
+    source: &EmbeddedMigrations,
+) -> anyhow::Result<()> {
+    let known: Vec<String> = diesel::migration::MigrationSource::<DB>::migrations(source)
+        .map_err(|error| anyhow!(error))?
+        .iter()
+        .map(|migration| migration.name().version().to_string())
+        .collect();
+    let applied = harness.applied_migrations().map_err(|error| anyhow!(error))?;
+    match applied.iter().map(ToString::to_string).find(|version| !known.contains(version)) {
+        Some(version) => Err(anyhow!(
+            "the database has the migration {version}, which this program does not know; \
+             run the newer keywright that made it"
+        )),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,31 @@
+//! SQL: everything that must survive, be revoked, or be checked for reuse. One file per table.
+//!
+//! PostgreSQL and SQLite share one schema, one row struct and one query body; `on_backend!` pastes
+//! the body once per database, and rustc checks it for both. Functions here take a connection and
+//! never begin a transaction: that is for endpoints and jobs. Races are decided by conditional
+//! updates and unique columns, not by isolation levels.
+
+#[macro_use]
+mod connection;
+mod error;
+mod migrations;
+mod open;
+mod postgres;
+mod schema;
+mod sqlite;
+
+pub mod audit_events;
+pub mod facts;
+pub mod grants;
+pub mod identities;
+pub mod purge;
+pub mod refresh_tokens;
+pub mod revoked_access_tokens;
+pub mod sessions;
+pub mod signing_keys;
+pub mod users;
+
+pub use connection::Connection;
+pub use error::{StoreError, StoreResult};
+pub use migrations::{migrate, pending};
+pub use open::{Access, Store};

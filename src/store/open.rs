@@ -1,0 +1,102 @@
+//! Opening the database that the configuration names, and getting connections from it.
+
+use std::{path::Path, time::Duration};
+
+use diesel_async::{
+    AsyncPgConnection,
+    pooled_connection::deadpool::{Pool, PoolError},
+};
+
+use super::{
+    connection::{Backend, Connection, Sqlite},
+    error::{StoreError, StoreResult},
+    postgres, sqlite,
+};
+use crate::config::{DatabaseSettings, DatabaseUrl};
+
+/// How long a request waits for a free connection before it is turned away.
+const WAIT_FOR_CONNECTION: Duration = Duration::from_millis(500);
+
+/// Who opens the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// A server. It must be the only one on a SQLite file.
+    Server,
+    /// A verb of the command line, beside a server that may be running.
+    Visitor,
+}
+
+/// The database.
+pub struct Store {
+    pool: Backing,
+    /// Held for as long as the store lives; releases the file when dropped.
+    _lock: Option<std::fs::File>,
+}
+
+enum Backing {
+    Postgres(Pool<AsyncPgConnection>),
+    Sqlite(Pool<Sqlite>),
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(self.kind())
+    }
+}
+
+impl Store {
+    /// Opens the database. Contacts SQLite at once; PostgreSQL when the first connection is asked.
+    pub fn open(settings: &DatabaseSettings, access: Access) -> anyhow::Result<Self> {
+        match &settings.url {
+            DatabaseUrl::Postgres(url) => {
+                let size = settings.max_connections.max(1) as usize;
+                Ok(Self { pool: Backing::Postgres(postgres::pool(url, size)?), _lock: None })
+            }
+            DatabaseUrl::Sqlite(file) => Self::open_sqlite(file, access),
+        }
+    }
+
+    fn open_sqlite(file: &Path, access: Access) -> anyhow::Result<Self> {
+        sqlite::prepare_file(file)?;
+        let lock = match access {
+            Access::Server => Some(sqlite::lock(file)?),
+            Access::Visitor => None,
+        };
+        Ok(Self { pool: Backing::Sqlite(sqlite::pool(file)?), _lock: lock })
+    }
+
+    /// The name of the kind of database.
+    pub const fn kind(&self) -> &'static str {
+        match self.pool {
+            Backing::Postgres(_) => "PostgreSQL",
+            Backing::Sqlite(_) => "SQLite",
+        }
+    }
+
+    /// A connection from the pool.
+    pub async fn connection(&self) -> StoreResult<Connection> {
+        let backend = match &self.pool {
+            Backing::Postgres(pool) => pool.get().await.map(Backend::Postgres),
+            Backing::Sqlite(pool) => pool.get().await.map(Backend::Sqlite),
+        };
+        backend.map(Connection::new).map_err(|error: PoolError| {
+            // The chain of causes says what the pool's own message leaves out.
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+            StoreError::Unreachable(format!("{error}{}", cause.unwrap_or_default()))
+        })
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> StoreResult<()> {
+        Ok(self.connection().await?.execute("SELECT 1").await?)
+    }
+}
+
+/// What both pools have in common.
+pub(super) fn timeouts() -> deadpool::managed::Timeouts {
+    deadpool::managed::Timeouts {
+        wait: Some(WAIT_FOR_CONNECTION),
+        create: Some(Duration::from_secs(2)),
+        recycle: Some(Duration::from_secs(1)),
+    }
+}

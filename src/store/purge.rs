@@ -1,0 +1,71 @@
+//! Deleting what has expired, a few rows at a time, so that no request waits behind it.
+
+use diesel::QueryResult;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::{
+    Connection,
+    schema::{audit_events, grants, revoked_access_tokens, sessions},
+};
+use crate::foundation::clock::Timestamp;
+
+/// How many rows one statement deletes.
+pub const BATCH: i64 = 500;
+
+/// Deletes families (and with them their refresh tokens) that expired before `before`.
+pub async fn grants(conn: &mut Connection, before: Timestamp) -> QueryResult<usize> {
+    let expired: Vec<crate::foundation::ids::GrantId> = on_backend!(conn, |conn| grants::table
+        .filter(grants::expires_at.lt(before))
+        .select(grants::id)
+        .limit(BATCH)
+        .load(conn)
+        .await)?;
+    on_backend!(conn, |conn| diesel::delete(grants::table.filter(grants::id.eq_any(&expired)))
+        .execute(conn)
+        .await)
+}
+
+/// Deletes sessions that expired before `before`.
+pub async fn sessions(conn: &mut Connection, before: Timestamp) -> QueryResult<usize> {
+    let expired: Vec<crate::foundation::ids::SessionId> =
+        on_backend!(conn, |conn| sessions::table
+            .filter(sessions::expires_at.lt(before))
+            .select(sessions::id)
+            .limit(BATCH)
+            .load(conn)
+            .await)?;
+    on_backend!(conn, |conn| diesel::delete(sessions::table.filter(sessions::id.eq_any(&expired)))
+        .execute(conn)
+        .await)
+}
+
+/// Deletes notes about revoked access tokens that expired before `before`.
+pub async fn revoked_access_tokens(conn: &mut Connection, before: Timestamp) -> QueryResult<usize> {
+    let expired: Vec<String> = on_backend!(conn, |conn| revoked_access_tokens::table
+        .filter(revoked_access_tokens::expires_at.lt(before))
+        .select(revoked_access_tokens::jti)
+        .limit(BATCH)
+        .load(conn)
+        .await)?;
+    on_backend!(conn, |conn| diesel::delete(
+        revoked_access_tokens::table.filter(revoked_access_tokens::jti.eq_any(&expired))
+    )
+    .execute(conn)
+    .await)
+}
+
+/// Deletes audit events older than `before`.
+pub async fn audit_events(conn: &mut Connection, before: Timestamp) -> QueryResult<usize> {
+    let old: Vec<String> = on_backend!(conn, |conn| audit_events::table
+        .filter(audit_events::at.lt(before))
+        .select(audit_events::id)
+        .limit(BATCH)
+        .load(conn)
+        .await)?;
+    on_backend!(conn, |conn| diesel::delete(
+        audit_events::table.filter(audit_events::id.eq_any(&old))
+    )
+    .execute(conn)
+    .await)
+}

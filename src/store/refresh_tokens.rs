@@ -1,0 +1,97 @@
+//! Refresh tokens: the generations of each family. Only digests are kept.
+
+use diesel::QueryResult;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::{
+    Connection,
+    grants::Grant,
+    schema::{grants, identities, refresh_tokens, users},
+    users::{Person, User, fold_person},
+};
+use crate::foundation::{clock::Timestamp, digest::TokenDigest, ids::GrantId, text_list::TextList};
+
+/// A row of `refresh_tokens`.
+#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = refresh_tokens, check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
+#[diesel(treat_none_as_default_value = false)]
+pub struct RefreshToken {
+    /// The digest of the token.
+    pub digest: TokenDigest,
+    /// Its family.
+    pub grant_id: GrantId,
+    /// The how-manieth of its family it is.
+    pub generation: i64,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// When it dies if it is not used.
+    pub expires_at: Timestamp,
+    /// When it was used.
+    pub consumed_at: Option<Timestamp>,
+}
+
+/// Inserts a token; `false` if its generation exists already.
+#[must_use = "false means that somebody else inserted the generation first"]
+pub async fn insert(conn: &mut Connection, token: &RefreshToken) -> QueryResult<bool> {
+    on_backend!(conn, |conn| diesel::insert_into(refresh_tokens::table)
+        .values(token)
+        .on_conflict_do_nothing()
+        .execute(conn)
+        .await)
+    .map(|rows| rows == 1)
+}
+
+/// The token with its family and person, used and expired ones too.
+pub async fn find(
+    conn: &mut Connection,
+    digest: &TokenDigest,
+) -> QueryResult<Option<(RefreshToken, Grant, Person)>> {
+    type Row = (RefreshToken, Grant, User, Option<TextList>);
+    let rows: Vec<Row> = on_backend!(conn, |conn| refresh_tokens::table
+        .inner_join(grants::table.inner_join(users::table.left_join(identities::table)))
+        .filter(refresh_tokens::digest.eq(digest))
+        .select((
+            RefreshToken::as_select(),
+            Grant::as_select(),
+            User::as_select(),
+            identities::groups.nullable(),
+        ))
+        .load(conn)
+        .await)?;
+    let Some((token, grant)) = rows.as_slice().first().map(|row| (row.0.clone(), row.1.clone()))
+    else {
+        return Ok(None);
+    };
+    let person = fold_person(rows.into_iter().map(|row| (row.2, row.3)).collect());
+    Ok(person.map(|person| (token, grant, person)))
+}
+
+/// The token of one generation of a family.
+pub async fn find_generation(
+    conn: &mut Connection,
+    grant: &GrantId,
+    generation: i64,
+) -> QueryResult<Option<RefreshToken>> {
+    on_backend!(conn, |conn| refresh_tokens::table
+        .filter(refresh_tokens::grant_id.eq(grant).and(refresh_tokens::generation.eq(generation)))
+        .select(RefreshToken::as_select())
+        .first(conn)
+        .await
+        .optional())
+}
+
+/// Marks the token used; `false` if somebody else already did (RFC 9700 §4.14.2).
+#[must_use = "false means that the token was used before"]
+pub async fn consume(
+    conn: &mut Connection,
+    digest: &TokenDigest,
+    now: Timestamp,
+) -> QueryResult<bool> {
+    let unused = refresh_tokens::table.find(digest).filter(refresh_tokens::consumed_at.is_null());
+    on_backend!(conn, |conn| diesel::update(unused)
+        .set(refresh_tokens::consumed_at.eq(now))
+        .execute(conn)
+        .await)
+    .map(|rows| rows == 1)
+}

@@ -1,0 +1,150 @@
+//! The tables, in the portable types that both databases share.
+
+diesel::table! {
+    users (id) {
+        id -> Text,
+        username -> Text,
+        username_key -> Text,
+        email -> Nullable<Text>,
+        email_key -> Nullable<Text>,
+        email_verified -> Nullable<Bool>,
+        name -> Nullable<Text>,
+        picture -> Nullable<Text>,
+        password_hash -> Nullable<Text>,
+        groups -> Text,
+        disabled_at -> Nullable<BigInt>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    identities (id) {
+        id -> Text,
+        user_id -> Text,
+        upstream -> Text,
+        issuer -> Text,
+        subject -> Text,
+        groups -> Text,
+        created_at -> BigInt,
+        confirmed_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    sessions (id) {
+        id -> Text,
+        digest -> Binary,
+        user_id -> Text,
+        upstream -> Nullable<Text>,
+        upstream_sid -> Nullable<Text>,
+        auth_time -> BigInt,
+        amr -> Text,
+        acr -> Nullable<Text>,
+        created_at -> BigInt,
+        last_seen_at -> BigInt,
+        confirmed_at -> BigInt,
+        expires_at -> BigInt,
+        ended_at -> Nullable<BigInt>,
+        address -> Text,
+        user_agent -> Text,
+    }
+}
+
+diesel::table! {
+    grants (id) {
+        id -> Text,
+        user_id -> Text,
+        client_id -> Text,
+        session_id -> Text,
+        code_digest -> Binary,
+        code_challenge -> Nullable<Text>,
+        redirect_uri -> Text,
+        scope -> Text,
+        auth_time -> BigInt,
+        amr -> Text,
+        acr -> Nullable<Text>,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        revoked_at -> Nullable<BigInt>,
+        revoked_because -> Nullable<Text>,
+        trace_id -> Text,
+    }
+}
+
+diesel::table! {
+    refresh_tokens (digest) {
+        digest -> Binary,
+        grant_id -> Text,
+        generation -> BigInt,
+        issued_at -> BigInt,
+        expires_at -> BigInt,
+        consumed_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    revoked_access_tokens (jti) {
+        jti -> Text,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    signing_keys (id) {
+        id -> Text,
+        alg -> Text,
+        generation -> BigInt,
+        public_jwk -> Text,
+        private_key -> Binary,
+        created_at -> BigInt,
+        published_at -> BigInt,
+        signs_from -> BigInt,
+        signs_until -> Nullable<BigInt>,
+        gone_at -> Nullable<BigInt>,
+        dropped_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    audit_events (id) {
+        id -> Text,
+        at -> BigInt,
+        action -> Text,
+        outcome -> Text,
+        reason -> Nullable<Text>,
+        trace_id -> Nullable<Text>,
+        user_id -> Nullable<Text>,
+        client_id -> Nullable<Text>,
+        upstream -> Nullable<Text>,
+        address -> Nullable<Text>,
+        detail -> Text,
+    }
+}
+
+diesel::table! {
+    facts (name) {
+        name -> Text,
+        value -> BigInt,
+    }
+}
+
+diesel::table! {
+    sealed_facts (name) {
+        name -> Text,
+        value -> Binary,
+    }
+}
+
+diesel::joinable!(identities -> users (user_id));
+diesel::joinable!(sessions -> users (user_id));
+diesel::joinable!(grants -> users (user_id));
+diesel::joinable!(refresh_tokens -> grants (grant_id));
+diesel::allow_tables_to_appear_in_same_query!(
+    users,
+    identities,
+    sessions,
+    grants,
+    refresh_tokens,
+    revoked_access_tokens
+);

@@ -1,0 +1,148 @@
+//! Browser sessions.
+
+use diesel::QueryResult;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::{
+    Connection,
+    schema::{identities, sessions, users},
+    users::{Person, User, fold_person},
+};
+use crate::foundation::{
+    clock::Timestamp,
+    digest::TokenDigest,
+    ids::{SessionId, UpstreamSlug, UserId},
+    text_list::TextList,
+};
+
+/// A row of `sessions`.
+#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = sessions, check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
+#[diesel(treat_none_as_default_value = false)]
+pub struct Session {
+    /// Its name in lists and in `sid`.
+    pub id: SessionId,
+    /// The digest of the cookie's secret.
+    pub digest: TokenDigest,
+    /// Whose it is.
+    pub user_id: UserId,
+    /// The upstream that signed the person in; none for a local account.
+    pub upstream: Option<UpstreamSlug>,
+    /// The upstream's own `sid`.
+    pub upstream_sid: Option<String>,
+    /// When the person last proved who they are (OIDC Core §2).
+    pub auth_time: Timestamp,
+    /// How (RFC 8176).
+    pub amr: TextList,
+    /// The level that the upstream reported.
+    pub acr: Option<String>,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When it was last used.
+    pub last_seen_at: Timestamp,
+    /// When the upstream last confirmed the person.
+    pub confirmed_at: Timestamp,
+    /// When it ends, used or not.
+    pub expires_at: Timestamp,
+    /// When it was ended before its time.
+    pub ended_at: Option<Timestamp>,
+    /// From where it began.
+    pub address: String,
+    /// With which browser it began.
+    pub user_agent: String,
+}
+
+/// Begins a session.
+pub async fn insert(conn: &mut Connection, session: &Session) -> QueryResult<usize> {
+    on_backend!(conn, |conn| diesel::insert_into(sessions::table)
+        .values(session)
+        .execute(conn)
+        .await)
+}
+
+/// The session with this secret, with its person; ended and expired ones too.
+pub async fn find_by_digest(
+    conn: &mut Connection,
+    digest: &TokenDigest,
+) -> QueryResult<Option<(Session, Person)>> {
+    let rows: Vec<(Session, User, Option<TextList>)> = on_backend!(conn, |conn| sessions::table
+        .inner_join(users::table.left_join(identities::table))
+        .filter(sessions::digest.eq(digest))
+        .select((Session::as_select(), User::as_select(), identities::groups.nullable()))
+        .load(conn)
+        .await)?;
+    Ok(fold(rows))
+}
+
+/// The session with this id, with its person; ended and expired ones too.
+pub async fn find(conn: &mut Connection, id: &SessionId) -> QueryResult<Option<(Session, Person)>> {
+    let rows: Vec<(Session, User, Option<TextList>)> = on_backend!(conn, |conn| sessions::table
+        .inner_join(users::table.left_join(identities::table))
+        .filter(sessions::id.eq(id))
+        .select((Session::as_select(), User::as_select(), identities::groups.nullable()))
+        .load(conn)
+        .await)?;
+    Ok(fold(rows))
+}
+
+fn fold(rows: Vec<(Session, User, Option<TextList>)>) -> Option<(Session, Person)> {
+    let session = rows.as_slice().first().map(|(session, ..)| session.clone())?;
+    let person = rows.into_iter().map(|(_, user, groups)| (user, groups)).collect();
+    fold_person(person).map(|person| (session, person))
+}
+
+/// The live sessions of an account, the newest first.
+pub async fn list_live_of_user(
+    conn: &mut Connection,
+    user: &UserId,
+    now: Timestamp,
+) -> QueryResult<Vec<Session>> {
+    on_backend!(conn, |conn| sessions::table
+        .filter(sessions::user_id.eq(user))
+        .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now)))
+        .order(sessions::created_at.desc())
+        .limit(100)
+        .select(Session::as_select())
+        .load(conn)
+        .await)
+}
+
+/// Notes that the session is in use.
+pub async fn touch(conn: &mut Connection, id: &SessionId, now: Timestamp) -> QueryResult<usize> {
+    on_backend!(conn, |conn| diesel::update(sessions::table.find(id))
+        .set(sessions::last_seen_at.eq(now))
+        .execute(conn)
+        .await)
+}
+
+/// Ends a session of this account; `false` if it had ended or is somebody else's.
+#[must_use = "false means that nothing ended"]
+pub async fn end(
+    conn: &mut Connection,
+    id: &SessionId,
+    user: &UserId,
+    now: Timestamp,
+) -> QueryResult<bool> {
+    let live = sessions::table
+        .find(id)
+        .filter(sessions::user_id.eq(user).and(sessions::ended_at.is_null()));
+    on_backend!(conn, |conn| diesel::update(live)
+        .set(sessions::ended_at.eq(now))
+        .execute(conn)
+        .await)
+    .map(|rows| rows == 1)
+}
+
+/// Ends every session of an account.
+pub async fn end_all_of_user(
+    conn: &mut Connection,
+    user: &UserId,
+    now: Timestamp,
+) -> QueryResult<usize> {
+    let live = sessions::table.filter(sessions::user_id.eq(user).and(sessions::ended_at.is_null()));
+    on_backend!(conn, |conn| diesel::update(live)
+        .set(sessions::ended_at.eq(now))
+        .execute(conn)
+        .await)
+}

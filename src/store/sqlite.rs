@@ -1,0 +1,122 @@
+//! The embedded database file: who may read it, who may open it, and how it is set up.
+
+use std::{
+    fs::{DirBuilder, File, OpenOptions, TryLockError},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    path::Path,
+};
+
+use anyhow::{Context as _, bail};
+use diesel_async::{
+    AsyncConnection as _, SimpleAsyncConnection as _,
+    pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod, deadpool},
+};
+use futures_util::FutureExt as _;
+
+use super::connection::Sqlite;
+
+/// What every connection is set to. `synchronous = FULL`: with the write-ahead log, `NORMAL` could
+/// lose commits that were already acknowledged when the power goes.
+const SETUP: &str = "PRAGMA busy_timeout = 2000; PRAGMA journal_mode = WAL; \
+                     PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+                     PRAGMA cache_size = -2000;";
+
+/// Connections in the pool. SQLite has one writer at a time; more readers than this only wait.
+const CONNECTIONS: usize = 4;
+
+/// Makes the file for its owner alone, or refuses one that others may read.
+pub(super) fn prepare_file(file: &Path) -> anyhow::Result<()> {
+    if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
+    }
+    let open =
+        || OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(file);
+    let opened = open().with_context(|| format!("{} cannot be opened", file.display()))?;
+    let mode = opened.metadata()?.permissions().mode();
+    if mode & 0o077 != 0 {
+        let path = file.display();
+        bail!("{path} can be read by others (mode {:o}); run: chmod 600 {path}", mode & 0o777);
+    }
+    Ok(())
+}
+
+/// Takes the lock of the only server on this file.
+pub(super) fn lock(file: &Path) -> anyhow::Result<File> {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".lock");
+    let lock =
+        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&name)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => bail!(
+            "another keywright is already serving {}; stop it, or use PostgreSQL for several",
+            file.display()
+        ),
+        Err(TryLockError::Error(error)) => Err(error).context("the lock file cannot be locked"),
+    }
+}
+
+/// A pool of connections to the file.
+pub(super) fn pool(file: &Path) -> anyhow::Result<deadpool::Pool<Sqlite>> {
+    let mut config = ManagerConfig::default();
+    config.recycling_method = RecyclingMethod::Fast;
+    config.custom_setup = Box::new(|file| connect(file.to_owned()).boxed());
+    let name = file.to_str().context("the name of the database file is not UTF-8")?;
+    let manager = AsyncDieselConnectionManager::new_with_config(name, config);
+    let pool = deadpool::Pool::builder(manager)
+        .max_size(CONNECTIONS)
+        .timeouts(deadpool_timeouts())
+        .runtime(::deadpool::Runtime::Tokio1)
+        .build()?;
+    Ok(pool)
+}
+
+/// Waiting for the one writer is part of normal work here, so requests wait longer for their turn.
+fn deadpool_timeouts() -> ::deadpool::managed::Timeouts {
+    ::deadpool::managed::Timeouts {
+        wait: Some(std::time::Duration::from_secs(3)),
+        ..super::open::timeouts()
+    }
+}
+
+async fn connect(file: String) -> Result<Sqlite, diesel::ConnectionError> {
+    let mut connection = Sqlite::establish(&file).await?;
+    let setup = connection.batch_execute(SETUP).await;
+    setup.map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+    Ok(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// LG-06, FT-33.
+    #[test]
+    fn a_file_that_others_may_read_is_refused_with_the_fix() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("deep/er/keywright.db");
+        prepare_file(&file).unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&file), 0o600);
+        assert_eq!(mode(file.parent().unwrap()), 0o700);
+
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let refusal = prepare_file(&file).unwrap_err().to_string();
+        assert!(refusal.contains("chmod 600"), "{refusal}");
+    }
+
+    /// FT-31.
+    #[test]
+    fn a_second_server_on_the_same_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("keywright.db");
+        let first = lock(&file).unwrap();
+        assert!(lock(&file).unwrap_err().to_string().contains("already serving"));
+        drop(first);
+        lock(&file).unwrap();
+    }
+}

@@ -1,0 +1,250 @@
+//! People's accounts.
+
+use diesel::QueryResult;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::{Connection, schema::identities, schema::users};
+use crate::foundation::{clock::Timestamp, ids::UserId, text_list::TextList};
+
+/// A row of `users`.
+#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = users, check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
+#[diesel(treat_none_as_default_value = false)]
+pub struct User {
+    /// The `sub` of every token.
+    pub id: UserId,
+    /// What the person is called at the sign-in form.
+    pub username: String,
+    /// The canonical form of the username, unique.
+    pub username_key: String,
+    /// The address as it is written.
+    pub email: Option<String>,
+    /// The canonical form of the address.
+    pub email_key: Option<String>,
+    /// Whether the address is the person's: yes, no, or nobody has said.
+    pub email_verified: Option<bool>,
+    /// The full name.
+    pub name: Option<String>,
+    /// The address of a picture.
+    pub picture: Option<String>,
+    /// The password, as a PHC string.
+    pub password_hash: Option<String>,
+    /// Groups given here, as opposed to those that upstreams assert.
+    pub groups: TextList,
+    /// Since when the account is shut.
+    pub disabled_at: Option<Timestamp>,
+    /// When the account was made.
+    pub created_at: Timestamp,
+    /// When the row last changed.
+    pub updated_at: Timestamp,
+}
+
+/// What a sign-in at an upstream may change of an account.
+#[derive(Debug, Clone, PartialEq, Eq, AsChangeset)]
+#[diesel(table_name = users)]
+#[diesel(treat_none_as_null = true)]
+pub struct Profile {
+    /// The address as it is written.
+    pub email: Option<String>,
+    /// The canonical form of the address.
+    pub email_key: Option<String>,
+    /// Whether the address is the person's.
+    pub email_verified: Option<bool>,
+    /// The full name.
+    pub name: Option<String>,
+    /// The address of a picture.
+    pub picture: Option<String>,
+}
+
+impl User {
+    /// The part of the account that an upstream may refresh.
+    pub fn profile(&self) -> Profile {
+        Profile {
+            email: self.email.clone(),
+            email_key: self.email_key.clone(),
+            email_verified: self.email_verified,
+            name: self.name.clone(),
+            picture: self.picture.clone(),
+        }
+    }
+}
+
+/// An account together with the groups that its upstreams assert.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// The account.
+    pub user: User,
+    upstream_groups: Vec<TextList>,
+}
+
+impl Person {
+    /// An account whose upstream groups are known.
+    pub const fn new(user: User, upstream_groups: Vec<TextList>) -> Self {
+        Self { user, upstream_groups }
+    }
+
+    /// Every group of the person, from here and from the upstreams, sorted, each once.
+    pub fn groups(&self) -> Vec<String> {
+        let mut groups: Vec<String> = std::iter::once(&self.user.groups)
+            .chain(&self.upstream_groups)
+            .flat_map(TextList::to_vec)
+            .collect();
+        groups.sort();
+        groups.dedup();
+        groups
+    }
+}
+
+/// Inserts an account; `false` if the username is taken.
+#[must_use = "false means that the username is taken"]
+pub async fn insert(conn: &mut Connection, user: &User) -> QueryResult<bool> {
+    on_backend!(conn, |conn| diesel::insert_into(users::table)
+        .values(user)
+        .on_conflict(users::username_key)
+        .do_nothing()
+        .execute(conn)
+        .await)
+    .map(|rows| rows == 1)
+}
+
+/// The account with this id.
+pub async fn find(conn: &mut Connection, id: &UserId) -> QueryResult<Option<User>> {
+    on_backend!(conn, |conn| users::table
+        .find(id)
+        .select(User::as_select())
+        .first(conn)
+        .await
+        .optional())
+}
+
+/// The account with this canonical username.
+pub async fn find_by_username(conn: &mut Connection, key: &str) -> QueryResult<Option<User>> {
+    on_backend!(conn, |conn| users::table
+        .filter(users::username_key.eq(key))
+        .select(User::as_select())
+        .first(conn)
+        .await
+        .optional())
+}
+
+/// The accounts whose verified address this is; two at the most are looked at.
+pub async fn find_by_verified_email(conn: &mut Connection, key: &str) -> QueryResult<Vec<User>> {
+    on_backend!(conn, |conn| users::table
+        .filter(users::email_key.eq(key).and(users::email_verified.eq(true)))
+        .select(User::as_select())
+        .limit(2)
+        .load(conn)
+        .await)
+}
+
+/// The account with the groups its upstreams assert.
+pub async fn find_person(conn: &mut Connection, id: &UserId) -> QueryResult<Option<Person>> {
+    let rows: Vec<(User, Option<TextList>)> = on_backend!(conn, |conn| users::table
+        .left_join(identities::table)
+        .filter(users::id.eq(id))
+        .select((User::as_select(), identities::groups.nullable()))
+        .load(conn)
+        .await)?;
+    Ok(fold_person(rows))
+}
+
+/// Puts the rows of a join with `identities` together again.
+pub(super) fn fold_person(rows: Vec<(User, Option<TextList>)>) -> Option<Person> {
+    let mut groups = Vec::with_capacity(rows.len());
+    let mut user = None;
+    for (row, upstream_groups) in rows {
+        groups.extend(upstream_groups);
+        user = Some(row);
+    }
+    user.map(|user| Person::new(user, groups))
+}
+
+/// Whether anybody has a local password.
+pub async fn any_with_password(conn: &mut Connection) -> QueryResult<bool> {
+    let one: Option<UserId> = on_backend!(conn, |conn| users::table
+        .filter(users::password_hash.is_not_null())
+        .select(users::id)
+        .first(conn)
+        .await
+        .optional())?;
+    Ok(one.is_some())
+}
+
+/// Up to `limit` accounts in the order of their usernames, after the given one.
+pub async fn list(conn: &mut Connection, after: &str, limit: i64) -> QueryResult<Vec<User>> {
+    on_backend!(conn, |conn| users::table
+        .filter(users::username_key.gt(after))
+        .order(users::username_key)
+        .limit(limit)
+        .select(User::as_select())
+        .load(conn)
+        .await)
+}
+
+/// Writes what an upstream says about a person.
+pub async fn update_profile(
+    conn: &mut Connection,
+    id: &UserId,
+    profile: &Profile,
+    now: Timestamp,
+) -> QueryResult<usize> {
+    on_backend!(conn, |conn| diesel::update(users::table.find(id))
+        .set((profile, users::updated_at.eq(now)))
+        .execute(conn)
+        .await)
+}
+
+/// Replaces the password; `false` if there is no such account.
+#[must_use = "false means that there is no such account"]
+pub async fn set_password_hash(
+    conn: &mut Connection,
+    id: &UserId,
+    hash: &str,
+    now: Timestamp,
+) -> QueryResult<bool> {
+    on_backend!(conn, |conn| diesel::update(users::table.find(id))
+        .set((users::password_hash.eq(hash), users::updated_at.eq(now)))
+        .execute(conn)
+        .await)
+    .map(|rows| rows == 1)
+}
+
+/// Replaces a password hash by a better one of the same password, unless it has changed meanwhile.
+pub async fn rehash_password(
+    conn: &mut Connection,
+    id: &UserId,
+    old: &str,
+    new: &str,
+) -> QueryResult<usize> {
+    on_backend!(conn, |conn| diesel::update(
+        users::table.find(id).filter(users::password_hash.eq(old))
+    )
+    .set(users::password_hash.eq(new))
+    .execute(conn)
+    .await)
+}
+
+/// Shuts the account; `false` if it was shut already.
+#[must_use = "false means that nothing changed"]
+pub async fn disable(conn: &mut Connection, id: &UserId, now: Timestamp) -> QueryResult<bool> {
+    on_backend!(conn, |conn| diesel::update(
+        users::table.find(id).filter(users::disabled_at.is_null())
+    )
+    .set((users::disabled_at.eq(now), users::updated_at.eq(now)))
+    .execute(conn)
+    .await)
+    .map(|rows| rows == 1)
+}
+
+/// Opens a shut account again; `false` if it was open.
+#[must_use = "false means that nothing changed"]
+pub async fn enable(conn: &mut Connection, id: &UserId, now: Timestamp) -> QueryResult<bool> {
+    on_backend!(conn, |conn| diesel::update(
+        users::table.find(id).filter(users::disabled_at.is_not_null())
+    )
+    .set((users::disabled_at.eq(None::<Timestamp>), users::updated_at.eq(now)))
+    .execute(conn)
+    .await)
+    .map(|rows| rows == 1)
+}
