@@ -20,8 +20,14 @@
 
 #[macro_use]
 pub mod foundation;
+pub mod accounts;
+pub mod audit;
+pub mod clients;
 pub mod config;
 pub mod ephemeral;
+pub mod federation;
 pub mod keys;
 pub mod protocol;
+pub mod sessions;
 pub mod store;
+pub mod tokens;

@@ -63,6 +63,20 @@ impl Jwks {
 pub struct KeySet {
     keys: HashMap<KeyId, LoadedKey>,
     drawn: RwLock<Option<Arc<Jwks>>>,
+    /// Tokens whose signature was found good by these very keys, by their hash. A verification is
+    /// dearer than everything else about a bearer token; only good tokens get in, so strangers
+    /// cannot fill it.
+    verified: RwLock<HashMap<[u8; 32], Verified>>,
+}
+
+/// How many verified tokens are remembered.
+const MAX_VERIFIED: usize = 4_096;
+
+#[derive(Clone)]
+struct Verified {
+    typ: TokenType,
+    key: KeyId,
+    claims: Arc<Map<String, Value>>,
 }
 
 impl std::fmt::Debug for KeySet {
@@ -97,7 +111,7 @@ impl KeySet {
             };
             keys.insert(row.id.clone(), key);
         }
-        Ok(Self { keys, drawn: RwLock::default() })
+        Ok(Self { keys, drawn: RwLock::default(), verified: RwLock::default() })
     }
 
     /// Whether some key of this algorithm signs now.
@@ -139,19 +153,48 @@ impl KeySet {
         token: &str,
         typ: TokenType,
         now: Timestamp,
-    ) -> Result<Map<String, Value>, JwsFault> {
+    ) -> Result<Arc<Map<String, Value>>, JwsFault> {
+        let hash = sha256(token.as_bytes());
+        let known =
+            self.verified.read().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned();
+        let verified = match known {
+            Some(verified) => verified,
+            None => self.verify_anew(token, typ, hash)?,
+        };
+        if verified.typ != typ {
+            return Err(JwsFault::WrongType);
+        }
+        let key = self.keys.get(&verified.key).ok_or(JwsFault::UnknownKey)?;
+        if !key.schedule.is_published(now) {
+            return Err(JwsFault::UnknownKey);
+        }
+        Ok(verified.claims)
+    }
+
+    fn verify_anew(
+        &self,
+        token: &str,
+        typ: TokenType,
+        hash: [u8; 32],
+    ) -> Result<Verified, JwsFault> {
         let parts = split(token)?;
         let text = |name: &str| parts.header.get(name).and_then(Value::as_str);
         if text("typ") != Some(typ.typ()) {
             return Err(JwsFault::WrongType);
         }
         let key = text("kid").and_then(|kid| self.keys.get(&KeyId::new(kid)));
-        let key = key.filter(|key| key.schedule.is_published(now)).ok_or(JwsFault::UnknownKey)?;
-        if text("alg") != Some(key.alg.as_str()) {
-            return Err(JwsFault::UnknownKey);
+        let key = key.filter(|key| text("alg") == Some(key.alg.as_str()));
+        let key = key.ok_or(JwsFault::UnknownKey)?;
+        let good = key.verifier.verify(parts.signed, &parts.signature);
+        good.map_err(|_| JwsFault::BadSignature)?;
+        let claims = serde_json::from_slice(&parts.payload).map_err(|_| JwsFault::Malformed)?;
+        let verified = Verified { typ, key: key.id.clone(), claims: Arc::new(claims) };
+        let mut remembered = self.verified.write().unwrap_or_else(PoisonError::into_inner);
+        if remembered.len() >= MAX_VERIFIED {
+            remembered.clear();
         }
-        key.verifier.verify(parts.signed, &parts.signature).map_err(|_| JwsFault::BadSignature)?;
-        serde_json::from_slice(&parts.payload).map_err(|_| JwsFault::Malformed)
+        remembered.insert(hash, verified.clone());
+        Ok(verified)
     }
 
     /// The JWKS of the moment (RFC 7517 §5).

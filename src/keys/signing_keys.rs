@@ -143,7 +143,7 @@ impl SigningKeys {
         token: &str,
         typ: TokenType,
         now: Timestamp,
-    ) -> Result<Map<String, Value>, JwsFault> {
+    ) -> Result<Arc<Map<String, Value>>, JwsFault> {
         self.current().verify(token, typ, now)
     }
 

@@ -146,3 +146,26 @@ pub async fn end_all_of_user(
         .execute(conn)
         .await)
 }
+
+/// Gives a live session a new secret and proof; `false` if it has ended meanwhile.
+#[must_use = "false means that the session has ended"]
+pub async fn renew(conn: &mut Connection, session: &Session) -> QueryResult<bool> {
+    let live = sessions::table.find(&session.id).filter(sessions::ended_at.is_null());
+    on_backend!(conn, |conn| diesel::update(live)
+        .set((
+            sessions::digest.eq(&session.digest),
+            sessions::upstream.eq(&session.upstream),
+            sessions::upstream_sid.eq(&session.upstream_sid),
+            sessions::auth_time.eq(session.auth_time),
+            sessions::amr.eq(&session.amr),
+            sessions::acr.eq(&session.acr),
+            sessions::last_seen_at.eq(session.last_seen_at),
+            sessions::confirmed_at.eq(session.confirmed_at),
+            sessions::expires_at.eq(session.expires_at),
+            sessions::address.eq(&session.address),
+            sessions::user_agent.eq(&session.user_agent),
+        ))
+        .execute(conn)
+        .await)
+    .map(|rows| rows == 1)
+}

@@ -1,0 +1,190 @@
+//! The apps: what each may do, and whether it is who it says it is.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use crate::{
+    config::{ClientSettings, ClientType, PkcePolicy, TokenSettings},
+    foundation::{clock::Span, digest::TokenDigest, ids::ClientId},
+    protocol::{
+        redirect_uri::{self, LoopbackPort},
+        scope::Scope,
+        words::GrantType,
+    },
+    store::{Connection, StoreResult, facts},
+};
+
+const SECRET: &str = "client_secret";
+
+/// An app.
+#[derive(Debug)]
+pub struct Client {
+    /// What the administrator wrote.
+    pub settings: ClientSettings,
+    /// The scopes that it may have.
+    pub scope: Scope,
+    /// How long its access tokens are good.
+    pub access_token_lifetime: Span,
+    /// How long its ID tokens are good.
+    pub id_token_lifetime: Span,
+    secret: Option<TokenDigest>,
+}
+
+impl Client {
+    fn new(settings: ClientSettings, tokens: &TokenSettings) -> Self {
+        let secret = settings.secret.as_ref();
+        Self {
+            scope: settings.scopes.iter().collect(),
+            access_token_lifetime: settings
+                .access_token_lifetime
+                .unwrap_or(tokens.access_token_lifetime),
+            id_token_lifetime: settings.id_token_lifetime.unwrap_or(tokens.id_token_lifetime),
+            secret: secret.map(|secret| TokenDigest::of(SECRET, secret.expose().as_bytes())),
+            settings,
+        }
+    }
+
+    /// Its `client_id`.
+    pub const fn id(&self) -> &ClientId {
+        &self.settings.id
+    }
+
+    /// Whether it has no secret.
+    pub fn is_public(&self) -> bool {
+        self.settings.is_public()
+    }
+
+    /// Whether `secret` is its secret. Digests are compared, in constant time.
+    pub fn has_secret(&self, secret: &str) -> bool {
+        let given = TokenDigest::of(SECRET, secret.as_bytes());
+        self.secret.as_ref().is_some_and(|own| own.matches(&given))
+    }
+
+    /// Whether it may use this grant type.
+    pub fn may_use(&self, grant_type: GrantType) -> bool {
+        self.settings.grant_types.contains(&grant_type)
+    }
+
+    /// Whether people may be sent back to this address.
+    pub fn may_redirect_to(&self, uri: &str) -> bool {
+        let loopback = match self.settings.r#type {
+            ClientType::Native => LoopbackPort::Free,
+            ClientType::Confidential | ClientType::Public => LoopbackPort::Fixed,
+        };
+        let registered = &self.settings.redirect_uris;
+        registered.iter().any(|own| redirect_uri::matches(own, uri, loopback))
+    }
+
+    /// Whether people may be sent to this address after signing out.
+    pub fn may_redirect_after_logout(&self, uri: &str) -> bool {
+        self.settings.post_logout_redirect_uris.iter().any(|own| own == uri)
+    }
+
+    /// Who its access tokens are for: its configured audience, else itself.
+    pub fn audience(&self) -> &str {
+        self.settings.audience.as_deref().unwrap_or(self.id().as_str())
+    }
+
+    /// Whether somebody with these groups may enter.
+    pub fn admits(&self, groups: &[String]) -> bool {
+        let allowed = &self.settings.allowed_groups;
+        allowed.is_empty() || allowed.iter().any(|group| groups.contains(group))
+    }
+
+    /// Where the person probably came from: for "back to the app" links.
+    pub fn home(&self) -> Option<String> {
+        let first = self.settings.redirect_uris.first()?;
+        let url = url::Url::parse(first).ok()?;
+        matches!(url.scheme(), "https" | "http").then(|| url.origin().ascii_serialization())
+    }
+}
+
+/// All apps.
+#[derive(Debug)]
+pub struct Clients {
+    by_id: HashMap<ClientId, Arc<Client>>,
+    /// Clients under the ratchet that are known to have used PKCE.
+    ratcheted: RwLock<HashSet<ClientId>>,
+}
+
+impl Clients {
+    /// The apps of the configuration.
+    pub fn new(settings: &[ClientSettings], tokens: &TokenSettings) -> Self {
+        let client = |settings: &ClientSettings| {
+            (settings.id.clone(), Arc::new(Client::new(settings.clone(), tokens)))
+        };
+        Self { by_id: settings.iter().map(client).collect(), ratcheted: RwLock::default() }
+    }
+
+    /// The app of this id, if it may be used at all.
+    pub fn find(&self, id: &str) -> Option<Arc<Client>> {
+        let client = self.by_id.get(&ClientId::new(id))?;
+        client.settings.enabled.then(|| Arc::clone(client))
+    }
+
+    /// Every app.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Client>> {
+        self.by_id.values()
+    }
+
+    /// The apps whose refresh tokens outlive a sign-out.
+    pub fn keeping_offline_access(&self) -> Vec<ClientId> {
+        let keeping = self.by_id.values().filter(|client| client.settings.offline_after_logout);
+        keeping.map(|client| client.id().clone()).collect()
+    }
+
+    /// The longest lifetime of any token that is issued to any app.
+    pub fn longest_token_lifetime(&self, tokens: &TokenSettings) -> Span {
+        let all = self.by_id.values();
+        let own = all.flat_map(|client| [client.access_token_lifetime, client.id_token_lifetime]);
+        own.fold(tokens.access_token_lifetime.max(tokens.id_token_lifetime), Span::max)
+    }
+
+    /// Whether this client must use PKCE now (RFC 9700 §2.1.1). Asks the database only for a
+    /// client under the ratchet that is not known to have used it.
+    pub async fn requires_pkce(
+        &self,
+        client: &Client,
+        connection: impl AsyncFnOnce() -> StoreResult<Connection>,
+    ) -> StoreResult<bool> {
+        if client.is_public() || client.settings.pkce == PkcePolicy::Required {
+            return Ok(true);
+        }
+        if self.is_ratcheted(client.id()) {
+            return Ok(true);
+        }
+        let used = facts::find(&mut connection().await?, &fact(client.id())).await?.is_some();
+        if used {
+            self.remember_ratchet(client.id());
+        }
+        Ok(used)
+    }
+
+    /// Notes that a client under the ratchet has used PKCE: from now on it must.
+    pub async fn note_pkce(
+        &self,
+        client: &Client,
+        connection: impl AsyncFnOnce() -> StoreResult<Connection>,
+    ) -> StoreResult<()> {
+        let under_ratchet = !client.is_public() && client.settings.pkce == PkcePolicy::Ratchet;
+        if under_ratchet && !self.is_ratcheted(client.id()) {
+            facts::raise(&mut connection().await?, &fact(client.id()), 1).await?;
+            self.remember_ratchet(client.id());
+        }
+        Ok(())
+    }
+
+    fn is_ratcheted(&self, id: &ClientId) -> bool {
+        self.ratcheted.read().unwrap_or_else(PoisonError::into_inner).contains(id)
+    }
+
+    fn remember_ratchet(&self, id: &ClientId) {
+        self.ratcheted.write().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
+    }
+}
+
+fn fact(id: &ClientId) -> String {
+    format!("clients.{id}.pkce_used")
+}

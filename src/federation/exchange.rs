@@ -1,0 +1,180 @@
+//! The code for tokens, at the upstream's token endpoint (RFC 6749 §4.1.3), and UserInfo.
+
+use std::time::Duration;
+
+use oauth2::{
+    AuthType, AuthUrl, AuthorizationCode, Client, ClientId, ClientSecret, CsrfToken,
+    EmptyExtraTokenFields, EndpointNotSet, ExtraTokenFields, HttpRequest, HttpResponse,
+    PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope,
+    StandardRevocableToken, StandardTokenIntrospectionResponse, StandardTokenResponse,
+    TokenResponse as _, TokenUrl,
+    basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenType},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{
+    fault::UpstreamFault,
+    http::{HttpClient, MAX_BODY},
+    metadata::Metadata,
+    strict_json,
+};
+use crate::config::{ClientAuthentication, UpstreamSettings};
+
+/// The part of a token response that OIDC adds. The token stays a text until it is validated.
+#[derive(Debug, Serialize, Deserialize)]
+struct IdTokenField {
+    #[serde(default)]
+    id_token: Option<String>,
+}
+
+impl ExtraTokenFields for IdTokenField {}
+
+type RelyingParty = Client<
+    BasicErrorResponse,
+    StandardTokenResponse<IdTokenField, BasicTokenType>,
+    StandardTokenIntrospectionResponse<EmptyExtraTokenFields, BasicTokenType>,
+    StandardRevocableToken,
+    BasicRevocationErrorResponse,
+    oauth2::EndpointSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    oauth2::EndpointSet,
+>;
+
+fn relying_party(
+    settings: &UpstreamSettings,
+    metadata: &Metadata,
+    redirect_uri: &str,
+) -> Result<RelyingParty, UpstreamFault> {
+    let fault =
+        |error: oauth2::url::ParseError| UpstreamFault::unacceptable("upstream_address", error);
+    let auth_type = match settings.client_auth {
+        ClientAuthentication::Basic => AuthType::BasicAuth,
+        ClientAuthentication::Post => AuthType::RequestBody,
+    };
+    let mut client = Client::new(ClientId::new(settings.client_id.clone()))
+        .set_auth_uri(AuthUrl::new(metadata.authorization_endpoint.clone()).map_err(fault)?)
+        .set_token_uri(TokenUrl::new(metadata.token_endpoint.clone()).map_err(fault)?)
+        .set_redirect_uri(RedirectUrl::new(redirect_uri.to_owned()).map_err(fault)?)
+        .set_auth_type(auth_type);
+    if let Some(secret) = &settings.client_secret {
+        client = client.set_client_secret(ClientSecret::new(secret.expose().to_owned()));
+    }
+    Ok(client)
+}
+
+/// What the authorization request carries.
+pub(super) struct AuthorizationRequest<'a> {
+    pub(super) redirect_uri: &'a str,
+    pub(super) state: &'a str,
+    pub(super) nonce: &'a str,
+    pub(super) verifier: &'a str,
+    pub(super) extra: &'a [(&'static str, String)],
+}
+
+/// The address at which the person signs in (OIDC Core §3.1.2.1), always with PKCE (UP-11).
+pub(super) fn authorization_url(
+    settings: &UpstreamSettings,
+    metadata: &Metadata,
+    request: &AuthorizationRequest<'_>,
+) -> Result<String, UpstreamFault> {
+    let client = relying_party(settings, metadata, request.redirect_uri)?;
+    let verifier = PkceCodeVerifier::new(request.verifier.to_owned());
+    let state = request.state.to_owned();
+    let mut url = client
+        .authorize_url(|| CsrfToken::new(state))
+        .add_scopes(settings.scopes.iter().map(|scope| Scope::new(scope.clone())))
+        .add_extra_param("nonce", request.nonce)
+        .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier));
+    for (name, value) in request.extra {
+        url = url.add_extra_param(*name, value.as_str());
+    }
+    Ok(url.url().0.into())
+}
+
+/// What the upstream gave for the code.
+pub(super) struct Tokens {
+    pub(super) id_token: String,
+    pub(super) access_token: String,
+}
+
+/// Redeems a code. Never tries twice: a code that was sent may have been used (FT-39).
+pub(super) async fn redeem(
+    http: &HttpClient,
+    settings: &UpstreamSettings,
+    metadata: &Metadata,
+    redirect_uri: &str,
+    code: &str,
+    verifier: &str,
+) -> Result<Tokens, UpstreamFault> {
+    let patience = settings.timeout.to_std();
+    let send = |request: HttpRequest| send(http, request, patience);
+    let answer = relying_party(settings, metadata, redirect_uri)?
+        .exchange_code(AuthorizationCode::new(code.to_owned()))
+        .set_pkce_verifier(PkceCodeVerifier::new(verifier.to_owned()))
+        .request_async(&send)
+        .await;
+    let answer = answer.map_err(|error| match error {
+        RequestTokenError::Request(fault) => fault,
+        RequestTokenError::ServerResponse(response) => {
+            UpstreamFault::unacceptable("upstream_token_refused", response.error())
+        }
+        RequestTokenError::Parse(error, _) => {
+            UpstreamFault::unacceptable("upstream_token_malformed", error)
+        }
+        RequestTokenError::Other(text) => {
+            UpstreamFault::unacceptable("upstream_token_malformed", text)
+        }
+    })?;
+    let id_token = answer.extra_fields().id_token.clone();
+    Ok(Tokens {
+        id_token: id_token.ok_or_else(|| {
+            UpstreamFault::unacceptable("id_token_missing", "the token answer has no id_token")
+        })?,
+        access_token: answer.access_token().secret().clone(),
+    })
+}
+
+async fn send(
+    http: &HttpClient,
+    request: HttpRequest,
+    patience: Duration,
+) -> Result<HttpResponse, UpstreamFault> {
+    let malformed =
+        |error: &dyn std::fmt::Display| UpstreamFault::unacceptable("upstream_address", error);
+    let request = reqwest::Request::try_from(request).map_err(|error| malformed(&error))?;
+    let answer = http.send(request, patience, MAX_BODY).await?;
+    if answer.status >= 500 || answer.status == 429 {
+        let detail = format!("the token endpoint answered with status {}", answer.status);
+        return Err(UpstreamFault::unavailable("upstream_token_failed", detail));
+    }
+    let mut response = HttpResponse::new(answer.body);
+    *response.status_mut() = reqwest::StatusCode::from_u16(answer.status).unwrap_or_default();
+    *response.headers_mut() = answer.headers;
+    Ok(response)
+}
+
+/// Asks UserInfo (OIDC Core §5.3), whose `sub` has to be that of the ID token.
+pub(super) async fn userinfo(
+    http: &HttpClient,
+    endpoint: &str,
+    access_token: &str,
+    subject: &str,
+    patience: Duration,
+) -> Result<Map<String, Value>, UpstreamFault> {
+    let answer = http.get(endpoint, Some(access_token), patience, MAX_BODY).await?;
+    if answer.status != 200 {
+        let detail = format!("UserInfo answered with status {}", answer.status);
+        return Err(UpstreamFault::unavailable("upstream_userinfo_failed", detail));
+    }
+    let claims = strict_json::object(&answer.body).ok_or_else(|| {
+        UpstreamFault::unacceptable("upstream_userinfo_malformed", "it is not a JSON object")
+    })?;
+    if claims.get("sub").and_then(Value::as_str) != Some(subject) {
+        let detail = "its sub is not that of the ID token";
+        return Err(UpstreamFault::unacceptable("upstream_userinfo_subject", detail));
+    }
+    Ok(claims)
+}

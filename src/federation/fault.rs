@@ -1,0 +1,43 @@
+//! Why a sign-in at an upstream failed: a word for the page and the audit, details for the story.
+
+use std::fmt;
+
+/// Who has to do something about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// The upstream is away, slow or broken at the moment.
+    Unavailable,
+    /// The upstream's answer is not acceptable.
+    Unacceptable,
+}
+
+/// A failure of a sign-in at an upstream.
+#[derive(Clone, Debug)]
+pub struct UpstreamFault {
+    /// Who has to do something about it.
+    pub kind: FaultKind,
+    /// The reason in one word.
+    pub reason: &'static str,
+    /// What was seen. For the story that an administrator reads; holds no secret.
+    pub detail: String,
+}
+
+impl UpstreamFault {
+    /// The upstream is away, slow or broken at the moment.
+    pub fn unavailable(reason: &'static str, detail: impl fmt::Display) -> Self {
+        Self { kind: FaultKind::Unavailable, reason, detail: detail.to_string() }
+    }
+
+    /// The upstream's answer is not acceptable.
+    pub fn unacceptable(reason: &'static str, detail: impl fmt::Display) -> Self {
+        Self { kind: FaultKind::Unacceptable, reason, detail: detail.to_string() }
+    }
+}
+
+impl fmt::Display for UpstreamFault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}", self.reason, self.detail)
+    }
+}
+
+impl std::error::Error for UpstreamFault {}

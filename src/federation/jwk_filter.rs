@@ -1,0 +1,123 @@
+//! Which keys of an upstream's JWKS are fit for checking signatures (JW-09).
+
+use std::collections::HashMap;
+
+use openidconnect::core::CoreJsonWebKey;
+use serde_json::{Map, Value};
+
+use super::{fault::UpstreamFault, strict_json};
+use crate::foundation::digest::from_base64url;
+
+/// The largest JWKS that is read.
+pub(super) const MAX_JWKS: usize = 256 * 1_024;
+const MAX_KEYS: usize = 100;
+const PRIVATE_MEMBERS: &[&str] = &["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
+/// A key that may check signatures.
+#[derive(Clone, Debug)]
+pub(super) struct UpstreamKey {
+    pub(super) kid: Option<String>,
+    pub(super) kty: String,
+    pub(super) alg: Option<String>,
+    pub(super) key: CoreJsonWebKey,
+}
+
+/// Reads a JWKS and keeps the keys that are fit.
+pub(super) fn read(body: &[u8]) -> Result<Vec<UpstreamKey>, UpstreamFault> {
+    let malformed = |detail: &str| UpstreamFault::unacceptable("upstream_jwks_malformed", detail);
+    let document = strict_json::object(body).ok_or_else(|| malformed("it is not a JSON object"))?;
+    let Some(Value::Array(keys)) = document.get("keys") else {
+        return Err(malformed("it has no list of keys"));
+    };
+    if keys.len() > MAX_KEYS {
+        return Err(malformed("it has more than 100 keys"));
+    }
+    let mut fit: Vec<UpstreamKey> = keys.iter().filter_map(fit_key).collect();
+    // Two keys of one name: nobody can tell which is meant.
+    let mut names: HashMap<Option<String>, usize> = HashMap::new();
+    for key in &fit {
+        *names.entry(key.kid.clone()).or_default() += 1;
+    }
+    fit.retain(|key| key.kid.is_none() || names.get(&key.kid) == Some(&1));
+    if fit.is_empty() {
+        let detail = if keys.is_empty() {
+            "the provider publishes no signing key at all. At Authentik this means that the \
+             provider has no signing key selected and signs with the client secret (HS256); select \
+             a signing key there"
+        } else {
+            "the provider publishes no key that is fit for checking signatures"
+        };
+        return Err(UpstreamFault::unacceptable("upstream_jwks_empty", detail));
+    }
+    Ok(fit)
+}
+
+fn fit_key(value: &Value) -> Option<UpstreamKey> {
+    let jwk = value.as_object()?;
+    let text = |name: &str| jwk.get(name).and_then(Value::as_str);
+    let for_signatures = text("use").is_none_or(|usage| usage == "sig") && may_verify(jwk);
+    let public = !PRIVATE_MEMBERS.iter().any(|member| jwk.contains_key(*member));
+    let strong = match text("kty")? {
+        "RSA" => is_strong_rsa(text("n")?, text("e")?),
+        "EC" => true,
+        "OKP" => text("crv") == Some("Ed25519") && !is_small_order(text("x")?),
+        _ => false,
+    };
+    if !(for_signatures && public && strong) {
+        return None;
+    }
+    Some(UpstreamKey {
+        kid: text("kid").map(str::to_owned),
+        kty: text("kty")?.to_owned(),
+        alg: text("alg").map(str::to_owned),
+        key: serde_json::from_value(value.clone()).ok()?,
+    })
+}
+
+/// `key_ops`, if there, has to allow verifying (RFC 7517 §4.3).
+fn may_verify(jwk: &Map<String, Value>) -> bool {
+    match jwk.get("key_ops") {
+        None => true,
+        Some(Value::Array(operations)) => operations.iter().any(|operation| operation == "verify"),
+        Some(_) => false,
+    }
+}
+
+/// At least 2048 bits and an odd exponent above 1 (RFC 7518 §3.3).
+fn is_strong_rsa(n: &str, e: &str) -> bool {
+    let (Some(n), Some(e)) = (from_base64url(n), from_base64url(e)) else {
+        return false;
+    };
+    let bits = n.iter().skip_while(|byte| **byte == 0).count() * 8;
+    let odd = e.last().is_some_and(|byte| byte % 2 == 1);
+    let above_one = e.iter().skip_while(|byte| **byte == 0).ne([1].iter());
+    (2_048..=16_384).contains(&bits) && n.last().is_some_and(|b| b % 2 == 1) && odd && above_one
+}
+
+/// Under a point of small order one signature fits many messages (RFC 8032 §5.1.7, JW-08).
+fn is_small_order(x: &str) -> bool {
+    const ORDER_8: [[u8; 32]; 2] = [
+        [
+            0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef,
+            0x98, 0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88,
+            0x6d, 0x53, 0xfc, 0x05,
+        ],
+        [
+            0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10,
+            0x67, 0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77,
+            0x92, 0xac, 0x03, 0x7a,
+        ],
+    ];
+    let Some(mut point) = from_base64url(x).and_then(|x| <[u8; 32]>::try_from(x).ok()) else {
+        return true;
+    };
+    // The sign of the other coordinate changes nothing about the order.
+    point[31] &= 0x7f;
+    let (first, rest) = (point[0], &point[1..31]);
+    let tiny = first <= 1 && rest.iter().all(|byte| *byte == 0) && point[31] == 0;
+    // p - 1, p and p + 1.
+    let near_p = (0xec..=0xee).contains(&first)
+        && rest.iter().all(|byte| *byte == 0xff)
+        && point[31] == 0x7f;
+    tiny || near_p || ORDER_8.contains(&point)
+}

@@ -1,0 +1,239 @@
+//! What an upstream says about itself: discovery and JWKS, fetched, checked and kept.
+//!
+//! What the administrator typed may lack a slash at the end or have one too many; the issuer that
+//! comes back is then compared to the byte. A copy is used for an hour, and for a day when the
+//! upstream cannot be reached. An unknown `kid` fetches the JWKS again, at most twice a minute.
+
+use std::{sync::Arc, time::Duration};
+
+use openidconnect::core::CoreProviderMetadata;
+use serde_json::Value;
+use tokio::sync::Mutex;
+use url::Url;
+
+use super::{
+    fault::UpstreamFault,
+    http::{HttpClient, MAX_BODY},
+    jwk_filter::{self, MAX_JWKS, UpstreamKey},
+    strict_json,
+};
+use crate::{
+    foundation::clock::{Span, Timestamp},
+    protocol::redirect_uri::is_loopback,
+};
+
+const FRESH: Span = Span::from_hours(1);
+const USABLE: Span = Span::from_days(1);
+/// Between two fetches of the JWKS because of an unknown `kid` (JW-06).
+const REFETCH_PAUSE: Span = Span::from_seconds(30);
+/// After a failed fetch the former copy is used for so long before the next try.
+const RETRY_PAUSE: Span = Span::from_seconds(10);
+
+/// What an upstream says about itself.
+#[derive(Clone, Debug)]
+pub(super) struct Metadata {
+    pub(super) issuer: String,
+    pub(super) authorization_endpoint: String,
+    pub(super) token_endpoint: String,
+    pub(super) userinfo_endpoint: Option<String>,
+    pub(super) jwks_uri: String,
+    /// Whether its answers always carry `iss` (RFC 9207 §3).
+    pub(super) promises_iss: bool,
+}
+
+struct Kept<T> {
+    value: Arc<T>,
+    fetched_at: Timestamp,
+}
+
+#[derive(Default)]
+struct Slot<T> {
+    kept: Option<Kept<T>>,
+    failed_at: Option<Timestamp>,
+}
+
+impl<T> Slot<T> {
+    fn younger_than(&self, span: Span, now: Timestamp) -> Option<Arc<T>> {
+        let kept = self.kept.as_ref().filter(|kept| now.since(kept.fetched_at) < span);
+        kept.map(|kept| Arc::clone(&kept.value))
+    }
+
+    /// A copy that will do without asking: a fresh one, or an old one right after a failure.
+    fn at_hand(&self, now: Timestamp) -> Option<Arc<T>> {
+        let just_failed = self.failed_at.is_some_and(|at| now.since(at) < RETRY_PAUSE);
+        self.younger_than(if just_failed { USABLE } else { FRESH }, now)
+    }
+
+    fn keep(
+        &mut self,
+        fetched: Result<T, UpstreamFault>,
+        now: Timestamp,
+    ) -> Result<Arc<T>, UpstreamFault> {
+        match fetched {
+            Ok(value) => {
+                let value = Arc::new(value);
+                *self = Self {
+                    kept: Some(Kept { value: Arc::clone(&value), fetched_at: now }),
+                    failed_at: None,
+                };
+                Ok(value)
+            }
+            Err(fault) => {
+                tracing::warn!(%fault, "an upstream's document could not be refreshed");
+                self.failed_at = Some(now);
+                self.younger_than(USABLE, now).ok_or(fault)
+            }
+        }
+    }
+}
+
+/// The kept documents of one upstream. The locks let one request fetch while the others wait for
+/// what it brings.
+pub(super) struct Documents {
+    typed_issuer: Url,
+    patience: Duration,
+    /// The other upstreams' issuers: whoever points there is not who it says it is (UP-06).
+    foreign_origins: Vec<String>,
+    metadata: Mutex<Slot<Metadata>>,
+    keys: Mutex<Slot<Vec<UpstreamKey>>>,
+}
+
+impl Documents {
+    pub(super) fn new(typed_issuer: Url, patience: Duration, foreign_origins: Vec<String>) -> Self {
+        Self {
+            typed_issuer,
+            patience,
+            foreign_origins,
+            metadata: Mutex::new(Slot { kept: None, failed_at: None }),
+            keys: Mutex::new(Slot { kept: None, failed_at: None }),
+        }
+    }
+
+    pub(super) async fn metadata(
+        &self,
+        http: &HttpClient,
+        now: Timestamp,
+    ) -> Result<Arc<Metadata>, UpstreamFault> {
+        let mut slot = self.metadata.lock().await;
+        if let Some(metadata) = slot.at_hand(now) {
+            return Ok(metadata);
+        }
+        let fetched = self.discover(http).await;
+        slot.keep(fetched, now)
+    }
+
+    pub(super) async fn keys(
+        &self,
+        http: &HttpClient,
+        jwks_uri: &str,
+        now: Timestamp,
+    ) -> Result<Arc<Vec<UpstreamKey>>, UpstreamFault> {
+        let mut slot = self.keys.lock().await;
+        if let Some(keys) = slot.at_hand(now) {
+            return Ok(keys);
+        }
+        let fetched = self.fetch_keys(http, jwks_uri).await;
+        slot.keep(fetched, now)
+    }
+
+    /// The keys after one more look, because a `kid` was unknown; nothing if the last look was
+    /// just now.
+    pub(super) async fn refetch_keys(
+        &self,
+        http: &HttpClient,
+        jwks_uri: &str,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Vec<UpstreamKey>>>, UpstreamFault> {
+        let mut slot = self.keys.lock().await;
+        let looked_at = slot.kept.as_ref().map(|kept| kept.fetched_at).max(slot.failed_at);
+        if looked_at.is_some_and(|at| now.since(at) < REFETCH_PAUSE && at != now) {
+            return Ok(None);
+        }
+        let fetched = self.fetch_keys(http, jwks_uri).await;
+        slot.keep(fetched, now).map(Some)
+    }
+
+    async fn discover(&self, http: &HttpClient) -> Result<Metadata, UpstreamFault> {
+        let typed = self.typed_issuer.as_str().trim_end_matches('/');
+        let url = format!("{typed}/.well-known/openid-configuration");
+        let answer = http.get(&url, None, self.patience, MAX_BODY).await?;
+        let malformed = |detail: String| {
+            UpstreamFault::unacceptable("upstream_discovery_malformed", format!("{url}: {detail}"))
+        };
+        if answer.status != 200 {
+            let detail = format!("{url} answered with status {}", answer.status);
+            return Err(UpstreamFault::unavailable("upstream_discovery_failed", detail));
+        }
+        let document = strict_json::object(&answer.body)
+            .ok_or_else(|| malformed("it is not a JSON object".to_owned()))?;
+        let promises_iss = document.get("authorization_response_iss_parameter_supported")
+            == Some(&Value::Bool(true));
+        let issuer = document.get("issuer").and_then(Value::as_str).unwrap_or_default();
+        if issuer != typed && issuer != format!("{typed}/") {
+            let detail = format!("{url} says that the issuer is {issuer:?}");
+            return Err(UpstreamFault::unacceptable("upstream_issuer_mismatch", detail));
+        }
+        let parsed: CoreProviderMetadata = serde_json::from_value(Value::Object(document.clone()))
+            .map_err(|error| malformed(error.to_string()))?;
+        let endpoint = |name: &str| document.get(name).and_then(Value::as_str).map(str::to_owned);
+        let required =
+            |name: &str| endpoint(name).ok_or_else(|| malformed(format!("it has no {name}")));
+        let metadata = Metadata {
+            issuer: issuer.to_owned(),
+            authorization_endpoint: required("authorization_endpoint")?,
+            token_endpoint: required("token_endpoint")?,
+            userinfo_endpoint: endpoint("userinfo_endpoint"),
+            jwks_uri: parsed.jwks_uri().url().as_str().to_owned(),
+            promises_iss,
+        };
+        self.check_endpoints(&metadata)?;
+        Ok(metadata)
+    }
+
+    /// Endpoints are `https`, or `http` on this computer when the upstream itself is; and none lies
+    /// at another configured upstream (RFC 9700 §4.4.1).
+    fn check_endpoints(&self, metadata: &Metadata) -> Result<(), UpstreamFault> {
+        let own = self.typed_issuer.origin().ascii_serialization();
+        let all = [
+            Some(&metadata.authorization_endpoint),
+            Some(&metadata.token_endpoint),
+            metadata.userinfo_endpoint.as_ref(),
+            Some(&metadata.jwks_uri),
+        ];
+        for endpoint in all.into_iter().flatten() {
+            let url = Url::parse(endpoint).ok();
+            let secure = url.as_ref().is_some_and(|url| {
+                url.scheme() == "https"
+                    || (url.scheme() == "http"
+                        && is_loopback(url)
+                        && is_loopback(&self.typed_issuer))
+            });
+            let Some(url) = url.filter(|_| secure) else {
+                let detail = format!("{endpoint:?} is not an https address");
+                return Err(UpstreamFault::unacceptable("upstream_endpoint_insecure", detail));
+            };
+            let origin = url.origin().ascii_serialization();
+            if origin != own && self.foreign_origins.contains(&origin) {
+                let detail = format!("{endpoint:?} belongs to another configured upstream");
+                return Err(UpstreamFault::unacceptable("upstream_mix_up", detail));
+            }
+            if origin != own {
+                tracing::warn!(issuer = %metadata.issuer, %endpoint, "an endpoint is at another host");
+            }
+        }
+        Ok(())
+    }
+
+    async fn fetch_keys(
+        &self,
+        http: &HttpClient,
+        jwks_uri: &str,
+    ) -> Result<Vec<UpstreamKey>, UpstreamFault> {
+        let answer = http.get(jwks_uri, None, self.patience, MAX_JWKS).await?;
+        if answer.status != 200 {
+            let detail = format!("{jwks_uri} answered with status {}", answer.status);
+            return Err(UpstreamFault::unavailable("upstream_jwks_failed", detail));
+        }
+        jwk_filter::read(&answer.body)
+    }
+}

@@ -1,0 +1,23 @@
+//! Upstreams: identity providers at which people sign in. We are their relying party.
+//!
+//! A sign-in is [`Upstream::begin`], the person's visit there, and [`Upstream::complete`]. Identity
+//! comes from a fully validated ID token and nothing else; UserInfo only adds claims about the same
+//! subject. What the claims mean here is decided by a pure function, [`mapping::map`].
+//!
+//! This is the only user of openidconnect and oauth2. It knows no SQL.
+
+mod exchange;
+mod fault;
+mod http;
+mod id_token;
+mod jwk_filter;
+pub mod mapping;
+mod metadata;
+mod strict_json;
+mod upstream;
+
+pub use fault::{FaultKind, UpstreamFault};
+pub use http::HttpClient;
+pub use id_token::ID_TOKEN_LEEWAY;
+pub use mapping::MappedPerson;
+pub use upstream::{Asserted, Begin, Begun, Upstream, Upstreams};

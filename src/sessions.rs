@@ -1,0 +1,144 @@
+//! Browser sessions: who is signed in at this browser, since when, how, and through which upstream.
+//!
+//! The cookie holds a secret of which only the digest is stored. Whoever signs in gets a new secret
+//! every time, so a planted cookie is worth nothing (SS-01).
+
+use crate::{
+    config::SessionSettings,
+    foundation::{
+        clock::{Span, Timestamp},
+        digest::TokenDigest,
+        ids::{ClientId, SessionId, UpstreamSlug, UserId},
+        opaque::{Opaque, OpaqueKind},
+        random::Random,
+        secret::Secret,
+    },
+    store::{
+        Connection, StoreResult, grants,
+        sessions::{self, Session},
+        users::Person,
+    },
+};
+
+/// Use is noted at most this often, so that a busy session is not a write per request.
+const TOUCH_INTERVAL: Span = Span::from_minutes(1);
+
+/// A live session and its person.
+#[derive(Clone, Debug)]
+pub struct LiveSession {
+    /// The session.
+    pub session: Session,
+    /// Whose it is.
+    pub person: Person,
+}
+
+/// How somebody has just proved who they are.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    /// Who.
+    pub user_id: UserId,
+    /// At which upstream; none for a local password.
+    pub upstream: Option<UpstreamSlug>,
+    /// The upstream's own session.
+    pub upstream_sid: Option<String>,
+    /// When.
+    pub auth_time: Timestamp,
+    /// How (RFC 8176).
+    pub amr: Vec<String>,
+    /// At which level.
+    pub acr: Option<String>,
+    /// From which address.
+    pub address: String,
+    /// With which browser.
+    pub user_agent: String,
+}
+
+/// Whether a session is still good.
+pub fn is_live(
+    session: &Session,
+    person: &Person,
+    settings: &SessionSettings,
+    now: Timestamp,
+) -> bool {
+    session.ended_at.is_none()
+        && now < session.expires_at
+        && now.since(session.last_seen_at) < settings.idle_lifetime
+        && person.user.disabled_at.is_none()
+}
+
+/// The live session that a cookie names.
+pub async fn find_live(
+    conn: &mut Connection,
+    digest: &TokenDigest,
+    settings: &SessionSettings,
+    now: Timestamp,
+) -> StoreResult<Option<LiveSession>> {
+    let Some((session, person)) = sessions::find_by_digest(conn, digest).await? else {
+        return Ok(None);
+    };
+    if !is_live(&session, &person, settings, now) {
+        return Ok(None);
+    }
+    if now.since(session.last_seen_at) >= TOUCH_INTERVAL {
+        sessions::touch(conn, &session.id, now).await?;
+    }
+    Ok(Some(LiveSession { session, person }))
+}
+
+/// Begins a session for who has just proved who they are, and answers the cookie's secret. The
+/// former session of this browser ends: with all its tokens if it was another person's, and handing
+/// on its name if it was the same person's, so that apps see one session that was renewed.
+pub async fn begin(
+    conn: &mut Connection,
+    former: Option<&Session>,
+    proof: Proof,
+    settings: &SessionSettings,
+    random: &dyn Random,
+    now: Timestamp,
+) -> StoreResult<(SessionId, Secret)> {
+    let secret = Opaque::generate(OpaqueKind::Session, random);
+    let renewed = former.filter(|session| session.user_id == proof.user_id);
+    if let (Some(former), None) = (former, renewed) {
+        end(conn, former, &[], now).await?;
+    }
+    let session = Session {
+        id: renewed.map_or_else(|| SessionId::generate(random, now), |former| former.id.clone()),
+        digest: secret.digest(),
+        user_id: proof.user_id,
+        upstream: proof.upstream,
+        upstream_sid: proof.upstream_sid,
+        auth_time: proof.auth_time,
+        amr: proof.amr.iter().collect(),
+        acr: proof.acr,
+        created_at: renewed.map_or(now, |former| former.created_at),
+        last_seen_at: now,
+        confirmed_at: now,
+        expires_at: now.plus(settings.absolute_lifetime),
+        ended_at: None,
+        address: proof.address,
+        user_agent: proof.user_agent,
+    };
+    if renewed.is_some() && sessions::renew(conn, &session).await? {
+        return Ok((session.id, secret.reveal()));
+    }
+    // A session that ended in this very moment is not renewed but replaced.
+    let session = match renewed {
+        Some(_) => Session { id: SessionId::generate(random, now), ..session },
+        None => session,
+    };
+    sessions::insert(conn, &session).await?;
+    Ok((session.id, secret.reveal()))
+}
+
+/// Ends a session and the families of tokens that began in it, except those of `keeping`. Answers
+/// whether it was still alive.
+pub async fn end(
+    conn: &mut Connection,
+    session: &Session,
+    keeping: &[ClientId],
+    now: Timestamp,
+) -> StoreResult<bool> {
+    let ended = sessions::end(conn, &session.id, &session.user_id, now).await?;
+    grants::revoke_of_session(conn, &session.id, keeping, now).await?;
+    Ok(ended)
+}

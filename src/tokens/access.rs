@@ -1,0 +1,183 @@
+//! Access tokens: JWTs as RFC 9068 describes them.
+//!
+//! The `jti` of a person's token begins with the id of its grant, so that everything the token
+//! depends on is found by one query; a client's own token has a `jti` without such a part.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{
+    clients::Client,
+    foundation::{
+        clock::{Span, Timestamp},
+        digest::base64url,
+        ids::{ClientId, GrantId},
+        random::{self, Random},
+    },
+    keys::{KeyError, SigningKeys, TokenType},
+    protocol::scope::{GROUPS, Scope},
+    store::{grants::Grant, users::Person},
+};
+
+/// A fresh access token.
+#[derive(Debug)]
+pub struct AccessToken {
+    /// The token itself.
+    pub token: String,
+    /// How long it is good.
+    pub expires_in: Span,
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    aud: &'a str,
+    client_id: &'a str,
+    iat: Timestamp,
+    exp: Timestamp,
+    jti: String,
+    scope: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_time: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<Vec<String>>,
+}
+
+/// What issuing needs of the house.
+#[derive(Clone, Copy)]
+pub struct Issuing<'a> {
+    /// Our own `iss`.
+    pub issuer: &'a str,
+    /// Our keys.
+    pub keys: &'a SigningKeys,
+    /// Where chance comes from.
+    pub random: &'a dyn Random,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+impl std::fmt::Debug for Issuing<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Issuing({})", self.issuer)
+    }
+}
+
+/// Issues an access token to a client on behalf of a person.
+pub fn issue_for_person(
+    issuing: Issuing<'_>,
+    client: &Client,
+    grant: &Grant,
+    person: &Person,
+    scope: &Scope,
+) -> Result<AccessToken, KeyError> {
+    let claims = Claims {
+        sub: person.user.id.as_str(),
+        jti: format!("{}.{}", grant.id, chance(issuing.random)),
+        auth_time: Some(grant.auth_time),
+        sid: Some(grant.session_id.as_str()),
+        groups: scope.contains(GROUPS).then(|| person.groups()),
+        ..common(issuing, client, scope)
+    };
+    sign(issuing, client, &claims)
+}
+
+/// Issues an access token to a client for itself (RFC 6749 §4.4): its `sub` is its own id, which
+/// can never be a person's (RFC 9068 §5).
+pub fn issue_for_client(
+    issuing: Issuing<'_>,
+    client: &Client,
+    scope: &Scope,
+) -> Result<AccessToken, KeyError> {
+    sign(issuing, client, &common(issuing, client, scope))
+}
+
+fn common<'a>(issuing: Issuing<'a>, client: &'a Client, scope: &Scope) -> Claims<'a> {
+    Claims {
+        iss: issuing.issuer,
+        sub: client.id().as_str(),
+        aud: client.audience(),
+        client_id: client.id().as_str(),
+        iat: issuing.now,
+        exp: issuing.now.plus(client.access_token_lifetime),
+        jti: chance(issuing.random),
+        scope: scope.to_string(),
+        auth_time: None,
+        sid: None,
+        groups: None,
+    }
+}
+
+fn chance(random: &dyn Random) -> String {
+    base64url(&random::bytes::<15>(random))
+}
+
+fn sign(
+    issuing: Issuing<'_>,
+    client: &Client,
+    claims: &Claims<'_>,
+) -> Result<AccessToken, KeyError> {
+    let alg = client.settings.access_token_signing_alg;
+    let token = issuing.keys.sign(alg, TokenType::AccessToken, claims, issuing.now)?;
+    Ok(AccessToken { token, expires_in: client.access_token_lifetime })
+}
+
+/// An access token of ours whose signature and times are good. Whether it was revoked, only the
+/// database knows.
+#[derive(Debug, Clone)]
+pub struct VerifiedAccessToken {
+    claims: Arc<Map<String, Value>>,
+}
+
+impl VerifiedAccessToken {
+    /// Checks what somebody presents as an access token.
+    pub fn verify(keys: &SigningKeys, issuer: &str, token: &str, now: Timestamp) -> Option<Self> {
+        let claims = keys.verify(token, TokenType::AccessToken, now).ok()?;
+        let token = Self { claims };
+        let good = token.text("iss") == Some(issuer) && token.expires_at()? > now;
+        good.then_some(token)
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.claims.get(name).and_then(Value::as_str)
+    }
+
+    /// All claims.
+    pub fn claims(&self) -> &Map<String, Value> {
+        &self.claims
+    }
+
+    /// The grant it belongs to; none for a client's own token.
+    pub fn grant_id(&self) -> Option<GrantId> {
+        self.jti().split_once('.').map(|(grant, _)| GrantId::new(grant))
+    }
+
+    /// Its own name.
+    pub fn jti(&self) -> &str {
+        self.text("jti").unwrap_or_default()
+    }
+
+    /// The client that it was issued to.
+    pub fn client_id(&self) -> ClientId {
+        ClientId::new(self.text("client_id").unwrap_or_default())
+    }
+
+    /// Who it is for.
+    pub fn audience(&self) -> &str {
+        self.text("aud").unwrap_or_default()
+    }
+
+    /// How far it reaches.
+    pub fn scope(&self) -> Scope {
+        Scope::parse(self.text("scope").unwrap_or_default()).unwrap_or_default()
+    }
+
+    /// When it expires.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.claims.get("exp").and_then(Value::as_i64).map(Timestamp::from_unix)
+    }
+}

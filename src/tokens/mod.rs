@@ -1,0 +1,7 @@
+//! What we issue, and the rules of each kind of token.
+
+pub mod access;
+pub mod claims;
+pub mod codes;
+pub mod id_token;
+pub mod refresh;
