@@ -21,13 +21,18 @@
 #[macro_use]
 pub mod foundation;
 pub mod accounts;
+pub mod app;
 pub mod audit;
 pub mod clients;
 pub mod config;
 pub mod ephemeral;
 pub mod federation;
+pub mod interactions;
 pub mod keys;
+pub mod metrics;
 pub mod protocol;
 pub mod sessions;
 pub mod store;
 pub mod tokens;
+pub mod urls;
+pub mod web;

@@ -1,0 +1,221 @@
+//! The composition root: everything that handlers and jobs need, built once from the configuration.
+
+mod secret_key;
+
+use std::{ops::Deref, sync::Arc};
+
+use anyhow::Context as _;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    accounts::passwords::Passwords,
+    audit::Audit,
+    clients::Clients,
+    config::{Config, StateUrl},
+    ephemeral::{EphemeralStore, MemoryStore, RedisStore, ShortLivedState},
+    federation::{HttpClient, Upstreams},
+    foundation::{
+        clock::Clock,
+        random::Random,
+        seal::{KeyRing, Purpose},
+    },
+    keys::{Rotation, SigningKeys},
+    metrics::Metrics,
+    store::{Access, Connection, Store, StoreResult, migrate},
+    tokens::{access::Issuing, refresh::RefreshPolicy},
+    urls::Urls,
+};
+
+/// Everything, shared.
+#[derive(Clone, Debug)]
+pub struct App(Arc<Parts>);
+
+/// The parts of [`App`].
+#[derive(Debug)]
+pub struct Parts {
+    /// The configuration.
+    pub config: Config,
+    /// Our addresses.
+    pub urls: Urls,
+    /// The database.
+    pub store: Arc<Store>,
+    /// The short-lived state.
+    pub state: ShortLivedState,
+    /// The in-process store behind it, if it is one.
+    pub memory: Option<Arc<MemoryStore>>,
+    /// The signing keys.
+    pub keys: SigningKeys,
+    /// The apps.
+    pub clients: Clients,
+    /// The upstreams.
+    pub upstreams: Upstreams,
+    /// The hashing pool.
+    pub passwords: Passwords,
+    /// Where audit events go.
+    pub audit: Audit,
+    /// The numbers.
+    pub metrics: Metrics,
+    /// Form tokens are made under these keys.
+    pub csrf_ring: KeyRing,
+    /// Successors of refresh tokens are derived under these keys.
+    pub refresh_ring: KeyRing,
+    /// Everything that runs beside requests.
+    pub tasks: TaskTracker,
+    /// Tells everything that runs beside requests to end.
+    pub stopping: CancellationToken,
+    clock: Arc<dyn Clock>,
+    random: RandomSource,
+}
+
+/// Chance, printable as nothing.
+struct RandomSource(Arc<dyn Random>);
+
+impl std::fmt::Debug for RandomSource {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Random")
+    }
+}
+
+impl std::fmt::Debug for dyn Clock {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Clock")
+    }
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// What a test may replace.
+pub struct Ambient {
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Where chance comes from.
+    pub random: Arc<dyn Random>,
+}
+
+impl std::fmt::Debug for Ambient {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Ambient")
+    }
+}
+
+impl Default for Ambient {
+    fn default() -> Self {
+        use crate::foundation::{clock::SystemClock, random::OsRandom};
+        Self { clock: Arc::new(SystemClock), random: Arc::new(OsRandom) }
+    }
+}
+
+impl App {
+    /// Opens the stores, brings the schema up to date, checks the secret key, loads the keys.
+    pub async fn start(mut config: Config, ambient: Ambient) -> anyhow::Result<Self> {
+        install_tls_provider();
+        let Ambient { clock, random } = ambient;
+        let now = clock.now();
+        let store = Arc::new(Store::open(&config.database, Access::Server)?);
+        let secret = secret_key::find_or_make(&config, &*random)?;
+        config.secrets.secret_key = Some(secret.clone());
+        let ring =
+            |purpose| KeyRing::derive(&secret, &config.secrets.previous_secret_keys, purpose);
+        migrate(&store).await.context("the database cannot be brought up to date")?;
+
+        let clients = Clients::new(&config.clients, &config.tokens);
+        let rows_ring = Arc::new(ring(Purpose::Rows));
+        let rotation = Rotation::new(
+            config.keys.clone(),
+            clients.longest_token_lifetime(&config.tokens),
+            Arc::clone(&rows_ring),
+            Arc::clone(&random),
+        );
+        let max_age = config.keys.jwks_max_age;
+        let keys = SigningKeys::start(rotation, rows_ring, max_age, &store, &*random, now).await?;
+
+        let (backing, memory) = short_lived_store(&config, &clock)?;
+        let state =
+            ShortLivedState::new(backing, ring(Purpose::ShortLivedState), Arc::clone(&random));
+        let urls = Urls::new(config.server.issuer.clone());
+        let http = HttpClient::new()?;
+        let upstreams =
+            Upstreams::new(&config.upstreams, &http, |slug| urls.upstream_callback(slug));
+        let (audit, writer) =
+            Audit::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&random));
+        let tasks = TaskTracker::new();
+        tasks.spawn(writer.run());
+        let parts = Parts {
+            passwords: Passwords::new(&config.passwords, Arc::clone(&random))?,
+            csrf_ring: ring(Purpose::Csrf),
+            refresh_ring: ring(Purpose::RefreshSuccessor),
+            metrics: Metrics::default(),
+            stopping: CancellationToken::new(),
+            random: RandomSource(random),
+            config,
+            urls,
+            store,
+            state,
+            memory,
+            keys,
+            clients,
+            upstreams,
+            audit,
+            tasks,
+            clock,
+        };
+        Ok(Self(Arc::new(parts)))
+    }
+
+    /// A connection to the database.
+    pub async fn connection(&self) -> StoreResult<Connection> {
+        self.store.connection().await
+    }
+}
+
+impl Parts {
+    /// The present moment. A handler asks once.
+    pub fn now(&self) -> crate::foundation::clock::Timestamp {
+        self.clock.now()
+    }
+
+    /// Where chance comes from.
+    pub fn random(&self) -> &dyn Random {
+        &*self.random.0
+    }
+
+    /// What issuing tokens needs.
+    pub fn issuing(&self, now: crate::foundation::clock::Timestamp) -> Issuing<'_> {
+        Issuing { issuer: self.urls.issuer(), keys: &self.keys, random: self.random(), now }
+    }
+
+    /// The lifetimes of refresh tokens.
+    pub const fn refresh_policy(&self) -> RefreshPolicy {
+        RefreshPolicy {
+            idle_lifetime: self.config.tokens.refresh_idle_lifetime,
+            grace: self.config.tokens.refresh_grace,
+        }
+    }
+}
+
+type Backing = (Arc<dyn EphemeralStore>, Option<Arc<MemoryStore>>);
+
+fn short_lived_store(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Backing> {
+    match &config.state.url {
+        StateUrl::Memory => {
+            let memory = Arc::new(MemoryStore::new(Arc::clone(clock)));
+            Ok((Arc::<MemoryStore>::clone(&memory), Some(memory)))
+        }
+        StateUrl::Redis(url) => {
+            let redis = RedisStore::new(url, config.state.max_connections);
+            Ok((Arc::new(redis.context("state.url cannot be used")?), None))
+        }
+    }
+}
+
+/// Two libraries bring TLS; with more than one provider compiled in, one has to be named.
+fn install_tls_provider() {
+    // An error means that one is installed already, as in a process that starts two servers.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}

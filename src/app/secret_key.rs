@@ -1,0 +1,53 @@
+//! The secret key of a server that was given none: made once, beside the SQLite file, for a
+//! loopback issuer only.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+};
+
+use anyhow::{Context as _, bail};
+
+use crate::{
+    config::{Config, DatabaseUrl},
+    foundation::{
+        random::{self, Random},
+        secret::Secret,
+    },
+};
+
+const FILE: &str = "secret_key";
+
+/// The configured key, else the one beside the database, else a new one there.
+pub(super) fn find_or_make(config: &Config, random: &dyn Random) -> anyhow::Result<Secret> {
+    if let Some(secret) = &config.secrets.secret_key {
+        return Ok(secret.clone());
+    }
+    let DatabaseUrl::Sqlite(database) = &config.database.url else {
+        bail!("secrets.secret_key: must be set with PostgreSQL; make one: openssl rand -hex 32");
+    };
+    let file = database.with_file_name(FILE);
+    if file.exists() {
+        let mode = fs::metadata(&file)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            let path = file.display();
+            bail!("{path} can be read by others (mode {:o}); run: chmod 600 {path}", mode & 0o777);
+        }
+        let text = fs::read_to_string(&file)?;
+        return Ok(Secret::new(text.trim()));
+    }
+    let bytes: [u8; 32] = random::bytes(random);
+    let secret: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&file)
+        .and_then(|mut out| {
+            out.write_all(secret.as_bytes())?;
+            out.sync_all()
+        })
+        .with_context(|| format!("{} cannot be written", file.display()))?;
+    Ok(Secret::new(secret))
+}

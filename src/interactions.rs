@@ -1,0 +1,177 @@
+//! Sign-ins in progress.
+//!
+//! An authorization request is validated once and kept here, bound to the browser that brought it.
+//! Every step reads it, does one thing, notes it and returns to the dispatcher; nothing in a later
+//! address or form can change what was asked (AZ-21).
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ephemeral::{EphemeralResult, Key, KeyKind, ShortLivedState},
+    foundation::{
+        clock::{Span, Timestamp},
+        digest::{TokenDigest, base64url},
+        ids::{ClientId, SessionId, TraceId, UserId},
+        random::{self, Random},
+    },
+    protocol::{
+        pkce::CodeChallenge,
+        scope::Scope,
+        words::{Prompt, ResponseMode},
+    },
+};
+
+/// How many hops a story keeps.
+const MAX_HOPS: usize = 40;
+
+/// An authorization request that has been found good (OIDC Core §3.1.2.1).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AuthorizationRequest {
+    /// Who asks.
+    pub client_id: ClientId,
+    /// Where the answer goes.
+    pub redirect_uri: String,
+    /// How the answer goes there.
+    pub response_mode: ResponseMode,
+    /// What is asked, as far as it is allowed.
+    pub scope: Scope,
+    /// What the answer carries back.
+    pub state: Option<String>,
+    /// What the ID token carries back.
+    pub nonce: Option<String>,
+    /// PKCE.
+    pub code_challenge: Option<CodeChallenge>,
+    /// What may or must be shown.
+    pub prompt: Vec<Prompt>,
+    /// How old the sign-in may be.
+    pub max_age: Option<Span>,
+    /// Whom the app expects.
+    pub login_hint: Option<String>,
+    /// Whom the app expects, proved by a former ID token.
+    pub expected_user: Option<UserId>,
+}
+
+impl AuthorizationRequest {
+    /// Whether `prompt` holds this word.
+    pub fn prompts(&self, prompt: Prompt) -> bool {
+        self.prompt.contains(&prompt)
+    }
+}
+
+/// What a sign-in is for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Purpose {
+    /// An app asked.
+    Authorize(Box<AuthorizationRequest>),
+    /// The person wants to see their own pages.
+    Account,
+}
+
+/// One thing that happened on the way.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Hop {
+    /// When.
+    pub at: Timestamp,
+    /// What, in a sentence without secrets.
+    pub what: String,
+}
+
+/// A sign-in that was just completed within an interaction.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FreshSignIn {
+    /// The session it led to.
+    pub session_id: SessionId,
+    /// When the person proved who they are.
+    pub auth_time: Timestamp,
+}
+
+/// A sign-in in progress.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Interaction {
+    /// Its name in addresses. Worthless without the browser's cookie.
+    pub flow: String,
+    /// The story it tells.
+    pub trace_id: TraceId,
+    /// The digest of the mark of the browser it belongs to.
+    browser: String,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// The sign-in that was completed within it.
+    pub signed_in: Option<FreshSignIn>,
+    /// What happened so far.
+    pub hops: Vec<Hop>,
+}
+
+impl Interaction {
+    /// Begins one for this browser.
+    pub fn begin(
+        purpose: Purpose,
+        trace_id: TraceId,
+        browser: &TokenDigest,
+        random: &dyn Random,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            flow: base64url(&random::bytes::<18>(random)),
+            trace_id,
+            browser: browser.to_text(),
+            purpose,
+            started_at: now,
+            signed_in: None,
+            hops: Vec::new(),
+        }
+    }
+
+    /// Whether it belongs to this browser (AZ-22).
+    pub fn belongs_to(&self, browser: &TokenDigest) -> bool {
+        self.browser == browser.to_text()
+    }
+
+    /// Notes what happened.
+    pub fn note(&mut self, now: Timestamp, what: impl Into<String>) {
+        if self.hops.len() < MAX_HOPS {
+            self.hops.push(Hop { at: now, what: what.into() });
+        }
+    }
+
+    /// The request of the app, if an app asked.
+    pub fn request(&self) -> Option<&AuthorizationRequest> {
+        match &self.purpose {
+            Purpose::Authorize(request) => Some(request),
+            Purpose::Account => None,
+        }
+    }
+
+    /// Whether this session was begun or renewed within this interaction.
+    pub fn has_signed_in(&self, session: &SessionId) -> bool {
+        self.signed_in.as_ref().is_some_and(|fresh| fresh.session_id == *session)
+    }
+
+    /// The hops as part of an audit event.
+    pub fn story(&self) -> serde_json::Value {
+        let hops =
+            self.hops.iter().map(|hop| serde_json::json!({ "at": hop.at, "what": hop.what }));
+        hops.collect()
+    }
+}
+
+/// Keeps an interaction.
+pub async fn put(state: &ShortLivedState, interaction: &Interaction) -> EphemeralResult<()> {
+    state.put(&key(&interaction.flow), interaction, KeyKind::Interaction.life()).await
+}
+
+/// The interaction of this name.
+pub async fn find(state: &ShortLivedState, flow: &str) -> EphemeralResult<Option<Interaction>> {
+    state.get(&key(flow)).await
+}
+
+/// Ends the interaction; of many callers exactly one gets it (AZ-30).
+pub async fn take(state: &ShortLivedState, flow: &str) -> EphemeralResult<Option<Interaction>> {
+    state.take(&key(flow)).await
+}
+
+fn key(flow: &str) -> Key {
+    Key::of_text(KeyKind::Interaction, flow)
+}

@@ -1,0 +1,135 @@
+//! Numbers for Prometheus. Labels are bounded: routes, clients and upstreams of the configuration,
+//! fixed words; never people or addresses.
+
+use std::time::Duration;
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        histogram::{Histogram, exponential_buckets},
+        info::Info,
+    },
+    registry::Registry,
+};
+
+/// The labels of a request.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct RequestLabels {
+    /// The route's pattern.
+    pub route: String,
+    /// The method.
+    pub method: String,
+    /// The status.
+    pub status: u16,
+}
+
+/// The labels of a sign-in.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct SignInLabels {
+    /// `done` or `refused`.
+    pub result: &'static str,
+    /// Why it was refused.
+    pub reason: String,
+    /// `password`, or the upstream's slug.
+    pub method: String,
+}
+
+/// The labels of an issued token.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct TokenLabels {
+    /// The grant type.
+    pub grant: &'static str,
+    /// The client.
+    pub client: String,
+}
+
+/// The labels of a wire error.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct ErrorLabels {
+    /// The route's pattern.
+    pub route: String,
+    /// The `error` value.
+    pub error: &'static str,
+}
+
+/// All numbers of one server.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    durations: Histogram,
+    sign_ins: Family<SignInLabels, Counter>,
+    tokens: Family<TokenLabels, Counter>,
+    errors: Family<ErrorLabels, Counter>,
+    /// Times that the short-lived state could not be reached.
+    pub state_errors: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("keywright");
+        let metrics = Self {
+            requests: Family::default(),
+            durations: Histogram::new(exponential_buckets(0.000_25, 4.0, 8)),
+            sign_ins: Family::default(),
+            tokens: Family::default(),
+            errors: Family::default(),
+            state_errors: Counter::default(),
+            registry: Registry::default(),
+        };
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The running program", build);
+        registry.register("http_requests", "Requests answered", metrics.requests.clone());
+        let durations = metrics.durations.clone();
+        registry.register("http_request_duration_seconds", "Time to answer", durations);
+        registry.register("sign_ins", "Sign-ins, done and refused", metrics.sign_ins.clone());
+        registry.register("tokens_issued", "Token answers", metrics.tokens.clone());
+        registry.register("oauth_errors", "Wire errors", metrics.errors.clone());
+        let state_errors = metrics.state_errors.clone();
+        registry.register("state_errors", "Failures of the short-lived state", state_errors);
+        Self { registry, ..metrics }
+    }
+}
+
+impl Metrics {
+    /// Counts an answered request.
+    pub fn count_request(&self, route: &str, method: &str, status: u16, took: Duration) {
+        let labels = RequestLabels { route: route.to_owned(), method: method.to_owned(), status };
+        self.requests.get_or_create(&labels).inc();
+        self.durations.observe(took.as_secs_f64());
+    }
+
+    /// Counts a sign-in that was done.
+    pub fn count_sign_in(&self, method: &str) {
+        let (result, reason) = ("done", String::new());
+        let labels = SignInLabels { result, reason, method: method.to_owned() };
+        self.sign_ins.get_or_create(&labels).inc();
+    }
+
+    /// Counts a sign-in that was refused.
+    pub fn count_refused_sign_in(&self, method: &str, reason: &str) {
+        let (result, reason) = ("refused", reason.to_owned());
+        let labels = SignInLabels { result, reason, method: method.to_owned() };
+        self.sign_ins.get_or_create(&labels).inc();
+    }
+
+    /// Counts a token answer.
+    pub fn count_tokens(&self, grant: &'static str, client: &str) {
+        let labels = TokenLabels { grant, client: client.to_owned() };
+        self.tokens.get_or_create(&labels).inc();
+    }
+
+    /// Counts a wire error.
+    pub fn count_error(&self, route: &str, error: &'static str) {
+        self.errors.get_or_create(&ErrorLabels { route: route.to_owned(), error }).inc();
+    }
+
+    /// Everything in the text format of `OpenMetrics`.
+    pub fn render(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}

@@ -1,0 +1,94 @@
+//! Our own addresses: every path once, every absolute address from the issuer and never from a
+//! request (RL-10).
+
+use crate::{config::Issuer, foundation::ids::UpstreamSlug};
+
+/// Paths of the public listener.
+pub mod path {
+    /// OIDC Discovery §4.
+    pub const OPENID_CONFIGURATION: &str = "/.well-known/openid-configuration";
+    /// RFC 8414 §3.
+    pub const OAUTH_METADATA: &str = "/.well-known/oauth-authorization-server";
+    /// RFC 7517 §5.
+    pub const JWKS: &str = "/.well-known/jwks.json";
+    /// RFC 6749 §3.1.
+    pub const AUTHORIZE: &str = "/authorize";
+    /// Where every step of a sign-in returns to.
+    pub const CONTINUE: &str = "/authorize/continue";
+    /// RFC 6749 §3.2.
+    pub const TOKEN: &str = "/token";
+    /// OIDC Core §5.3.
+    pub const USERINFO: &str = "/userinfo";
+    /// RFC 7662 §2.
+    pub const INTROSPECT: &str = "/introspect";
+    /// RFC 7009 §2.
+    pub const REVOKE: &str = "/revoke";
+    /// RP-Initiated Logout §2.
+    pub const LOGOUT: &str = "/logout";
+    /// Choosing a way to sign in.
+    pub const LOGIN: &str = "/login";
+    /// A person's own pages.
+    pub const ACCOUNT: &str = "/account";
+    /// Ending one of one's sessions.
+    pub const END_SESSION_OF_MINE: &str = "/account/sessions/end";
+    /// Going to an upstream.
+    pub const UPSTREAM_START: &str = "/upstream/{slug}/start";
+    /// Coming back from an upstream.
+    pub const UPSTREAM_CALLBACK: &str = "/upstream/{slug}/callback";
+    /// Style, script and icons, under a name that holds their hash.
+    pub const ASSET: &str = "/assets/{name}";
+    /// The process is there.
+    pub const LIVEZ: &str = "/livez";
+    /// The process can serve.
+    pub const READYZ: &str = "/readyz";
+    /// Prometheus.
+    pub const METRICS: &str = "/metrics";
+}
+
+/// Our absolute addresses.
+#[derive(Clone, Debug)]
+pub struct Urls {
+    issuer: Issuer,
+}
+
+impl Urls {
+    /// Addresses below this issuer.
+    pub const fn new(issuer: Issuer) -> Self {
+        Self { issuer }
+    }
+
+    /// The issuer itself.
+    pub fn issuer(&self) -> &str {
+        self.issuer.as_str()
+    }
+
+    /// Whether browsers reach us over TLS.
+    pub fn is_https(&self) -> bool {
+        self.issuer.is_https()
+    }
+
+    /// A path below the issuer.
+    pub fn absolute(&self, path: &str) -> String {
+        format!("{}{path}", self.issuer())
+    }
+
+    /// Where an upstream sends people back to.
+    pub fn upstream_callback(&self, slug: &UpstreamSlug) -> String {
+        self.absolute(&path::UPSTREAM_CALLBACK.replace("{slug}", slug.as_str()))
+    }
+}
+
+/// Where a sign-in in progress goes to an upstream.
+pub fn upstream_start(slug: &UpstreamSlug, flow: &str) -> String {
+    format!("{}?flow={flow}", path::UPSTREAM_START.replace("{slug}", slug.as_str()))
+}
+
+/// Where a sign-in in progress chooses its way.
+pub fn login(flow: &str) -> String {
+    format!("{}?flow={flow}", path::LOGIN)
+}
+
+/// Where a step of a sign-in returns to.
+pub fn resume(flow: &str) -> String {
+    format!("{}?flow={flow}", path::CONTINUE)
+}

@@ -1,0 +1,74 @@
+//! What a request tells about its browser: the mark that flows are bound to, and the session.
+
+use axum::http::{HeaderMap, HeaderValue};
+
+use super::cookies::{self, Cookie};
+use crate::{
+    app::App,
+    foundation::{
+        clock::{Span, Timestamp},
+        digest::TokenDigest,
+        opaque::{Opaque, OpaqueKind},
+    },
+    sessions::{self, LiveSession},
+    store::StoreResult,
+};
+
+/// How long a browser keeps its mark.
+const MARK_LIFE: Span = Span::from_days(365);
+
+/// The mark of a browser. It signs nobody in; it ties flows and forms to the browser they began in.
+#[derive(Clone, Debug)]
+pub struct BrowserMark {
+    secret: Opaque,
+    fresh: bool,
+}
+
+impl BrowserMark {
+    /// The mark that the browser carries, if it carries a good one.
+    pub fn find(app: &App, headers: &HeaderMap) -> Option<Self> {
+        let value = cookies::read(headers, Cookie::Browser, &app.urls)?;
+        let secret = Opaque::parse(OpaqueKind::Browser, value)?;
+        Some(Self { secret, fresh: false })
+    }
+
+    /// The mark that the browser carries, or a new one.
+    pub fn find_or_make(app: &App, headers: &HeaderMap) -> Self {
+        Self::find(app, headers).unwrap_or_else(|| Self {
+            secret: Opaque::generate(OpaqueKind::Browser, app.random()),
+            fresh: true,
+        })
+    }
+
+    /// What is kept of the mark.
+    pub fn digest(&self) -> TokenDigest {
+        self.secret.digest()
+    }
+
+    /// The secret bits, under which form tokens are made.
+    pub fn bits(&self) -> &[u8; 32] {
+        self.secret.bits()
+    }
+
+    /// The cookie of a new mark.
+    pub fn cookie(&self, app: &App) -> Option<HeaderValue> {
+        if !self.fresh {
+            return None;
+        }
+        cookies::set(Cookie::Browser, self.secret.reveal().expose(), MARK_LIFE, &app.urls)
+    }
+}
+
+/// The live session of the browser, if it has one. Asks no database without a good cookie.
+pub async fn session(
+    app: &App,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> StoreResult<Option<LiveSession>> {
+    let value = cookies::read(headers, Cookie::Session, &app.urls);
+    let Some(secret) = value.and_then(|value| Opaque::parse(OpaqueKind::Session, value)) else {
+        return Ok(None);
+    };
+    let mut connection = app.connection().await?;
+    sessions::find_live(&mut connection, &secret.digest(), &app.config.sessions, now).await
+}

@@ -1,0 +1,76 @@
+//! Our cookies: their names, how they are written, and how strictly they are read.
+//!
+//! With an `https` issuer every name has the `__Host-` prefix. Browsers share cookies between the
+//! ports of one host, so on loopback, where several parties live side by side, the name ends with
+//! a piece of the issuer's hash instead.
+
+use axum::http::{HeaderMap, HeaderValue, header};
+
+use crate::{
+    foundation::{clock::Span, digest::sha256},
+    urls::Urls,
+};
+
+/// A cookie of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cookie {
+    /// The secret of the browser session.
+    Session,
+    /// The mark of the browser, to which flows and forms are bound.
+    Browser,
+    /// The slug of the upstream that was last used here.
+    LastUpstream,
+}
+
+impl Cookie {
+    fn name(self, urls: &Urls) -> String {
+        let name = match self {
+            Self::Session => "kw-session",
+            Self::Browser => "kw-browser",
+            Self::LastUpstream => "kw-last",
+        };
+        if urls.is_https() {
+            return format!("__Host-{name}");
+        }
+        let [a, b, c, ..] = sha256(urls.issuer().as_bytes());
+        format!("{name}-{a:02x}{b:02x}{c:02x}")
+    }
+}
+
+/// The value of a cookie. Two of the same name are somebody's trick, and count as none (SS-02).
+pub fn read<'h>(headers: &'h HeaderMap, cookie: Cookie, urls: &Urls) -> Option<&'h str> {
+    let name = cookie.name(urls);
+    let lines = headers.get_all(header::COOKIE).iter();
+    let pairs = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';'));
+    let mut values = pairs.filter_map(|pair| {
+        let (own, value) = pair.trim_matches([' ', '\t']).split_once('=')?;
+        (own == name).then_some(value)
+    });
+    match (values.next(), values.next()) {
+        (Some(only), None) => Some(only),
+        _ => None,
+    }
+}
+
+/// A `Set-Cookie` that keeps a value for so long.
+pub fn set(cookie: Cookie, value: &str, life: Span, urls: &Urls) -> Option<HeaderValue> {
+    let secure = if urls.is_https() { "; Secure" } else { "" };
+    let text = format!(
+        "{}={value}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{secure}",
+        cookie.name(urls),
+        life.seconds(),
+    );
+    HeaderValue::try_from(text).ok()
+}
+
+/// A `Set-Cookie` that removes the cookie.
+pub fn clear(cookie: Cookie, urls: &Urls) -> Option<HeaderValue> {
+    set(cookie, "", Span::ZERO, urls)
+}
+
+/// Adds a `Set-Cookie` to an answer.
+pub fn add(headers: &mut HeaderMap, cookie: Option<HeaderValue>) {
+    if let Some(cookie) = cookie {
+        headers.append(header::SET_COOKIE, cookie);
+    }
+}

@@ -1,0 +1,129 @@
+//! The edge of the house: what happens to every request and every answer, once.
+
+use std::{panic::AssertUnwindSafe, time::Instant};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use futures_util::FutureExt as _;
+
+use super::{
+    address,
+    error::{PageError, Refusal, WireError},
+    pages,
+};
+use crate::{
+    app::App,
+    audit::{Event, printable},
+    foundation::ids::TraceId,
+};
+
+const SECURITY_HEADERS: [(HeaderName, HeaderValue); 6] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+    (
+        HeaderName::from_static("permissions-policy"),
+        HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=()"),
+    ),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    ),
+];
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains");
+
+/// Measures, catches panics, renders refusals, logs once, and adds the headers that every answer
+/// has.
+#[expect(clippy::disallowed_methods, reason = "how long an answer took is a metric")]
+pub async fn edge(State(app): State<App>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let method = request.method().clone();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("none", MatchedPath::as_str);
+    let from = address::of(&app, request.extensions(), request.headers());
+
+    let handled = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let mut response = handled.unwrap_or_else(|_| {
+        PageError::broken(anyhow::anyhow!("a handler panicked")).into_response()
+    });
+    if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
+        let answer = match refusal {
+            Refusal::Page(error) => Some(refuse_page(&app, &error, route, from)),
+            Refusal::Wire(error) => {
+                refuse_wire(&app, &error, route, from);
+                None
+            }
+        };
+        if let Some(page) = answer {
+            let cookies = response.headers().get_all(header::SET_COOKIE).iter().cloned();
+            let cookies: Vec<HeaderValue> = cookies.collect();
+            response = page;
+            for cookie in cookies {
+                response.headers_mut().append(header::SET_COOKIE, cookie);
+            }
+        }
+    }
+    add_security_headers(&app, response.headers_mut());
+    let status = response.status().as_u16();
+    app.metrics.count_request(route, method.as_str(), status, began.elapsed());
+    response
+}
+
+/// Adds what every answer has, unless the handler knew better.
+pub fn add_security_headers(app: &App, headers: &mut HeaderMap) {
+    for (name, value) in SECURITY_HEADERS {
+        headers.entry(name).or_insert(value);
+    }
+    if app.urls.is_https() {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+    }
+}
+
+fn refuse_page(app: &App, error: &PageError, route: &str, from: std::net::IpAddr) -> Response {
+    let trace = error.trace_id.clone().unwrap_or_else(|| TraceId::generate(app.random()));
+    let source = error.source.as_ref().map(|cause| printable(&format!("{cause:#}")));
+    let cause = source.as_deref().unwrap_or_default();
+    let (code, status) = (error.code, error.status.as_u16());
+    if error.status.is_server_error() {
+        tracing::error!(%trace, route, code, status, cause, "refused");
+    } else {
+        tracing::info!(%trace, route, code, status, cause, "refused");
+    }
+    if error.status != StatusCode::NOT_FOUND {
+        let event = error.event.clone().unwrap_or_else(|| Event::refused("page", error.code));
+        let event = error
+            .details
+            .iter()
+            .fold(event, |event, (label, value)| event.detail(label, value.as_str()));
+        let event = event.trace(&trace).address(from.to_string()).detail("route", route);
+        app.audit.note(match source {
+            Some(cause) => event.detail("cause", cause),
+            None => event,
+        });
+    }
+    pages::error_page(app, error, &trace, app.now())
+}
+
+fn refuse_wire(app: &App, refusal: &WireError, route: &str, from: std::net::IpAddr) {
+    let error = &refusal.error;
+    let cause = error.source.as_ref().map(|cause| printable(&cause.to_string()));
+    let cause = cause.unwrap_or_default();
+    let (code, description) = (error.code.as_str(), error.description);
+    if error.code.status() >= 500 {
+        tracing::error!(route, code, description, cause, "refused");
+    } else {
+        tracing::info!(route, code, description, cause, "refused");
+    }
+    app.metrics.count_error(route, code);
+    let event = refusal.event.clone().unwrap_or_else(|| Event::refused("request", code));
+    let event = event.address(from.to_string()).detail("route", route);
+    app.audit.note(event.detail("description", description));
+}

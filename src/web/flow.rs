@@ -1,0 +1,57 @@
+//! Finding the sign-in in progress that an address names, for the browser it belongs to.
+
+use axum::http::{HeaderMap, StatusCode};
+
+use super::{browser::BrowserMark, error::PageError, params::Params};
+use crate::{
+    app::App,
+    audit::Event,
+    interactions::{self, Interaction},
+};
+
+/// The name of the parameter that holds a flow's name.
+pub const FLOW: &str = "flow";
+
+/// The interaction that `flow` names, if it is alive and of this browser.
+pub async fn find(
+    app: &App,
+    headers: &HeaderMap,
+    params: &Params,
+) -> Result<(Interaction, BrowserMark), PageError> {
+    let Some(flow) = params.get(FLOW) else {
+        return Err(expired());
+    };
+    let Some(interaction) = interactions::find(&app.state, flow).await? else {
+        return Err(expired());
+    };
+    let mark = BrowserMark::find(app, headers);
+    match mark.filter(|mark| interaction.belongs_to(&mark.digest())) {
+        Some(mark) => Ok((interaction, mark)),
+        None => Err(foreign(&interaction)),
+    }
+}
+
+/// The sign-in was open too long, or is finished.
+pub fn expired() -> PageError {
+    PageError::new(
+        "flow_expired",
+        "This sign-in was open too long",
+        "It has ended, or it was finished in another tab.",
+    )
+    .next_step("Go back to the app and sign in from there again.")
+    .action("/account", "Go to your account")
+    .event(Event::refused("sign_in", "flow_expired"))
+}
+
+/// Somebody else's sign-in, or cookies are blocked (AZ-22).
+fn foreign(interaction: &Interaction) -> PageError {
+    PageError::new(
+        "flow_not_yours",
+        "This sign-in belongs to another browser",
+        "The address you opened continues a sign-in that was begun somewhere else.",
+    )
+    .status(StatusCode::FORBIDDEN)
+    .next_step("If you wanted to sign in, start again from the app, with cookies allowed.")
+    .trace(&interaction.trace_id)
+    .event(Event::refused("sign_in", "flow_not_yours").detail("story", interaction.story()))
+}

@@ -1,0 +1,15 @@
+//! HTTP plumbing that knows no journey: what a request proves, and how answers look.
+
+pub mod address;
+pub mod assets;
+pub mod bearer;
+pub mod browser;
+pub mod client_auth;
+pub mod cookies;
+pub mod csrf;
+pub mod edge;
+pub mod error;
+pub mod flow;
+pub mod pages;
+pub mod params;
+pub mod throttle;

@@ -1,0 +1,113 @@
+//! Strictly read parameters: none twice, empty ones as if absent (RFC 6749 §3.1, §3.2).
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request},
+    http::{HeaderMap, Method, Uri, header},
+};
+use url::form_urlencoded;
+
+use crate::protocol::error::OAuthError;
+
+/// More parameters than this are an attack.
+const MAX_PARAMS: usize = 100;
+
+/// Parameters of a query or form.
+#[derive(Clone, Debug, Default)]
+pub struct Params {
+    pairs: Vec<(String, String)>,
+}
+
+/// A parameter stands twice, or there are too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repeated;
+
+impl Params {
+    /// Reads `application/x-www-form-urlencoded` text.
+    pub fn read(text: &[u8]) -> Result<Self, Repeated> {
+        Self::default().and(text)
+    }
+
+    /// Adds the parameters of another text; none may stand in both (AZ-07).
+    pub fn and(mut self, text: &[u8]) -> Result<Self, Repeated> {
+        for (name, value) in form_urlencoded::parse(text) {
+            if self.pairs.len() >= MAX_PARAMS || self.pairs.iter().any(|(own, _)| *own == name) {
+                return Err(Repeated);
+            }
+            self.pairs.push((name.into_owned(), value.into_owned()));
+        }
+        Ok(self)
+    }
+
+    /// The value of a parameter, unless it is empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let pair = self.pairs.iter().find(|(own, value)| own == name && !value.is_empty());
+        pair.map(|(_, value)| value.as_str())
+    }
+}
+
+/// The parameters of a request to a page: of the query and, for POST, of the form.
+pub async fn of_page(request: Request) -> Result<(HeaderMap, Params), PageParamsFault> {
+    let headers = request.headers().clone();
+    let query = request.uri().query().unwrap_or_default().as_bytes().to_vec();
+    let mut params = Params::read(&query).map_err(|_| PageParamsFault::Repeated)?;
+    if request.method() == Method::POST {
+        if !is_form(&headers) {
+            return Err(PageParamsFault::NotAForm);
+        }
+        let body =
+            Bytes::from_request(request, &()).await.map_err(|_| PageParamsFault::TooLarge)?;
+        params = params.and(&body).map_err(|_| PageParamsFault::Repeated)?;
+    }
+    Ok((headers, params))
+}
+
+/// What is wrong with the parameters of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageParamsFault {
+    /// A parameter stands twice.
+    Repeated,
+    /// The body is no form.
+    NotAForm,
+    /// The body is too large.
+    TooLarge,
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = value.map(|value| value.split(';').next().unwrap_or_default().trim());
+    essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/x-www-form-urlencoded"))
+}
+
+/// The form of a request to an OAuth endpoint. Credentials and codes never stand in an address:
+/// any parameter in the query refuses the request (RFC 6749 §2.3.1, §3.2; TK-01).
+pub fn of_form(uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Params, OAuthError> {
+    if uri.query().is_some_and(|query| !query.is_empty()) {
+        return Err(OAuthError::invalid_request("parameters belong in the body, not in the query"));
+    }
+    if headers.contains_key(header::CONTENT_ENCODING) || !is_form(headers) {
+        let fault = "the body must be application/x-www-form-urlencoded";
+        return Err(OAuthError::invalid_request(fault));
+    }
+    Params::read(body)
+        .map_err(|_| OAuthError::invalid_request("a parameter stands twice, or there are too many"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_stand_once_or_are_refused() {
+        let params = Params::read(b"a=1&b=&c=x+y%26").unwrap();
+        assert_eq!(
+            (params.get("a"), params.get("b"), params.get("c")),
+            (Some("1"), None, Some("x y&"))
+        );
+        assert!(Params::read(b"a=1&a=1").is_err());
+        assert!(Params::read(b"a=1&a=").is_err());
+        assert!(Params::read(b"a=1").unwrap().and(b"a=2").is_err());
+        let many: String = (0..200).map(|n| format!("p{n}=1&")).collect();
+        assert!(Params::read(many.as_bytes()).is_err(), "HT-04");
+    }
+}
