@@ -93,6 +93,16 @@ impl Client {
         allowed.is_empty() || allowed.iter().any(|group| groups.contains(group))
     }
 
+    /// Whether one of its addresses has this origin.
+    pub fn has_origin(&self, origin: &str) -> bool {
+        self.settings.redirect_uris.iter().any(|uri| {
+            url::Url::parse(uri).is_ok_and(|url| {
+                matches!(url.scheme(), "https" | "http")
+                    && url.origin().ascii_serialization() == origin
+            })
+        })
+    }
+
     /// Where the person probably came from: for "back to the app" links.
     pub fn home(&self) -> Option<String> {
         let first = self.settings.redirect_uris.first()?;

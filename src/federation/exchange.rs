@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use oauth2::{
     AuthType, AuthUrl, AuthorizationCode, Client, ClientId, ClientSecret, CsrfToken,
     EmptyExtraTokenFields, EndpointNotSet, ExtraTokenFields, HttpRequest, HttpResponse,
@@ -110,11 +111,15 @@ pub(super) async fn redeem(
     verifier: &str,
 ) -> Result<Tokens, UpstreamFault> {
     let patience = settings.timeout.to_std();
-    let send = |request: HttpRequest| send(http, request, patience);
+    let send = |request: HttpRequest| {
+        let http = http.clone();
+        async move { send(&http, request, patience).await }
+    };
     let answer = relying_party(settings, metadata, redirect_uri)?
         .exchange_code(AuthorizationCode::new(code.to_owned()))
         .set_pkce_verifier(PkceCodeVerifier::new(verifier.to_owned()))
         .request_async(&send)
+        .boxed()
         .await;
     let answer = answer.map_err(|error| match error {
         RequestTokenError::Request(fault) => fault,

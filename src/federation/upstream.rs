@@ -217,12 +217,12 @@ impl Upstream {
     ) -> Asserted {
         let text = |name: &str| {
             let text = valid.claims.get(name).and_then(Value::as_str);
-            text.filter(|text| text.len() <= 255).map(str::to_owned)
+            text.filter(|text| is_plain(text)).map(str::to_owned)
         };
         let amr = match valid.claims.get("amr") {
             Some(Value::Array(methods)) => {
-                let methods = methods.iter().filter_map(Value::as_str).take(10);
-                methods.map(str::to_owned).collect()
+                let methods = methods.iter().filter_map(Value::as_str);
+                methods.filter(|method| is_plain(method)).take(10).map(str::to_owned).collect()
             }
             _ => Vec::new(),
         };
@@ -237,6 +237,11 @@ impl Upstream {
             subject: valid.subject,
         }
     }
+}
+
+/// Whether a text is short and printable enough to be kept as it is.
+fn is_plain(text: &str) -> bool {
+    text.len() <= 255 && !text.chars().any(char::is_control)
 }
 
 /// All upstreams.

@@ -18,7 +18,7 @@ pub struct Params {
     pairs: Vec<(String, String)>,
 }
 
-/// A parameter stands twice, or there are too many.
+/// A parameter stands twice, is no UTF-8, or there are too many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Repeated;
 
@@ -31,7 +31,11 @@ impl Params {
     /// Adds the parameters of another text; none may stand in both (AZ-07).
     pub fn and(mut self, text: &[u8]) -> Result<Self, Repeated> {
         for (name, value) in form_urlencoded::parse(text) {
-            if self.pairs.len() >= MAX_PARAMS || self.pairs.iter().any(|(own, _)| *own == name) {
+            let repeated = self.pairs.iter().any(|(own, _)| *own == name);
+            // The parser puts U+FFFD where the bytes are no UTF-8; we could not return such a
+            // value as it came.
+            let broken = value.contains('\u{fffd}') || name.contains('\u{fffd}');
+            if repeated || broken || self.pairs.len() >= MAX_PARAMS {
                 return Err(Repeated);
             }
             self.pairs.push((name.into_owned(), value.into_owned()));

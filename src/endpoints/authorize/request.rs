@@ -1,0 +1,273 @@
+//! The checks of an authorization request, in their order.
+//!
+//! Until client and redirect URI are proved, a fault is a page (RFC 6749 §4.1.2.1); from then on it
+//! goes back to the client. The type [`RequestFault`] keeps the two apart.
+
+use axum::http::StatusCode;
+
+use super::respond::Target;
+use crate::{
+    app::App,
+    audit::{Event, printable},
+    clients::Client,
+    foundation::{
+        clock::{Span, Timestamp},
+        ids::{ClientId, UserId},
+    },
+    interactions::AuthorizationRequest,
+    protocol::{
+        error::{ErrorCode, OAuthError},
+        pkce::CodeChallenge,
+        scope::Scope,
+        words::{GrantType, Prompt, ResponseMode},
+    },
+    tokens::id_token,
+    web::{
+        error::PageError,
+        params::{PageParamsFault, Params},
+    },
+};
+
+const MAX_STATE: usize = 2_048;
+const MAX_NONCE: usize = 1_024;
+const MAX_HINT: usize = 320;
+
+/// Why a request is not good, and who is told.
+pub(super) enum RequestFault {
+    /// Nobody but the person may know: nothing is proved yet.
+    ShowPage(PageError),
+    /// The client is told, at an address that is proved to be its own.
+    Redirect(Target, OAuthError),
+}
+
+impl From<PageError> for RequestFault {
+    fn from(error: PageError) -> Self {
+        Self::ShowPage(error)
+    }
+}
+
+/// Checks a request.
+pub(super) async fn check(
+    app: &App,
+    params: &Params,
+    now: Timestamp,
+) -> Result<AuthorizationRequest, RequestFault> {
+    let client = check_client(app, params)?;
+    let redirect_uri = check_redirect_uri(&client, params)?;
+    let mut target = Target {
+        client_id: client.id().clone(),
+        redirect_uri,
+        response_mode: ResponseMode::Query,
+        state: None,
+    };
+    match check_rest(app, &client, params, &mut target, now).await {
+        Ok(request) => Ok(request),
+        Err(error) => Err(RequestFault::Redirect(target, error)),
+    }
+}
+
+/// Everything whose faults the client is told.
+async fn check_rest(
+    app: &App,
+    client: &Client,
+    params: &Params,
+    target: &mut Target,
+    now: Timestamp,
+) -> Result<AuthorizationRequest, OAuthError> {
+    target.state = check_state(params)?;
+    target.response_mode = check_response_mode(client, params)?;
+    check_unsupported(params)?;
+    check_response_type(client, params)?;
+    let scope = check_scope(client, params)?;
+    let code_challenge = check_pkce(app, client, params).await?;
+    let nonce = check_length(params, "nonce", MAX_NONCE, "nonce is too long")?;
+    let prompt = check_prompt(params)?;
+    let max_age = check_max_age(params)?;
+    let expected_user = check_id_token_hint(app, params, now)?;
+    // A hint that is too long is no hint.
+    let login_hint = params.get("login_hint").filter(|hint| hint.len() <= MAX_HINT);
+    Ok(AuthorizationRequest {
+        client_id: client.id().clone(),
+        redirect_uri: target.redirect_uri.clone(),
+        response_mode: target.response_mode,
+        scope,
+        state: target.state.clone(),
+        nonce,
+        code_challenge,
+        prompt,
+        max_age,
+        login_hint: login_hint.map(str::to_owned),
+        expected_user,
+    })
+}
+
+/// The page for parameters that cannot be read at all (AZ-07).
+pub(super) fn malformed(fault: PageParamsFault) -> PageError {
+    let explanation = match fault {
+        PageParamsFault::Repeated => "A parameter of the request stands twice or cannot be read.",
+        PageParamsFault::NotAForm => "The request was posted, but not as a form.",
+        PageParamsFault::TooLarge => "The request is too large.",
+    };
+    PageError::new("invalid_request", "The app sent a request that cannot be read", explanation)
+        .next_step("Its administrator has to fix this; trying again will not help.")
+        .event(Event::refused("authorize", "invalid_request"))
+}
+
+fn check_client(app: &App, params: &Params) -> Result<std::sync::Arc<Client>, PageError> {
+    let client_id = params.get("client_id").unwrap_or_default();
+    app.clients.find(client_id).ok_or_else(|| {
+        let event = Event::refused("authorize", "client_unknown");
+        PageError::new(
+            "client_unknown",
+            "This app is not known here",
+            "The app that sent you here is not registered, or has been switched off.",
+        )
+        .next_step("Its administrator has to fix this; trying again will not help.")
+        .detail("client_id", client_id)
+        .event(event.client(&ClientId::new(printable(client_id))))
+    })
+}
+
+/// The redirect URI, compared byte for byte (RFC 9700 §4.1.3). It is never left out, not even by a
+/// client that has only one (OIDC Core §3.1.2.1).
+fn check_redirect_uri(client: &Client, params: &Params) -> Result<String, PageError> {
+    let received = params.get("redirect_uri").unwrap_or_default();
+    if client.may_redirect_to(received) {
+        return Ok(received.to_owned());
+    }
+    let registered = client.settings.redirect_uris.join(" ");
+    let event = Event::refused("authorize", "redirect_uri_mismatch").client(client.id());
+    let name = &client.settings.name;
+    let page = PageError::new(
+        "redirect_uri_mismatch",
+        "The app's address is not registered here",
+        format!("{name} asked to send you to an address that is not registered for it."),
+    )
+    .status(StatusCode::BAD_REQUEST)
+    .next_step("Its administrator has to fix this; trying again will not help.")
+    .detail("client_id", client.id().as_str())
+    .detail("received", received);
+    Err(page.event(event.detail("registered", registered)))
+}
+
+fn check_state(params: &Params) -> Result<Option<String>, OAuthError> {
+    check_length(params, "state", MAX_STATE, "state is longer than 2048 bytes")
+}
+
+fn check_length(
+    params: &Params,
+    name: &str,
+    most: usize,
+    fault: &'static str,
+) -> Result<Option<String>, OAuthError> {
+    match params.get(name) {
+        Some(value) if value.len() > most => Err(OAuthError::invalid_request(fault)),
+        value => Ok(value.map(str::to_owned)),
+    }
+}
+
+/// Only a mode that the client has (AZ-16).
+fn check_response_mode(client: &Client, params: &Params) -> Result<ResponseMode, OAuthError> {
+    let Some(word) = params.get("response_mode") else {
+        return Ok(ResponseMode::Query);
+    };
+    let mode = ResponseMode::from_word(word);
+    mode.filter(|mode| client.settings.response_modes.contains(mode))
+        .ok_or_else(|| OAuthError::invalid_request("response_mode is not one that the client has"))
+}
+
+/// What we do not do is refused, not ignored (OIDC Core §6.1, §7.2.1).
+fn check_unsupported(params: &Params) -> Result<(), OAuthError> {
+    let unsupported = [
+        ("request", ErrorCode::RequestNotSupported),
+        ("request_uri", ErrorCode::RequestUriNotSupported),
+        ("registration", ErrorCode::RegistrationNotSupported),
+    ];
+    match unsupported.into_iter().find(|(name, _)| params.get(name).is_some()) {
+        Some((_, code)) => Err(OAuthError::new(code, "this parameter is not supported")),
+        None => Ok(()),
+    }
+}
+
+fn check_response_type(client: &Client, params: &Params) -> Result<(), OAuthError> {
+    match params.get("response_type") {
+        None => Err(OAuthError::invalid_request("response_type is missing")),
+        Some("code") if client.may_use(GrantType::AuthorizationCode) => Ok(()),
+        Some("code") => Err(OAuthError::unauthorized_client("the client may not ask for a code")),
+        Some(_) => Err(OAuthError::unsupported_response_type("only code is supported")),
+    }
+}
+
+/// Unknown scopes are ignored (OIDC Core §3.1.2.1), known ones that the client may not have are
+/// dropped; the answer says what was granted.
+fn check_scope(client: &Client, params: &Params) -> Result<Scope, OAuthError> {
+    let asked = Scope::parse(params.get("scope").unwrap_or_default())
+        .ok_or_else(|| OAuthError::invalid_scope("scope is too long or cannot be read"))?;
+    let granted = asked.limited_to(&client.scope);
+    if granted.is_empty() {
+        return Err(OAuthError::invalid_scope("nothing of the scope can be granted"));
+    }
+    let dropped = asked.beyond(&granted);
+    if !dropped.is_empty() {
+        tracing::debug!(client = %client.id(), dropped = dropped.join(" "), "scopes dropped");
+    }
+    Ok(granted)
+}
+
+/// PKCE with `S256` (RFC 7636 §4.3, RFC 9700 §2.1.1).
+async fn check_pkce(
+    app: &App,
+    client: &Client,
+    params: &Params,
+) -> Result<Option<CodeChallenge>, OAuthError> {
+    let method = params.get("code_challenge_method");
+    match params.get("code_challenge") {
+        Some(challenge) => {
+            if method != Some("S256") {
+                return Err(OAuthError::invalid_request("code_challenge_method must be S256"));
+            }
+            let challenge = CodeChallenge::parse(challenge)
+                .ok_or_else(|| OAuthError::invalid_request("code_challenge is malformed"))?;
+            app.clients.note_pkce(client, async || app.connection().await).await?;
+            Ok(Some(challenge))
+        }
+        None if method.is_some() => Err(OAuthError::invalid_request("code_challenge is missing")),
+        None if app.clients.requires_pkce(client, async || app.connection().await).await? => {
+            Err(OAuthError::invalid_request("PKCE is required: code_challenge is missing"))
+        }
+        None => Ok(None),
+    }
+}
+
+fn check_prompt(params: &Params) -> Result<Vec<Prompt>, OAuthError> {
+    let words = params.get("prompt").unwrap_or_default().split(' ').filter(|w| !w.is_empty());
+    let prompts: Option<Vec<Prompt>> = words.map(Prompt::from_word).collect();
+    let prompts =
+        prompts.ok_or_else(|| OAuthError::invalid_request("prompt holds an unknown word"))?;
+    if prompts.contains(&Prompt::None) && prompts.len() > 1 {
+        return Err(OAuthError::invalid_request("prompt=none stands alone"));
+    }
+    Ok(prompts)
+}
+
+fn check_max_age(params: &Params) -> Result<Option<Span>, OAuthError> {
+    let fault = || OAuthError::invalid_request("max_age is not a number of seconds");
+    let seconds = params.get("max_age").map(|text| text.parse::<u32>().map_err(|_| fault()));
+    Ok(seconds.transpose()?.map(Span::from_seconds))
+}
+
+/// A hint that is there has to be an ID token of ours (AZ-26).
+fn check_id_token_hint(
+    app: &App,
+    params: &Params,
+    now: Timestamp,
+) -> Result<Option<UserId>, OAuthError> {
+    let Some(token) = params.get("id_token_hint") else {
+        return Ok(None);
+    };
+    let hint = id_token::verify_hint(&app.keys, app.urls.issuer(), token, now);
+    let hint = hint.ok_or_else(|| {
+        OAuthError::invalid_request("id_token_hint is not an ID token of this issuer")
+    })?;
+    Ok(Some(hint.user_id))
+}

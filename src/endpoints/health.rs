@@ -1,0 +1,47 @@
+//! The management listener: is the process there, can it serve, and what are its numbers.
+
+use axum::{
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use serde_json::json;
+
+use crate::{app::App, web::error::json};
+
+/// `GET /livez`: the process answers.
+pub async fn livez() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /readyz`: the database answers and every algorithm can sign. Short-lived state that is away
+/// is reported, but does not take the instance out: most of what apps need works without it.
+pub async fn readyz(State(app): State<App>) -> Response {
+    let database = app.store.ping().await;
+    let state = app.state.ping().await;
+    let keys = app.keys.is_ready(app.now());
+    let ready = database.is_ok() && keys && !app.stopping.is_cancelled();
+    if let Err(error) = &database {
+        tracing::warn!(%error, "not ready");
+    }
+    let word = |good: bool| if good { "ok" } else { "failed" };
+    let body = json!({
+        "ready": ready,
+        "database": word(database.is_ok()),
+        "signing_keys": word(keys),
+        "state": word(state.is_ok()),
+        "stopping": app.stopping.is_cancelled(),
+    });
+    json(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &body)
+}
+
+/// `GET /metrics`: the numbers, for Prometheus.
+pub async fn metrics(State(app): State<App>) -> Response {
+    match app.metrics.render() {
+        Ok(text) => {
+            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            ([(header::CONTENT_TYPE, kind)], text).into_response()
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

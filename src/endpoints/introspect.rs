@@ -1,0 +1,112 @@
+//! Introspection (RFC 7662): whether a token is alive, for those it concerns.
+//!
+//! A client may ask about tokens that were issued to it or are meant for it; every other answer is
+//! the same as for an unknown token, to the byte.
+
+use axum::{
+    body::Bytes,
+    extract::{State, rejection::BytesRejection},
+    http::{Extensions, HeaderMap, StatusCode, Uri},
+    response::Response,
+};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    app::App,
+    clients::Client,
+    foundation::{
+        clock::Timestamp,
+        opaque::{Opaque, OpaqueKind},
+    },
+    protocol::error::OAuthError,
+    store::{StoreError, StoreResult, refresh_tokens},
+    tokens::access::VerifiedAccessToken,
+    web::{
+        address, bearer, client_auth,
+        error::{WireError, json},
+        params,
+    },
+};
+
+/// `POST /introspect`.
+pub async fn introspect(
+    State(app): State<App>,
+    uri: Uri,
+    headers: HeaderMap,
+    extensions: Extensions,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, WireError> {
+    let now = app.now();
+    let body = body.map_err(|_| OAuthError::invalid_request("the body is too large"))?;
+    let params = params::of_form(&uri, &headers, &body)?;
+    let from = address::of(&app, &extensions, &headers);
+    let client = client_auth::authenticate(&app, &headers, &params, from).await?;
+    if client.is_public() {
+        // RFC 7662 §2.1: whoever asks has to prove who they are.
+        let fault = "only clients with a secret may introspect";
+        return Err(OAuthError::invalid_client(fault).into());
+    }
+    let token =
+        params.get("token").ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
+    let found = match Opaque::parse(OpaqueKind::RefreshToken, token) {
+        Some(opaque) => refresh_token(&app, &client, &opaque, now).await?,
+        None => access_token(&app, &client, token, now).await?,
+    };
+    let answer = found.map_or_else(|| json!({ "active": false }), Value::Object);
+    Ok(json(StatusCode::OK, &answer))
+}
+
+async fn access_token(
+    app: &App,
+    caller: &Client,
+    token: &str,
+    now: Timestamp,
+) -> StoreResult<Option<Map<String, Value>>> {
+    let Some(token) = VerifiedAccessToken::verify(&app.keys, app.urls.issuer(), token, now) else {
+        return Ok(None);
+    };
+    let concerns = token.client_id() == *caller.id()
+        || token.audience() == caller.id().as_str()
+        || token.audience() == caller.audience();
+    if !concerns || bearer::find_standing(app, &token, now).await?.is_none() {
+        return Ok(None);
+    }
+    let mut answer = Map::new();
+    answer.insert("active".to_owned(), json!(true));
+    answer.insert("token_type".to_owned(), json!("Bearer"));
+    answer.extend(token.claims().clone());
+    Ok(Some(answer))
+}
+
+async fn refresh_token(
+    app: &App,
+    caller: &Client,
+    opaque: &Opaque,
+    now: Timestamp,
+) -> StoreResult<Option<Map<String, Value>>> {
+    let mut connection = app.connection().await?;
+    let found = refresh_tokens::find(&mut connection, &opaque.digest()).await;
+    let Some((row, grant, person)) = found.map_err(StoreError::from)? else {
+        return Ok(None);
+    };
+    let alive = row.consumed_at.is_none()
+        && row.expires_at > now
+        && grant.revoked_at.is_none()
+        && grant.expires_at > now
+        && person.user.disabled_at.is_none()
+        && caller.admits(&person.groups());
+    if !alive || grant.client_id != *caller.id() {
+        return Ok(None);
+    }
+    let answer = json!({
+        "active": true,
+        "iss": app.urls.issuer(),
+        "sub": grant.user_id,
+        "client_id": grant.client_id,
+        "scope": grant.scope,
+        "iat": row.issued_at,
+        "exp": row.expires_at,
+        "token_type": "refresh_token",
+    });
+    Ok(answer.as_object().cloned())
+}

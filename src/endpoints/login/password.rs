@@ -1,0 +1,182 @@
+//! `POST /login`: a local password. One answer and one timing for every failure.
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+
+use super::{begin_session, choose, return_to_dispatcher};
+use crate::{
+    accounts::{
+        names::{email_key, username_key},
+        passwords::{HashingFault, Verdict},
+    },
+    app::App,
+    audit::Event,
+    config::PasswordLogin,
+    foundation::{clock::Timestamp, secret::Secret},
+    interactions::Interaction,
+    sessions::Proof,
+    store::{Connection, StoreError, StoreResult, users, users::User},
+    web::{
+        address,
+        browser::{self, BrowserMark},
+        csrf,
+        error::PageError,
+        flow,
+        pages::page,
+        params::{self, Params},
+        throttle::{self, Brake},
+    },
+};
+
+const WRONG: &str = "That username or password is not right. Check for caps lock and try again.";
+const TOO_MANY: &str = "Too many tries. Wait a minute and try again.";
+
+/// `POST /login`.
+pub async fn post(State(app): State<App>, request: Request) -> Result<Response, PageError> {
+    let now = app.now();
+    let from = address::of(&app, request.extensions(), request.headers());
+    let parameters = params::of_page(request).await;
+    let (headers, params) = parameters.map_err(|_| flow::expired())?;
+    if !csrf::is_own(&app, &headers, params.get(csrf::FIELD)) {
+        return Err(PageError::forged_form().event(Event::refused("sign_in", "form_not_ours")));
+    }
+    let (mut interaction, mark) = flow::find(&app, &headers, &params).await?;
+    let form = Form::read(&params);
+    if app.config.passwords.login == PasswordLogin::Off {
+        return Err(switched_off(&interaction));
+    }
+    if throttle::password_attempt(&app, from).await == Brake::On {
+        return refuse(&app, &headers, (&interaction, &mark), &form, Refused::TooMany).await;
+    }
+    let verified = verify(&app, &form).await.map_err(|error| error.trace(&interaction.trace_id))?;
+    let Some(user) = verified else {
+        return refuse(&app, &headers, (&interaction, &mark), &form, Refused::Wrong).await;
+    };
+    interaction.note(now, format!("{} signed in with a password", user.username));
+    let proof = Proof {
+        user_id: user.id,
+        upstream: None,
+        upstream_sid: None,
+        auth_time: now,
+        amr: vec!["pwd".to_owned()],
+        acr: None,
+        address: from.to_string(),
+        user_agent: address::user_agent(&headers),
+    };
+    sign_in(&app, &headers, &mut interaction, proof, now).await
+}
+
+async fn sign_in(
+    app: &App,
+    headers: &HeaderMap,
+    interaction: &mut Interaction,
+    proof: Proof,
+    now: Timestamp,
+) -> Result<Response, PageError> {
+    let former = browser::session(app, headers, now).await?.map(|former| former.session);
+    let mut connection = app.connection().await?;
+    let begun = connection
+        .transaction(async |conn| {
+            begin_session(app, conn, former.as_ref(), proof, interaction, now).await
+        })
+        .await?;
+    drop(connection);
+    app.metrics.count_sign_in("password");
+    return_to_dispatcher(app, interaction, begun, now).await
+}
+
+struct Form {
+    username: String,
+    password: Secret,
+}
+
+impl Form {
+    fn read(params: &Params) -> Self {
+        let username = params.get("username").unwrap_or_default();
+        let username: String = username.chars().filter(|c| !c.is_control()).take(320).collect();
+        Self { username, password: Secret::new(params.get("password").unwrap_or_default()) }
+    }
+}
+
+/// The account, if the password is its own. Takes as long when there is no such account.
+async fn verify(app: &App, form: &Form) -> Result<Option<User>, PageError> {
+    // The connection goes back before the hash is made: hashing is slow.
+    let user = find_user(&mut app.connection().await?, &form.username).await?;
+    let stored = user.as_ref().and_then(|user| user.password_hash.as_deref());
+    let verdict = app.passwords.verify(&form.password, stored).await.map_err(hashing_fault)?;
+    let Some(user) = user.filter(|user| user.disabled_at.is_none()) else {
+        return Ok(None);
+    };
+    match verdict {
+        Verdict::Wrong => Ok(None),
+        Verdict::Right => Ok(Some(user)),
+        Verdict::RightAndRehashed(better) => {
+            let old = user.password_hash.clone().unwrap_or_default();
+            let mut connection = app.connection().await?;
+            let rehashed = users::rehash_password(&mut connection, &user.id, &old, &better).await;
+            rehashed.map_err(StoreError::from)?;
+            Ok(Some(user))
+        }
+    }
+}
+
+/// The account of a username, or of a verified address that is one account's alone.
+async fn find_user(conn: &mut Connection, name: &str) -> StoreResult<Option<User>> {
+    if let Some(user) = users::find_by_username(conn, &username_key(name)).await? {
+        return Ok(Some(user));
+    }
+    if !name.contains('@') {
+        return Ok(None);
+    }
+    let mut found = users::find_by_verified_email(conn, &email_key(name)).await?;
+    Ok(if found.len() == 1 { found.pop() } else { None })
+}
+
+fn hashing_fault(fault: HashingFault) -> PageError {
+    PageError::unavailable(fault).event(Event::refused("sign_in", "too_many_sign_ins"))
+}
+
+#[derive(Clone, Copy)]
+enum Refused {
+    Wrong,
+    TooMany,
+}
+
+async fn refuse(
+    app: &App,
+    headers: &HeaderMap,
+    (interaction, mark): (&Interaction, &BrowserMark),
+    form: &Form,
+    refused: Refused,
+) -> Result<Response, PageError> {
+    let (reason, text, status) = match refused {
+        Refused::Wrong => ("wrong_password", WRONG, StatusCode::BAD_REQUEST),
+        Refused::TooMany => ("too_many_tries", TOO_MANY, StatusCode::TOO_MANY_REQUESTS),
+    };
+    app.metrics.count_refused_sign_in("password", reason);
+    let event = Event::refused("sign_in", reason).trace(&interaction.trace_id);
+    app.audit.note(event.detail("username", form.username.as_str()));
+    let attempt = choose::Attempt { username: form.username.clone(), error: Some(text.to_owned()) };
+    let template = choose::build(app, headers, interaction, mark, attempt).await?;
+    let mut response = page(status, &template);
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        let minute = axum::http::HeaderValue::from_static("60");
+        response.headers_mut().insert(axum::http::header::RETRY_AFTER, minute);
+    }
+    Ok(response)
+}
+
+fn switched_off(interaction: &Interaction) -> PageError {
+    PageError::new(
+        "password_login_off",
+        "Passwords are not accepted here",
+        "Signing in with a password is switched off.",
+    )
+    .status(StatusCode::FORBIDDEN)
+    .action(crate::urls::login(&interaction.flow), "Choose another way")
+    .trace(&interaction.trace_id)
+    .event(Event::refused("sign_in", "password_login_off"))
+}

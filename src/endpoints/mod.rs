@@ -1,0 +1,12 @@
+//! One file or folder per thing that the world can call. No endpoint knows another one.
+
+pub mod account;
+pub mod authorize;
+pub mod discovery;
+pub mod health;
+pub mod introspect;
+pub mod login;
+pub mod logout;
+pub mod revoke;
+pub mod token;
+pub mod userinfo;

@@ -1,0 +1,242 @@
+//! A code for tokens (RFC 6749 §4.1.3, OIDC Core §3.1.3).
+//!
+//! The grant's row carries the code's digest, unique, and is written with the refresh token in one
+//! transaction: a code is redeemed once, whatever races and whatever the short-lived state forgets.
+//! A second redemption by whoever could have made the first ends everything that came of it.
+
+use super::{Exchange, Story, TokenResponse};
+use crate::{
+    foundation::{
+        digest::TokenDigest,
+        ids::GrantId,
+        opaque::{Opaque, OpaqueKind},
+    },
+    protocol::{
+        error::OAuthError,
+        pkce::CodeChallenge,
+        scope::{OFFLINE_ACCESS, OPENID},
+        words::GrantType,
+    },
+    sessions as session_rules,
+    store::{
+        Connection, StoreError, StoreResult,
+        grants::{self, Grant, RevokedBecause},
+        sessions::{self, Session},
+        users::Person,
+    },
+    tokens::{
+        access,
+        codes::{self, CodePayload},
+        id_token::{self, Occasion},
+        refresh,
+    },
+    web::error::WireError,
+};
+
+const UNKNOWN: OAuthError = OAuthError::invalid_grant("the code is unknown, expired or used");
+
+pub(super) async fn redeem(exchange: &Exchange<'_>) -> Result<TokenResponse, WireError> {
+    let text = exchange.param("code", "code is missing")?;
+    let Some(code) = Opaque::parse(OpaqueKind::AuthorizationCode, text) else {
+        return Err(exchange.refuse(UNKNOWN, "code_malformed", Story::default()));
+    };
+    let digest = code.digest();
+    let payload = find(exchange, &digest).await?;
+    check_binding(exchange, &digest, &payload).await?;
+    let story = Story { trace: Some(&payload.trace_id), user: Some(&payload.user_id) };
+
+    let mut connection = exchange.app.connection().await?;
+    let standing = sessions::find(&mut connection, &payload.session_id).await;
+    let Some((session, person)) = standing.map_err(StoreError::from)? else {
+        return Err(exchange.refuse(UNKNOWN, "session_ended", story));
+    };
+    check_person(exchange, &session, &person, story)?;
+    let grant = new_grant(exchange, &payload, &session, digest);
+    let response = prepare(exchange, &payload, &grant, &person)?;
+    let kept = keep(exchange, &mut connection, &grant, &payload).await?;
+    let Kept::Yes(refresh_token) = kept else {
+        return Err(match kept {
+            Kept::SessionEnded => exchange.refuse(UNKNOWN, "session_ended", story),
+            _ => exchange.refuse(UNKNOWN, "code_replay", story),
+        });
+    };
+    Ok(TokenResponse { refresh_token, ..response })
+}
+
+/// What the code stands for. A code that is gone may have been used: then whoever presents it again
+/// with everything that belongs to it ends the family.
+async fn find(exchange: &Exchange<'_>, digest: &TokenDigest) -> Result<CodePayload, WireError> {
+    let (app, now) = (exchange.app, exchange.now);
+    let life = app.config.tokens.authorization_code_lifetime;
+    match codes::find_code(&app.state, digest, life, now).await {
+        Ok(Some(payload)) => return Ok(payload),
+        Ok(None) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let mut connection = app.connection().await?;
+    let used = grants::find_by_code(&mut connection, digest).await.map_err(StoreError::from)?;
+    let Some(grant) = used else {
+        return Err(exchange.refuse(UNKNOWN, "code_unknown", Story::default()));
+    };
+    let story = Story { trace: Some(&grant.trace_id), user: Some(&grant.user_id) };
+    let challenge = grant.code_challenge.as_deref().and_then(CodeChallenge::parse);
+    let fitting = grant.client_id == *exchange.client.id()
+        && exchange.params.get("redirect_uri") == Some(&grant.redirect_uri)
+        && verifier_fits(exchange, challenge.as_ref());
+    if !fitting {
+        // A replay without the proofs is a guess, and no weapon (CD-07).
+        return Err(exchange.refuse(UNKNOWN, "code_replay_without_proof", story));
+    }
+    let because = RevokedBecause::CodeReplayed;
+    let revoked = grants::revoke(&mut connection, &grant.id, because, now).await;
+    revoked.map_err(StoreError::from)?;
+    Err(exchange.refuse(UNKNOWN, "code_replay", story))
+}
+
+/// The code belongs to this client, this address and this verifier (RFC 6749 §4.1.3, RFC 7636 §4.6).
+async fn check_binding(
+    exchange: &Exchange<'_>,
+    digest: &TokenDigest,
+    payload: &CodePayload,
+) -> Result<(), WireError> {
+    let story = Story { trace: Some(&payload.trace_id), user: Some(&payload.user_id) };
+    if payload.client_id != *exchange.client.id() {
+        return Err(exchange.refuse(UNKNOWN, "code_of_another_client", story));
+    }
+    let (error, reason) = if exchange.params.get("redirect_uri") != Some(&payload.redirect_uri) {
+        let fault = "redirect_uri is not the one of the authorization request";
+        (OAuthError::invalid_grant(fault), "redirect_uri_mismatch")
+    } else if !verifier_fits(exchange, payload.code_challenge.as_ref()) {
+        (OAuthError::invalid_grant("code_verifier does not fit the code"), "pkce_mismatch")
+    } else {
+        return Ok(());
+    };
+    codes::note_failure(&exchange.app.state, digest).await?;
+    Err(exchange.refuse(error, reason, story))
+}
+
+/// A verifier that fits the challenge; none where there was no challenge (RFC 9700 §4.8.2).
+fn verifier_fits(exchange: &Exchange<'_>, challenge: Option<&CodeChallenge>) -> bool {
+    match (challenge, exchange.params.get("code_verifier")) {
+        (Some(challenge), Some(verifier)) => challenge.is_met_by(verifier),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+/// The session is alive and the person may still enter (AZ-28, CD-13).
+fn check_person(
+    exchange: &Exchange<'_>,
+    session: &Session,
+    person: &Person,
+    story: Story<'_>,
+) -> Result<(), WireError> {
+    let settings = &exchange.app.config.sessions;
+    if !session_rules::is_live(session, person, settings, exchange.now) {
+        return Err(exchange.refuse(UNKNOWN, "session_ended", story));
+    }
+    if !exchange.client.admits(&person.groups()) {
+        return Err(exchange.refuse(UNKNOWN, "no_longer_allowed", story));
+    }
+    Ok(())
+}
+
+fn new_grant(
+    exchange: &Exchange<'_>,
+    payload: &CodePayload,
+    session: &Session,
+    digest: TokenDigest,
+) -> Grant {
+    let (app, now) = (exchange.app, exchange.now);
+    Grant {
+        id: GrantId::generate(app.random(), now),
+        user_id: payload.user_id.clone(),
+        client_id: payload.client_id.clone(),
+        session_id: payload.session_id.clone(),
+        code_digest: digest,
+        code_challenge: payload.code_challenge.as_ref().map(|c| c.as_str().to_owned()),
+        redirect_uri: payload.redirect_uri.clone(),
+        scope: payload.scope.to_string(),
+        auth_time: session.auth_time,
+        amr: session.amr.clone(),
+        acr: session.acr.clone(),
+        created_at: now,
+        expires_at: now.plus(app.config.tokens.refresh_absolute_lifetime),
+        revoked_at: None,
+        revoked_because: None,
+        trace_id: payload.trace_id.clone(),
+    }
+}
+
+/// Signs before the transaction, which is then short.
+fn prepare(
+    exchange: &Exchange<'_>,
+    payload: &CodePayload,
+    grant: &Grant,
+    person: &Person,
+) -> Result<TokenResponse, WireError> {
+    let issuing = exchange.app.issuing(exchange.now);
+    let (client, scope) = (exchange.client, &payload.scope);
+    let access = access::issue_for_person(issuing, client, grant, person, scope)?;
+    let occasion = Occasion { nonce: payload.nonce.as_deref(), access_token: &access.token, scope };
+    let id_token = scope
+        .contains(OPENID)
+        .then(|| id_token::issue_id_token(issuing, client, grant, person, occasion))
+        .transpose()?;
+    Ok(TokenResponse {
+        expires_in: access.expires_in.seconds(),
+        access_token: access.token,
+        token_type: "Bearer",
+        refresh_token: None,
+        id_token,
+        scope: scope.to_string(),
+    })
+}
+
+enum Kept {
+    Yes(Option<String>),
+    SessionEnded,
+    Replayed,
+}
+
+/// Stores the use of the code and the refresh token, in a session that is held alive meanwhile.
+async fn keep(
+    exchange: &Exchange<'_>,
+    connection: &mut Connection,
+    grant: &Grant,
+    payload: &CodePayload,
+) -> StoreResult<Kept> {
+    let (app, now) = (exchange.app, exchange.now);
+    let with_refresh_token =
+        payload.scope.contains(OFFLINE_ACCESS) && exchange.client.may_use(GrantType::RefreshToken);
+    connection
+        .transaction(async |conn| {
+            if !sessions::hold_live(conn, &grant.session_id, now).await? {
+                return Ok(Kept::SessionEnded);
+            }
+            if !grants::insert(conn, grant).await? {
+                return revoke_first(conn, grant, now).await;
+            }
+            if !with_refresh_token {
+                return Ok(Kept::Yes(None));
+            }
+            let ends = grant.expires_at;
+            let policy = app.refresh_policy();
+            let token =
+                refresh::issue_first(conn, &grant.id, ends, policy, app.random(), now).await?;
+            Ok(Kept::Yes(Some(token.expose().to_owned())))
+        })
+        .await
+}
+
+/// The code was redeemed before: what came of it ends, in this very transaction.
+async fn revoke_first(
+    conn: &mut Connection,
+    grant: &Grant,
+    now: crate::foundation::clock::Timestamp,
+) -> StoreResult<Kept> {
+    if let Some(first) = grants::find_by_code(conn, &grant.code_digest).await? {
+        grants::revoke(conn, &first.id, RevokedBecause::CodeReplayed, now).await?;
+    }
+    Ok(Kept::Replayed)
+}

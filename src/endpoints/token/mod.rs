@@ -1,0 +1,157 @@
+//! The token endpoint (RFC 6749 §3.2): one pipeline, in which the grants only fill in who gets what.
+//!
+//! Read the form strictly, authenticate the client, check that it may use the grant, let the grant
+//! decide, answer. Nothing is stored before the cheap checks are done.
+
+mod authorization_code;
+mod client_credentials;
+mod refresh_token;
+
+use axum::{
+    body::Bytes,
+    extract::{Request, State, rejection::BytesRejection},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    response::Response,
+};
+use serde::Serialize;
+
+use crate::{
+    app::App,
+    audit::Event,
+    clients::Client,
+    foundation::{
+        clock::Timestamp,
+        ids::{TraceId, UserId},
+    },
+    protocol::{error::OAuthError, words::GrantType},
+    web::{
+        address, client_auth,
+        error::{WireError, json},
+        params::{self, Params},
+    },
+};
+
+/// What a grant gives (RFC 6749 §5.1, OIDC Core §3.1.3.3).
+#[derive(Debug, Serialize)]
+struct TokenResponse {
+    access_token: String,
+    token_type: &'static str,
+    expires_in: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id_token: Option<String>,
+    scope: String,
+}
+
+/// One request on its way through the pipeline.
+struct Exchange<'a> {
+    app: &'a App,
+    client: &'a Client,
+    params: &'a Params,
+    now: Timestamp,
+}
+
+impl Exchange<'_> {
+    fn param(&self, name: &'static str, missing: &'static str) -> Result<&str, OAuthError> {
+        self.params.get(name).ok_or_else(|| OAuthError::invalid_request(missing))
+    }
+
+    /// A refusal that an administrator will want to read about.
+    fn refuse(&self, error: OAuthError, reason: &'static str, story: Story<'_>) -> WireError {
+        let mut event = Event::refused("token", reason).client(self.client.id());
+        if let Some(trace) = story.trace {
+            event = event.trace(trace);
+        }
+        if let Some(user) = story.user {
+            event = event.user(user);
+        }
+        WireError::from(error).event(event)
+    }
+}
+
+/// Which story and person a refusal belongs to.
+#[derive(Clone, Copy, Default)]
+struct Story<'a> {
+    trace: Option<&'a TraceId>,
+    user: Option<&'a UserId>,
+}
+
+/// `POST /token`.
+pub async fn token(
+    State(app): State<App>,
+    uri: Uri,
+    headers: HeaderMap,
+    extensions: axum::http::Extensions,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, WireError> {
+    let now = app.now();
+    let body = body.map_err(too_large)?;
+    let params = params::of_form(&uri, &headers, &body)?;
+    let from = address::of(&app, &extensions, &headers);
+    let client = client_auth::authenticate(&app, &headers, &params, from).await?;
+    let exchange = Exchange { app: &app, client: &client, params: &params, now };
+    let grant_type = grant_type(&exchange)?;
+    let response = match grant_type {
+        GrantType::AuthorizationCode => authorization_code::redeem(&exchange).await?,
+        GrantType::RefreshToken => refresh_token::refresh(&exchange).await?,
+        GrantType::ClientCredentials => client_credentials::issue(&exchange)?,
+    };
+    app.metrics.count_tokens(grant_type.as_str(), client.id().as_str());
+    let mut response = json(StatusCode::OK, &response);
+    allow_origin(&client, &headers, response.headers_mut());
+    Ok(response)
+}
+
+fn grant_type(exchange: &Exchange<'_>) -> Result<GrantType, OAuthError> {
+    let word = exchange.param("grant_type", "grant_type is missing")?;
+    let grant_type = GrantType::from_word(word)
+        .ok_or_else(|| OAuthError::unsupported_grant_type("there is no such grant type here"))?;
+    if !exchange.client.may_use(grant_type) {
+        return Err(OAuthError::unauthorized_client("the client may not use this grant type"));
+    }
+    Ok(grant_type)
+}
+
+/// The body could not be read.
+fn too_large(rejection: BytesRejection) -> WireError {
+    let status = rejection.status();
+    let error = OAuthError::invalid_request("the body is too large or cannot be read");
+    WireError { status: Some(status), ..WireError::from(error) }
+}
+
+/// A browser app reads the answer from its own origin, and nobody else does (TK-20).
+fn allow_origin(client: &Client, request: &HeaderMap, answer: &mut HeaderMap) {
+    if !client.is_public() {
+        return;
+    }
+    answer.insert(header::VARY, HeaderValue::from_static("origin"));
+    let Some(origin) = request.get(header::ORIGIN) else {
+        return;
+    };
+    if client.has_origin(origin.to_str().unwrap_or_default()) {
+        answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    }
+}
+
+/// `OPTIONS /token`: the question that browsers ask first. Which client it is for is not known yet;
+/// the origin of any public client may ask.
+pub async fn preflight(State(app): State<App>, request: Request) -> Response {
+    let mut response = json(StatusCode::NO_CONTENT, &());
+    *response.body_mut() = axum::body::Body::empty();
+    let headers = response.headers_mut();
+    headers.remove(header::CONTENT_TYPE);
+    headers.insert(header::VARY, HeaderValue::from_static("origin"));
+    let origin = request.headers().get(header::ORIGIN);
+    let text = origin.and_then(|origin| origin.to_str().ok()).unwrap_or_default();
+    let known = app.clients.iter().any(|client| client.is_public() && client.has_origin(text));
+    if let Some(origin) = origin.filter(|_| known) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        let methods = HeaderValue::from_static("GET, POST");
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+        let allowed = HeaderValue::from_static("authorization, content-type");
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed);
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    }
+    response
+}

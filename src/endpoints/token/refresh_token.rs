@@ -1,0 +1,147 @@
+//! A refresh token for new tokens (RFC 6749 §6, RFC 9700 §4.14.2). Needs the database alone.
+
+use super::{Exchange, Story, TokenResponse};
+use crate::{
+    foundation::opaque::{Opaque, OpaqueKind},
+    protocol::{
+        error::OAuthError,
+        scope::{OPENID, Scope},
+    },
+    store::{
+        Connection, StoreError, StoreResult,
+        grants::{self, Grant, RevokedBecause},
+        refresh_tokens::{self, RefreshToken},
+        users::Person,
+    },
+    tokens::{
+        access,
+        id_token::{self, Occasion},
+        refresh::{self, Rotated},
+    },
+    web::error::WireError,
+};
+
+const UNKNOWN: OAuthError =
+    OAuthError::invalid_grant("the refresh token is unknown, expired, revoked or used");
+
+pub(super) async fn refresh(exchange: &Exchange<'_>) -> Result<TokenResponse, WireError> {
+    let text = exchange.param("refresh_token", "refresh_token is missing")?;
+    let Some(presented) = Opaque::parse(OpaqueKind::RefreshToken, text) else {
+        return Err(exchange.refuse(UNKNOWN, "refresh_token_malformed", Story::default()));
+    };
+    let mut connection = exchange.app.connection().await?;
+    let found = refresh_tokens::find(&mut connection, &presented.digest()).await;
+    let Some((row, grant, person)) = found.map_err(StoreError::from)? else {
+        return Err(exchange.refuse(UNKNOWN, "refresh_token_unknown", Story::default()));
+    };
+    let story = Story { trace: Some(&grant.trace_id), user: Some(&grant.user_id) };
+    check_family(exchange, &grant, story)?;
+    let granted = Scope::from(grant.scope.clone());
+    if let Some(reason) = no_longer_allowed(exchange, &granted, &person) {
+        let because = RevokedBecause::NoLongerAllowed;
+        let revoked = grants::revoke(&mut connection, &grant.id, because, exchange.now).await;
+        revoked.map_err(StoreError::from)?;
+        return Err(exchange.refuse(UNKNOWN, reason, story));
+    }
+    let scope = narrowed(exchange, granted)?;
+    let response = prepare(exchange, &grant, &person, &scope)?;
+    match rotate(exchange, &mut connection, &presented, &row, &grant).await? {
+        Rotated::Successor(token) => {
+            Ok(TokenResponse { refresh_token: Some(token.expose().to_owned()), ..response })
+        }
+        Rotated::Reused => Err(exchange.refuse(UNKNOWN, "refresh_reuse", story)),
+        Rotated::Expired => Err(exchange.refuse(UNKNOWN, "refresh_token_expired", story)),
+    }
+}
+
+/// The family is this client's and alive. Another client's attempt harms nobody (RT-09).
+fn check_family(exchange: &Exchange<'_>, grant: &Grant, story: Story<'_>) -> Result<(), WireError> {
+    let reason = if grant.client_id != *exchange.client.id() {
+        "refresh_token_of_another_client"
+    } else if grant.revoked_at.is_some() {
+        "grant_revoked"
+    } else if grant.expires_at <= exchange.now {
+        "grant_expired"
+    } else {
+        return Ok(());
+    };
+    Err(exchange.refuse(UNKNOWN, reason, story))
+}
+
+/// Whether the person and the client have lost what was granted (RT-10).
+fn no_longer_allowed(
+    exchange: &Exchange<'_>,
+    granted: &Scope,
+    person: &Person,
+) -> Option<&'static str> {
+    if person.user.disabled_at.is_some() {
+        Some("user_disabled")
+    } else if !exchange.client.admits(&person.groups()) {
+        Some("no_longer_allowed")
+    } else if !granted.is_within(&exchange.client.scope) {
+        Some("scope_no_longer_allowed")
+    } else {
+        None
+    }
+}
+
+/// The scope of the new access token: what is asked, within what was granted (RFC 6749 §6).
+fn narrowed(exchange: &Exchange<'_>, granted: Scope) -> Result<Scope, OAuthError> {
+    let Some(text) = exchange.params.get("scope") else {
+        return Ok(granted);
+    };
+    let asked = Scope::parse(text)
+        .ok_or_else(|| OAuthError::invalid_scope("scope is too long or cannot be read"))?;
+    if asked.is_empty() || !asked.is_within(&granted) {
+        return Err(OAuthError::invalid_scope("scope reaches beyond what was granted"));
+    }
+    Ok(asked)
+}
+
+fn prepare(
+    exchange: &Exchange<'_>,
+    grant: &Grant,
+    person: &Person,
+    scope: &Scope,
+) -> Result<TokenResponse, WireError> {
+    let issuing = exchange.app.issuing(exchange.now);
+    let client = exchange.client;
+    let access = access::issue_for_person(issuing, client, grant, person, scope)?;
+    let occasion = Occasion { nonce: None, access_token: &access.token, scope };
+    let id_token = scope
+        .contains(OPENID)
+        .then(|| id_token::issue_id_token(issuing, client, grant, person, occasion))
+        .transpose()?;
+    Ok(TokenResponse {
+        expires_in: access.expires_in.seconds(),
+        access_token: access.token,
+        token_type: "Bearer",
+        refresh_token: None,
+        id_token,
+        scope: scope.to_string(),
+    })
+}
+
+/// Rotates. Reuse ends the family in the same transaction, which commits although the request is
+/// refused.
+async fn rotate(
+    exchange: &Exchange<'_>,
+    connection: &mut Connection,
+    presented: &Opaque,
+    row: &RefreshToken,
+    grant: &Grant,
+) -> StoreResult<Rotated> {
+    let (app, now) = (exchange.app, exchange.now);
+    let policy = app.refresh_policy();
+    let ring = &app.refresh_ring;
+    connection
+        .transaction(async |conn| {
+            let ends = grant.expires_at;
+            let rotated = refresh::rotate(conn, presented, row, ends, policy, ring, now).await?;
+            if matches!(rotated, Rotated::Reused) {
+                grants::revoke(conn, &grant.id, RevokedBecause::RefreshReused, now).await?;
+            }
+            Ok(rotated)
+        })
+        .await
+}

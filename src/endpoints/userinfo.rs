@@ -1,0 +1,91 @@
+//! UserInfo (OIDC Core §5.3): what an app may know about the person behind an access token.
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    app::App,
+    protocol::{
+        error::OAuthError,
+        scope::{OPENID, Scope},
+    },
+    tokens::{access::VerifiedAccessToken, claims},
+    web::{
+        bearer::{self, Bearer, Presented},
+        error::{WireError, json},
+    },
+};
+
+const CHALLENGE: &str = "Bearer realm=\"keywright\"";
+const INVALID: &str = "Bearer realm=\"keywright\", error=\"invalid_token\"";
+const INSUFFICIENT: &str =
+    "Bearer realm=\"keywright\", error=\"insufficient_scope\", scope=\"openid\"";
+
+/// `GET` and `POST /userinfo`.
+pub async fn userinfo(State(app): State<App>, request: Request) -> Result<Response, WireError> {
+    let now = app.now();
+    if request.uri().query().is_some_and(|query| !query.is_empty()) {
+        // RFC 6750 §5.3: tokens in addresses end up in logs.
+        return Err(OAuthError::invalid_request("the token belongs in the header").into());
+    }
+    let headers = request.headers();
+    let token = match bearer::read(headers) {
+        Presented::Token(token) => token,
+        Presented::Malformed => return Err(invalid()),
+        Presented::Nothing => return Ok(challenge()),
+    };
+    let verified = VerifiedAccessToken::verify(&app.keys, app.urls.issuer(), token, now);
+    let verified = verified.ok_or_else(invalid)?;
+    let scope = verified.scope();
+    match bearer::find_standing(&app, &verified, now).await? {
+        None => Err(invalid()),
+        Some(Bearer::Person(standing)) if scope.contains(OPENID) => {
+            let (_, person) = *standing;
+            Ok(answer(&app, headers, claims_of(&person, &scope)))
+        }
+        Some(_) => Err(WireError {
+            challenge: Some(INSUFFICIENT),
+            ..OAuthError::insufficient_scope("the token has no scope openid").into()
+        }),
+    }
+}
+
+fn claims_of(person: &crate::store::users::Person, scope: &Scope) -> Map<String, Value> {
+    let mut all = Map::new();
+    all.insert("sub".to_owned(), json!(person.user.id));
+    all.extend(claims::about(person, scope));
+    all
+}
+
+fn answer(app: &App, request: &HeaderMap, claims: Map<String, Value>) -> Response {
+    let mut response = json(StatusCode::OK, &claims);
+    let headers = response.headers_mut();
+    headers.insert(header::VARY, HeaderValue::from_static("origin"));
+    if let Some(origin) = request.get(header::ORIGIN) {
+        let text = origin.to_str().unwrap_or_default();
+        if app.clients.iter().any(|client| client.is_public() && client.has_origin(text)) {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        }
+    }
+    response
+}
+
+fn invalid() -> WireError {
+    WireError {
+        challenge: Some(INVALID),
+        ..OAuthError::invalid_token("the token is unknown, expired or revoked").into()
+    }
+}
+
+/// Without a token there is nothing to say but how to bring one (RFC 6750 §3.1).
+fn challenge() -> Response {
+    let headers = [
+        (header::WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE)),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (StatusCode::UNAUTHORIZED, headers).into_response()
+}

@@ -1,0 +1,71 @@
+//! Every route of the server, on one page.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware::from_fn_with_state,
+    routing::{get, post},
+};
+
+use crate::{
+    app::App,
+    endpoints::{
+        account, authorize,
+        discovery::{self, Documents, Serving},
+        health, introspect, login, logout, revoke, token, userinfo,
+    },
+    urls::path,
+    web::{assets, edge::edge, error::PageError},
+};
+
+/// The largest body that any of these routes reads.
+const MAX_BODY: usize = 64 * 1_024;
+
+/// The public listener.
+pub fn public(app: &App) -> Router {
+    let house = Router::new()
+        .route(path::AUTHORIZE, get(authorize::authorize).post(authorize::authorize))
+        .route(path::CONTINUE, get(authorize::resume))
+        .route(path::LOGIN, get(login::choose::show).post(login::password::post))
+        .route(path::UPSTREAM_START, get(login::start::start))
+        .route(path::UPSTREAM_CALLBACK, get(login::callback::callback))
+        .route(path::TOKEN, post(token::token).options(token::preflight))
+        .route(path::USERINFO, get(userinfo::userinfo).post(userinfo::userinfo))
+        .route(path::INTROSPECT, post(introspect::introspect))
+        .route(path::REVOKE, post(revoke::revoke))
+        .route(path::LOGOUT, get(logout::logout).post(logout::logout))
+        .route("/", get(account::front_door))
+        .route(path::ACCOUNT, get(account::home))
+        .route(path::END_SESSION_OF_MINE, post(account::sessions::end))
+        .route(path::ASSET, get(assets::get))
+        .fallback(async || PageError::not_found())
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(app.clone(), edge))
+        .with_state(app.clone());
+    documents(app).merge(house)
+}
+
+/// Documents that apps read all the time: bytes that are drawn already, with nothing in between.
+fn documents(app: &App) -> Router {
+    let serving = Serving { app: app.clone(), documents: Arc::new(Documents::default()) };
+    // Apps put the well-known path behind an issuer that they have given a slash too many.
+    let doubled = |path: &str| format!("/{path}");
+    Router::new()
+        .route(path::OPENID_CONFIGURATION, get(discovery::openid_configuration))
+        .route(&doubled(path::OPENID_CONFIGURATION), get(discovery::openid_configuration))
+        .route(path::OAUTH_METADATA, get(discovery::openid_configuration))
+        .route(&doubled(path::OAUTH_METADATA), get(discovery::openid_configuration))
+        .route(path::JWKS, get(discovery::jwks))
+        .with_state(serving)
+}
+
+/// The management listener.
+pub fn management(app: &App) -> Router {
+    Router::new()
+        .route(path::LIVEZ, get(health::livez))
+        .route(path::READYZ, get(health::readyz))
+        .route(path::METRICS, get(health::metrics))
+        .with_state(app.clone())
+}
