@@ -126,12 +126,7 @@ impl App {
 
         let clients = Clients::new(&config.clients, &config.tokens);
         let rows_ring = Arc::new(ring(Purpose::Rows));
-        let rotation = Rotation::new(
-            config.keys.clone(),
-            clients.longest_token_lifetime(&config.tokens),
-            Arc::clone(&rows_ring),
-            Arc::clone(&random),
-        );
+        let rotation = rotation(&config, &random)?;
         let max_age = config.keys.jwks_max_age;
         let keys = SigningKeys::start(rotation, rows_ring, max_age, &store, &*random, now).await?;
 
@@ -199,6 +194,19 @@ impl Parts {
     }
 }
 
+/// How the signing keys of this deployment are rotated.
+pub fn rotation(config: &Config, random: &Arc<dyn Random>) -> anyhow::Result<Rotation> {
+    let secret = secret_key::find_or_make(config, &**random)?;
+    let previous = &config.secrets.previous_secret_keys;
+    let clients = Clients::new(&config.clients, &config.tokens);
+    Ok(Rotation::new(
+        config.keys.clone(),
+        clients.longest_token_lifetime(&config.tokens),
+        Arc::new(KeyRing::derive(&secret, previous, Purpose::Rows)),
+        Arc::clone(random),
+    ))
+}
+
 type Backing = (Arc<dyn EphemeralStore>, Option<Arc<MemoryStore>>);
 
 fn short_lived_store(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Backing> {
@@ -215,7 +223,7 @@ fn short_lived_store(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<
 }
 
 /// Two libraries bring TLS; with more than one provider compiled in, one has to be named.
-fn install_tls_provider() {
+pub fn install_tls_provider() {
     // An error means that one is installed already, as in a process that starts two servers.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }

@@ -49,8 +49,7 @@ fn relying_party(
     metadata: &Metadata,
     redirect_uri: &str,
 ) -> Result<RelyingParty, UpstreamFault> {
-    let fault =
-        |error: oauth2::url::ParseError| UpstreamFault::unacceptable("upstream_address", error);
+    let fault = |error: url::ParseError| UpstreamFault::unacceptable("upstream_address", error);
     let auth_type = match settings.client_auth {
         ClientAuthentication::Basic => AuthType::BasicAuth,
         ClientAuthentication::Post => AuthType::RequestBody,

@@ -24,17 +24,17 @@ use crate::{
 };
 
 /// A fresh key pair, ready to be stored.
-pub struct FreshKey {
+pub(super) struct FreshKey {
     /// Its `kid`: the beginning of its thumbprint (RFC 7638).
-    pub id: KeyId,
+    pub(super) id: KeyId,
     /// The public half as it will stand in the JWKS.
-    pub public_jwk: String,
+    pub(super) public_jwk: String,
     /// The private half as a JWK.
-    pub private_jwk: Zeroizing<Vec<u8>>,
+    pub(super) private_jwk: Zeroizing<Vec<u8>>,
 }
 
 /// Makes a key pair. Takes up to a second for RSA: call it where blocking is allowed.
-pub fn generate(alg: SigningAlgorithm) -> anyhow::Result<FreshKey> {
+pub(super) fn generate(alg: SigningAlgorithm) -> anyhow::Result<FreshKey> {
     let (private, public) = match alg {
         SigningAlgorithm::Rs256 => {
             let pair = RsaKeyPair::generate(2_048)?;
@@ -88,7 +88,10 @@ fn public_members(alg: SigningAlgorithm, jwk: &Jwk) -> anyhow::Result<(KeyId, St
 }
 
 /// The signer of a stored private key. Dear to make: keep it.
-pub fn signer(alg: SigningAlgorithm, private_jwk: &[u8]) -> anyhow::Result<Box<dyn JwsSigner>> {
+pub(super) fn signer(
+    alg: SigningAlgorithm,
+    private_jwk: &[u8],
+) -> anyhow::Result<Box<dyn JwsSigner>> {
     let jwk = Jwk::from_bytes(private_jwk).map_err(|error| anyhow!("a private key: {error}"))?;
     Ok(match alg {
         SigningAlgorithm::Rs256 => Box::new(RS256.signer_from_jwk(&jwk)?),
@@ -98,7 +101,10 @@ pub fn signer(alg: SigningAlgorithm, private_jwk: &[u8]) -> anyhow::Result<Box<d
 }
 
 /// The verifier of a stored public key. Dear to make: keep it.
-pub fn verifier(alg: SigningAlgorithm, public_jwk: &str) -> anyhow::Result<Box<dyn JwsVerifier>> {
+pub(super) fn verifier(
+    alg: SigningAlgorithm,
+    public_jwk: &str,
+) -> anyhow::Result<Box<dyn JwsVerifier>> {
     let jwk = Jwk::from_bytes(public_jwk).map_err(|error| anyhow!("a public key: {error}"))?;
     Ok(match alg {
         SigningAlgorithm::Rs256 => Box::new(RS256.verifier_from_jwk(&jwk)?),

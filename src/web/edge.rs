@@ -1,6 +1,9 @@
 //! The edge of the house: what happens to every request and every answer, once.
 
-use std::{panic::AssertUnwindSafe, time::Instant};
+use std::{
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -20,6 +23,9 @@ use crate::{
     audit::{Event, printable},
     foundation::ids::TraceId,
 };
+
+/// The longest that any request takes, reading its body included (HT-02).
+const REQUEST_TIME: Duration = Duration::from_secs(30);
 
 const SECURITY_HEADERS: [(HeaderName, HeaderValue); 6] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
@@ -50,10 +56,12 @@ pub async fn edge(State(app): State<App>, request: Request, next: Next) -> Respo
     let route = matched.as_ref().map_or("none", MatchedPath::as_str);
     let from = address::of(&app, request.extensions(), request.headers());
 
-    let handled = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-    let mut response = handled.unwrap_or_else(|_| {
-        PageError::broken(anyhow::anyhow!("a handler panicked")).into_response()
-    });
+    let handled = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let mut response = match tokio::time::timeout(REQUEST_TIME, handled).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => PageError::broken(anyhow::anyhow!("a handler panicked")).into_response(),
+        Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
+    };
     if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
         let answer = match refusal {
             Refusal::Page(error) => Some(refuse_page(&app, &error, route, from)),

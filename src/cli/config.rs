@@ -1,0 +1,29 @@
+//! `keywright config check|reference`.
+
+use clap::Subcommand;
+
+use super::output::say;
+use crate::config::{Config, reference_markdown};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Read everything, report every problem at once, start nothing.
+    Check,
+    /// Print the reference of all settings as Markdown.
+    Reference,
+}
+
+pub(super) fn check(config: &Config) -> anyhow::Result<()> {
+    say(&format!(
+        "The configuration is good: issuer {}, {} upstreams, {} clients.",
+        config.server.issuer.as_str(),
+        config.upstreams.len(),
+        config.clients.len(),
+    ));
+    Ok(())
+}
+
+pub(super) fn reference() -> anyhow::Result<()> {
+    say(reference_markdown().trim_end());
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! The command line: one file per verb.
+//!
+//! What a verb prints goes to standard output, what it logs to standard error. Exit status: 0 done,
+//! 1 failed, 78 the configuration is wrong.
+
+mod config;
+mod demo;
+mod key;
+mod migrate;
+mod output;
+mod serve;
+mod tools;
+mod trace;
+mod user;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, Environment, Problems};
+
+const CONFIGURATION: u8 = 78;
+const DEFAULT_FILE: &str = "keywright.toml";
+
+#[derive(Debug, Parser)]
+#[command(name = "keywright", version, about, propagate_version = true)]
+struct Arguments {
+    /// The configuration file.
+    #[arg(long, global = true, env = "KEYWRIGHT_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the identity provider.
+    Serve,
+    /// Show everything at work on this computer; nothing is kept.
+    Demo(demo::Options),
+    /// Bring the database up to date.
+    Migrate,
+    /// Check the configuration, or print its reference.
+    #[command(subcommand)]
+    Config(config::Verb),
+    /// Local accounts.
+    #[command(subcommand)]
+    User(user::Verb),
+    /// Signing keys.
+    #[command(subcommand)]
+    Key(key::Verb),
+    /// Print the whole story behind the short id of an error page.
+    Trace(trace::Options),
+}
+
+/// Runs the verb of the command line.
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let environment: Environment = environment();
+    match start(arguments, &environment) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&format!("{error:#}"));
+            match error.downcast_ref::<Problems>() {
+                Some(_) => ExitCode::from(CONFIGURATION),
+                None => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the environment is read here, once")]
+fn environment() -> Environment {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+fn start(arguments: Arguments, environment: &Environment) -> anyhow::Result<()> {
+    output::start_logging(environment);
+    let file = arguments.config.or_else(|| {
+        let file = PathBuf::from(DEFAULT_FILE);
+        file.exists().then_some(file)
+    });
+    let load = || -> Result<Config, Problems> { crate::config::load(file.as_deref(), environment) };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match arguments.verb {
+        Verb::Serve => runtime.block_on(serve::run(load()?)),
+        Verb::Demo(options) => runtime.block_on(demo::run(options)),
+        Verb::Migrate => runtime.block_on(migrate::run(load()?)),
+        Verb::Config(config::Verb::Check) => config::check(&load()?),
+        Verb::Config(config::Verb::Reference) => config::reference(),
+        Verb::User(verb) => runtime.block_on(user::run(load()?, verb)),
+        Verb::Key(verb) => runtime.block_on(key::run(load()?, verb)),
+        Verb::Trace(options) => runtime.block_on(trace::run(load()?, options)),
+    }
+}

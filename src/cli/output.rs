@@ -1,0 +1,54 @@
+//! What verbs print, and how the server logs.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::Environment;
+
+/// Prints one line to standard output. Whoever closed it does not want to read on.
+pub(super) fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// Prints why a verb failed.
+pub(super) fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "keywright: {}", text.trim_end());
+}
+
+/// Prints a value as one line of JSON.
+pub(super) fn say_json(value: &serde_json::Value) {
+    say(&value.to_string());
+}
+
+/// Prints rows under headings, in columns as wide as they need.
+pub(super) fn say_table(headings: &[&str], rows: &[Vec<String>]) {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        cells.chain(headings.get(column).map(|heading| heading.len())).max().unwrap_or(0)
+    };
+    let line = |cells: &[String]| {
+        let padded: Vec<String> = cells
+            .iter()
+            .enumerate()
+            .map(|(column, cell)| format!("{cell:<width$}", width = width(column)))
+            .collect();
+        say(padded.join("  ").trim_end());
+    };
+    line(&headings.iter().map(|heading| (*heading).to_owned()).collect::<Vec<_>>());
+    rows.iter().for_each(|row| line(row));
+}
+
+/// Logs go to standard error: for people on a terminal, as JSON lines elsewhere. `RUST_LOG` chooses
+/// what is logged.
+pub(super) fn start_logging(environment: &Environment) {
+    let wanted = environment.get("RUST_LOG").map_or("info", String::as_str);
+    let filter = EnvFilter::try_new(wanted).unwrap_or_else(|_| EnvFilter::new("info"));
+    let logging = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // An error means that somebody else has set up logging already.
+    let _ = if io::stderr().is_terminal() {
+        logging.with_target(false).try_init()
+    } else {
+        logging.json().flatten_event(true).try_init()
+    };
+}

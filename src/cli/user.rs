@@ -1,0 +1,234 @@
+//! `keywright user add|list|disable|enable|set-password`.
+
+use std::io::Read as _;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::{
+    output::{say, say_json, say_table},
+    tools::Tools,
+};
+use crate::{
+    accounts::{
+        names::{email_key, is_email, username_fault, username_key},
+        passwords::Passwords,
+    },
+    audit::Event,
+    config::Config,
+    foundation::{ids::UserId, secret::Secret},
+    store::{
+        Connection, StoreError, audit_events,
+        grants::{self, RevokedBecause},
+        sessions,
+        users::{self, User},
+    },
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Make a local account.
+    Add(Add),
+    /// List the accounts.
+    List {
+        /// As one line of JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shut an account: its sessions and tokens end.
+    Disable {
+        /// The username.
+        username: String,
+    },
+    /// Open a shut account again.
+    Enable {
+        /// The username.
+        username: String,
+    },
+    /// Replace the password: the account's sessions and tokens end.
+    SetPassword(SetPassword),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Add {
+    /// The username.
+    username: String,
+    /// The e-mail address; it counts as verified, because you say so.
+    #[arg(long)]
+    email: Option<String>,
+    /// The full name.
+    #[arg(long)]
+    name: Option<String>,
+    /// A group; may stand several times.
+    #[arg(long = "group")]
+    groups: Vec<String>,
+    /// Read the password from standard input.
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SetPassword {
+    /// The username.
+    username: String,
+    /// Read the password from standard input. Passwords are never arguments: those can be seen.
+    #[arg(long, required = true)]
+    password_stdin: bool,
+}
+
+pub(super) async fn run(config: Config, verb: Verb) -> anyhow::Result<()> {
+    let tools = Tools::open(config).await?;
+    match verb {
+        Verb::Add(add) => add_user(&tools, add).await,
+        Verb::List { json } => list(&tools, json).await,
+        Verb::Disable { username } => disable(&tools, &username).await,
+        Verb::Enable { username } => enable(&tools, &username).await,
+        Verb::SetPassword(set) => set_password(&tools, &set.username).await,
+    }
+}
+
+async fn add_user(tools: &Tools, add: Add) -> anyhow::Result<()> {
+    if let Some(fault) = username_fault(&add.username) {
+        bail!("username {:?}: {fault}", add.username);
+    }
+    if let Some(email) = add.email.as_ref().filter(|email| !is_email(email)) {
+        bail!("--email {email:?}: is not a plain address such as \"anna@example.org\"");
+    }
+    let password_hash =
+        if add.password_stdin { Some(read_and_hash_password(tools).await?) } else { None };
+    let now = tools.now();
+    let user = User {
+        id: UserId::generate(&*tools.random(), now),
+        username_key: username_key(&add.username),
+        username: add.username,
+        email_key: add.email.as_deref().map(email_key),
+        email_verified: add.email.as_ref().map(|_| true),
+        email: add.email,
+        name: add.name,
+        picture: None,
+        password_hash,
+        groups: add.groups.iter().collect(),
+        disabled_at: None,
+        created_at: now,
+        updated_at: now,
+    };
+    let mut connection = tools.connection().await?;
+    if !users::insert(&mut connection, &user).await? {
+        bail!("username {:?}: is taken", user.username);
+    }
+    note(tools, &mut connection, Event::done("user_added").user(&user.id)).await?;
+    say(&format!("Added {} ({}).", user.username, user.id));
+    Ok(())
+}
+
+async fn list(tools: &Tools, as_json: bool) -> anyhow::Result<()> {
+    let mut connection = tools.connection().await?;
+    let mut all = Vec::new();
+    let mut after = String::new();
+    loop {
+        let page = users::list(&mut connection, &after, 500).await?;
+        let Some(last) = page.as_slice().last() else {
+            break;
+        };
+        after.clone_from(&last.username_key);
+        all.extend(page);
+    }
+    if as_json {
+        say_json(&all.iter().map(user_json).collect());
+        return Ok(());
+    }
+    let rows: Vec<Vec<String>> = all
+        .iter()
+        .map(|user| {
+            vec![
+                user.username.clone(),
+                user.email.clone().unwrap_or_else(|| "-".to_owned()),
+                user.groups.to_vec().join(", "),
+                if user.disabled_at.is_some() { "shut" } else { "open" }.to_owned(),
+                user.created_at.rfc3339(),
+            ]
+        })
+        .collect();
+    say_table(&["USERNAME", "E-MAIL", "GROUPS", "STATE", "CREATED"], &rows);
+    Ok(())
+}
+
+fn user_json(user: &User) -> Value {
+    json!({
+        "id": user.id, "username": user.username, "email": user.email,
+        "email_verified": user.email_verified, "name": user.name, "groups": user.groups.to_vec(),
+        "has_password": user.password_hash.is_some(), "disabled_at": user.disabled_at,
+        "created_at": user.created_at,
+    })
+}
+
+async fn disable(tools: &Tools, username: &str) -> anyhow::Result<()> {
+    let mut connection = tools.connection().await?;
+    let user = find(&mut connection, username).await?;
+    let now = tools.now();
+    connection
+        .transaction(async |conn| {
+            let _ = users::disable(conn, &user.id, now).await?;
+            sessions::end_all_of_user(conn, &user.id, now).await?;
+            grants::revoke_of_user(conn, &user.id, RevokedBecause::UserDisabled, now).await?;
+            Ok::<_, StoreError>(())
+        })
+        .await?;
+    note(tools, &mut connection, Event::done("user_disabled").user(&user.id)).await?;
+    say(&format!("{} is shut; all sessions and tokens have ended.", user.username));
+    Ok(())
+}
+
+async fn enable(tools: &Tools, username: &str) -> anyhow::Result<()> {
+    let mut connection = tools.connection().await?;
+    let user = find(&mut connection, username).await?;
+    if !users::enable(&mut connection, &user.id, tools.now()).await? {
+        bail!("{username} was not shut");
+    }
+    note(tools, &mut connection, Event::done("user_enabled").user(&user.id)).await?;
+    say(&format!("{} is open again.", user.username));
+    Ok(())
+}
+
+async fn set_password(tools: &Tools, username: &str) -> anyhow::Result<()> {
+    let user = find(&mut tools.connection().await?, username).await?;
+    let hash = read_and_hash_password(tools).await?;
+    let now = tools.now();
+    let mut connection = tools.connection().await?;
+    connection
+        .transaction(async |conn| {
+            let _ = users::set_password_hash(conn, &user.id, &hash, now).await?;
+            sessions::end_all_of_user(conn, &user.id, now).await?;
+            grants::revoke_of_user(conn, &user.id, RevokedBecause::PasswordChanged, now).await?;
+            Ok::<_, StoreError>(())
+        })
+        .await?;
+    note(tools, &mut connection, Event::done("password_set").user(&user.id)).await?;
+    say(&format!("The password of {} is replaced; all sessions have ended.", user.username));
+    Ok(())
+}
+
+async fn find(connection: &mut Connection, username: &str) -> anyhow::Result<User> {
+    let found = users::find_by_username(connection, &username_key(username)).await?;
+    found.with_context(|| format!("there is no account {username:?}; see: keywright user list"))
+}
+
+/// Reads a password to the end of standard input; one newline there is not part of it.
+async fn read_and_hash_password(tools: &Tools) -> anyhow::Result<String> {
+    let mut text = String::new();
+    std::io::stdin().lock().take(8_192).read_to_string(&mut text)?;
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    let password = Secret::new(text.strip_suffix('\r').unwrap_or(text));
+    let passwords = Passwords::new(&tools.config.passwords, tools.random())?;
+    if let Some(fault) = passwords.fault(&password) {
+        bail!("the password {fault}");
+    }
+    Ok(passwords.hash(&password).await?)
+}
+
+async fn note(tools: &Tools, connection: &mut Connection, event: Event) -> anyhow::Result<()> {
+    let row = event.detail("by", "command line").row(tools.now(), &*tools.random());
+    audit_events::insert(connection, &row).await?;
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! What happens without a request: key rotation and purging. Every instance does all of it; the
+//! database decides who is first.
+
+mod keys;
+mod purge;
+
+use std::time::Duration;
+
+use crate::app::App;
+
+/// Starts all jobs. They end when the house stops.
+pub fn start(app: &App) {
+    app.tasks.spawn(every(Duration::from_secs(1), app.clone(), keys::refresh));
+    app.tasks.spawn(every(Duration::from_secs(30), app.clone(), keys::tend));
+    app.tasks.spawn(every(Duration::from_secs(60), app.clone(), purge::purge));
+}
+
+async fn every(interval: Duration, app: App, job: impl AsyncFn(&App) -> anyhow::Result<()>) {
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut failing = false;
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = app.stopping.cancelled() => return,
+        }
+        match job(&app).await {
+            Ok(()) => failing = false,
+            // Said once, and not every second while the database is away.
+            Err(error) if !failing => {
+                failing = true;
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "a job failed and will be tried again"
+                );
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+pub use purge::purge;
