@@ -1,6 +1,9 @@
 //! Typed and sealed access to the short-lived state.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -12,6 +15,7 @@ pub struct ShortLivedState {
     store: Arc<dyn EphemeralStore>,
     ring: KeyRing,
     random: Arc<dyn Random>,
+    commands: AtomicU64,
 }
 
 impl std::fmt::Debug for ShortLivedState {
@@ -23,39 +27,50 @@ impl std::fmt::Debug for ShortLivedState {
 impl ShortLivedState {
     /// Seals into `store` under the keys of `ring`.
     pub fn new(store: Arc<dyn EphemeralStore>, ring: KeyRing, random: Arc<dyn Random>) -> Self {
-        Self { store, ring, random }
+        Self { store, ring, random, commands: AtomicU64::new(0) }
+    }
+
+    /// How many commands were sent so far.
+    pub fn commands(&self) -> u64 {
+        self.commands.load(Ordering::Relaxed)
+    }
+
+    /// The store, for one command.
+    fn store(&self) -> &dyn EphemeralStore {
+        self.commands.fetch_add(1, Ordering::Relaxed);
+        &*self.store
     }
 
     /// Keeps a value for `life`.
     pub async fn put<T: Serialize>(&self, key: &Key, value: &T, life: Span) -> EphemeralResult<()> {
         let plain = serde_json::to_vec(value).map_err(|error| EphemeralError(error.to_string()))?;
         let sealed = self.ring.seal(key.as_str(), &plain, &*self.random);
-        self.store.put(key, &sealed, life).await
+        self.store().put(key, &sealed, life).await
     }
 
     /// The value, if it is still there and was sealed by us.
     pub async fn get<T: DeserializeOwned>(&self, key: &Key) -> EphemeralResult<Option<T>> {
-        Ok(self.store.get(key).await?.and_then(|sealed| self.open(key, &sealed)))
+        Ok(self.store().get(key).await?.and_then(|sealed| self.open(key, &sealed)))
     }
 
     /// The value, which then is gone: of many callers exactly one gets it.
     pub async fn take<T: DeserializeOwned>(&self, key: &Key) -> EphemeralResult<Option<T>> {
-        Ok(self.store.take(key).await?.and_then(|sealed| self.open(key, &sealed)))
+        Ok(self.store().take(key).await?.and_then(|sealed| self.open(key, &sealed)))
     }
 
     /// Drops a value.
     pub async fn remove(&self, key: &Key) -> EphemeralResult<()> {
-        self.store.take(key).await.map(drop)
+        self.store().take(key).await.map(drop)
     }
 
     /// Adds one to the counter.
     pub async fn increment(&self, key: &Key) -> EphemeralResult<u64> {
-        self.store.increment(key, key.kind().life()).await
+        self.store().increment(key, key.kind().life()).await
     }
 
     /// Whether the store answers.
     pub async fn ping(&self) -> EphemeralResult<()> {
-        self.store.ping().await
+        self.store().ping().await
     }
 
     /// What does not open or does not read is as good as not there: a former version wrote it, or

@@ -6,6 +6,7 @@
 //!
 //! This is the only user of openidconnect and oauth2. It knows no SQL.
 
+pub mod client_view;
 mod exchange;
 mod fault;
 mod http;

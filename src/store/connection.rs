@@ -1,5 +1,10 @@
 //! One connection to whichever database there is, and transactions on it.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
 use diesel::{QueryResult, result::Error as QueryError};
 use diesel_async::{
     AsyncPgConnection, SimpleAsyncConnection as _, pooled_connection::deadpool::Object,
@@ -21,6 +26,7 @@ pub(super) enum Backend {
 pub struct Connection {
     backend: Backend,
     in_transaction: bool,
+    statements: Arc<AtomicU64>,
 }
 
 /// Runs the same query on whichever database this connection belongs to.
@@ -37,11 +43,14 @@ macro_rules! on_backend {
 }
 
 impl Connection {
-    pub(super) const fn new(backend: Backend) -> Self {
-        Self { backend, in_transaction: false }
+    pub(super) const fn new(backend: Backend, statements: Arc<AtomicU64>) -> Self {
+        Self { backend, in_transaction: false, statements }
     }
 
-    pub(super) const fn backend_mut(&mut self) -> &mut Backend {
+    /// The connection to run one statement on. Every statement is counted: how many a flow takes is
+    /// part of what is tested.
+    pub(super) fn backend_mut(&mut self) -> &mut Backend {
+        self.statements.fetch_add(1, Ordering::Relaxed);
         &mut self.backend
     }
 

@@ -1,6 +1,13 @@
 //! Opening the database that the configuration names, and getting connections from it.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use diesel_async::{
     AsyncPgConnection,
@@ -29,6 +36,7 @@ pub enum Access {
 /// The database.
 pub struct Store {
     pool: Backing,
+    statements: Arc<AtomicU64>,
     /// Held for as long as the store lives; releases the file when dropped.
     _lock: Option<std::fs::File>,
 }
@@ -50,7 +58,7 @@ impl Store {
         match &settings.url {
             DatabaseUrl::Postgres(url) => {
                 let size = settings.max_connections.max(1) as usize;
-                Ok(Self { pool: Backing::Postgres(postgres::pool(url, size)?), _lock: None })
+                Ok(Self::new(Backing::Postgres(postgres::pool(url, size)?), None))
             }
             DatabaseUrl::Sqlite(file) => Self::open_sqlite(file, access),
         }
@@ -62,7 +70,16 @@ impl Store {
             Access::Server => Some(sqlite::lock(file)?),
             Access::Visitor => None,
         };
-        Ok(Self { pool: Backing::Sqlite(sqlite::pool(file)?), _lock: lock })
+        Ok(Self::new(Backing::Sqlite(sqlite::pool(file)?), lock))
+    }
+
+    fn new(pool: Backing, lock: Option<std::fs::File>) -> Self {
+        Self { pool, statements: Arc::default(), _lock: lock }
+    }
+
+    /// How many statements were run so far.
+    pub fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
     }
 
     /// The name of the kind of database.
@@ -79,7 +96,8 @@ impl Store {
             Backing::Postgres(pool) => pool.get().await.map(Backend::Postgres),
             Backing::Sqlite(pool) => pool.get().await.map(Backend::Sqlite),
         };
-        backend.map(Connection::new).map_err(|error: PoolError| {
+        let connect = |backend| Connection::new(backend, Arc::clone(&self.statements));
+        backend.map(connect).map_err(|error: PoolError| {
             // The chain of causes says what the pool's own message leaves out.
             let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
             StoreError::Unreachable(format!("{error}{}", cause.unwrap_or_default()))

@@ -1,1 +1,25 @@
+//! Whole journeys against the production wiring.
+//!
+//! Without anything in the environment: SQLite and in-process state. With `TEST_DATABASE_URL` and
+//! `TEST_REDIS_URL` the same tests run on PostgreSQL and Redis.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that cannot go on has failed"
+)]
+#![allow(clippy::large_futures, clippy::too_many_lines, reason = "tests tell whole stories")]
 
+mod support {
+    pub(crate) mod app;
+    pub(crate) mod browser;
+    pub(crate) mod clock;
+    pub(crate) mod database;
+    pub(crate) mod fake_upstream;
+    pub(crate) mod http;
+    pub(crate) mod journey;
+}
+
+mod journeys;

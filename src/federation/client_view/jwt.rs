@@ -1,0 +1,91 @@
+//! A signed token, opened: its signature is checked with the keys that the provider publishes.
+
+use openidconnect::{JsonWebKey as _, core::CoreJwsSigningAlgorithm};
+use serde_json::{Map, Value};
+
+use crate::{
+    federation::{fault::UpstreamFault, jwk_filter::UpstreamKey, strict_json},
+    foundation::digest::from_base64url,
+};
+
+/// What a token may be signed with here.
+const ALGORITHMS: [&str; 3] = ["RS256", "ES256", "EdDSA"];
+const MAX_LENGTH: usize = 64 * 1_024;
+
+/// A token whose signature is good.
+#[derive(Clone, Debug)]
+pub struct OpenToken {
+    /// As it was sent.
+    pub raw: String,
+    /// How it is signed.
+    pub header: Map<String, Value>,
+    /// What it says.
+    pub payload: Map<String, Value>,
+}
+
+impl OpenToken {
+    /// A text of the header.
+    pub fn header_text(&self, name: &str) -> &str {
+        self.header.get(name).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// A claim that is a text.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.payload.get(name).and_then(Value::as_str)
+    }
+}
+
+fn malformed(detail: &str) -> UpstreamFault {
+    UpstreamFault::unacceptable("token_malformed", detail)
+}
+
+/// A token that is taken apart and not yet believed.
+pub(super) struct Sealed<'t> {
+    raw: &'t str,
+    header: Map<String, Value>,
+    payload: Map<String, Value>,
+    signed: &'t str,
+    signature: Vec<u8>,
+}
+
+impl<'t> Sealed<'t> {
+    /// Takes a token apart (RFC 7515 §7.1).
+    pub(super) fn read(raw: &'t str) -> Result<Self, UpstreamFault> {
+        let read = || {
+            let (signed, signature) = raw.rsplit_once('.')?;
+            let (header, payload) = signed.split_once('.')?;
+            let object = |part: &str| strict_json::object(&from_base64url(part)?);
+            let signature = from_base64url(signature)?;
+            let (header, payload) = (object(header)?, object(payload)?);
+            Some(Self { raw, header, payload, signed, signature })
+        };
+        let short = raw.len() <= MAX_LENGTH;
+        short.then(read).flatten().ok_or_else(|| malformed("it is no signed token"))
+    }
+
+    /// The key that it says it is signed with.
+    pub(super) fn key<'k>(&self, keys: &'k [UpstreamKey]) -> Option<&'k UpstreamKey> {
+        let kid = self.header.get("kid").and_then(Value::as_str)?;
+        keys.iter().find(|key| key.kid.as_deref() == Some(kid))
+    }
+
+    /// Opens the token: it is of this type, and the signature is this key's. The header chooses
+    /// neither the algorithm freely nor the kind of key (RFC 8725 §3.1).
+    pub(super) fn open(self, key: &UpstreamKey, typ: &str) -> Result<OpenToken, UpstreamFault> {
+        let text = |name: &str| self.header.get(name).and_then(Value::as_str).unwrap_or_default();
+        if !text("typ").eq_ignore_ascii_case(typ) || self.header.contains_key("crit") {
+            return Err(malformed(&format!("typ is {:?} instead of {typ:?}", text("typ"))));
+        }
+        let alg = text("alg");
+        if !ALGORITHMS.contains(&alg) || key.alg.as_deref().is_some_and(|own| own != alg) {
+            return Err(malformed(&format!("alg {alg:?} is not the key's")));
+        }
+        let parsed = serde_json::from_value(Value::String(alg.to_owned()));
+        let parsed: CoreJwsSigningAlgorithm =
+            parsed.map_err(|error| malformed(&error.to_string()))?;
+        key.key
+            .verify_signature(&parsed, self.signed.as_bytes(), &self.signature)
+            .map_err(|error| UpstreamFault::unacceptable("token_signature", error))?;
+        Ok(OpenToken { raw: self.raw.to_owned(), header: self.header, payload: self.payload })
+    }
+}

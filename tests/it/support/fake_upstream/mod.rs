@@ -1,0 +1,198 @@
+//! An `OpenID` Provider for tests, on a real loopback port.
+//!
+//! It is an honest provider (discovery, JWKS, code with PKCE, userinfo, logout) until a test tells
+//! it to lie: [`Misbehaviour`] bends single steps, [`attacks`] lists ready-made lies that a relying
+//! party must refuse, and every request is recorded so that a test can prove that an endpoint was
+//! never asked. The authorization endpoint answers at once, as if the person had signed in.
+
+pub(crate) mod attacks;
+mod authorize;
+mod checks;
+mod discovery;
+mod edits;
+mod faults;
+mod gzip_bomb;
+mod id_token;
+mod key_set;
+mod keys;
+mod logout;
+mod misbehaviour;
+mod odd_keys;
+mod requests;
+mod server;
+mod signature;
+mod state;
+mod token;
+mod userinfo;
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+pub(crate) use faults::Fault;
+pub(crate) use key_set::KeySet;
+pub(crate) use keys::{Algorithm, SigningKey};
+pub(crate) use misbehaviour::{Misbehaviour, UserinfoShape};
+pub(crate) use odd_keys::OddKey;
+pub(crate) use requests::{Endpoint, Recorded};
+pub(crate) use signature::{Lure, PublicKeyForm, Signature};
+pub(crate) use state::{ClientAuth, Outcome, Placement};
+
+use state::State;
+
+/// The client that every fake upstream knows from the start.
+pub(crate) const CLIENT_ID: &str = "keywright-at-upstream";
+
+/// Its secret. It contains what RFC 6749 §2.3.1 wants form-encoded before Basic, and is long enough
+/// to be an HS256 key.
+pub(crate) const CLIENT_SECRET: &str = "up+stream:s3cret/with%odd&chars=and spaces";
+
+/// A running provider. Dropping it closes its port and its connections.
+pub(crate) struct FakeUpstream {
+    state: Arc<Mutex<State>>,
+    server: JoinHandle<()>,
+}
+
+impl FakeUpstream {
+    /// Starts a provider on a free port of 127.0.0.1 that signs with RS256.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(Algorithm::Rs256).await
+    }
+
+    /// Starts a provider that signs ID tokens with the given algorithm.
+    pub(crate) async fn start_with(algorithm: Algorithm) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free loopback port");
+        let port = listener.local_addr().expect("a bound address").port();
+        let state = Arc::new(Mutex::new(State::new(port, algorithm)));
+        let server = tokio::spawn(server::serve(listener, Arc::clone(&state)));
+        Self { state, server }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        state::lock(&self.state)
+    }
+
+    /// The issuer identifier, byte for byte as tokens and metadata carry it.
+    pub(crate) fn issuer(&self) -> String {
+        self.state().issuer()
+    }
+
+    /// `http://host:port` without a trailing slash.
+    pub(crate) fn origin(&self) -> String {
+        self.state().origin()
+    }
+
+    /// The address of an endpoint, as honest metadata names it.
+    pub(crate) fn url(&self, endpoint: Endpoint) -> String {
+        self.state().url(endpoint)
+    }
+
+    /// Goes by `localhost` instead of 127.0.0.1.
+    pub(crate) fn use_localhost(&self) {
+        self.state().host = "localhost".into();
+    }
+
+    /// Gives the issuer a path, for instance `/application/o/app/` with its trailing slash.
+    pub(crate) fn set_issuer_path(&self, path: &str) {
+        self.state().issuer_path = path.into();
+    }
+
+    /// Sets what the provider knows of the person who signs in next (`sub` and any other claim).
+    pub(crate) fn set_person(&self, claims: Value) {
+        let Value::Object(claims) = claims else { panic!("a person is a JSON object of claims") };
+        self.state().person = claims;
+    }
+
+    /// Says where the person's claims appear: ID token, userinfo or both.
+    pub(crate) fn place_claims(&self, placement: Placement) {
+        self.state().placement = placement;
+    }
+
+    /// Says how the person answers at the authorization endpoint from now on.
+    pub(crate) fn set_outcome(&self, outcome: Outcome) {
+        self.state().outcome = outcome;
+    }
+
+    /// Whether the person has a session here, which decides what `prompt=none` gets.
+    pub(crate) fn set_signed_in(&self, signed_in: bool) {
+        self.state().signed_in = signed_in;
+    }
+
+    /// Registers a further client.
+    pub(crate) fn add_client(&self, id: &str, secret: &str) {
+        self.state().clients.insert(id.into(), secret.into());
+    }
+
+    /// Restricts how clients may authenticate at the token endpoint.
+    pub(crate) fn set_client_auth(&self, client_auth: ClientAuth) {
+        self.state().client_auth = client_auth;
+    }
+
+    /// Replaces the clock (seconds since 1970), for tests whose application runs on a frozen one.
+    pub(crate) fn set_clock(&self, clock: impl Fn() -> i64 + Send + Sync + 'static) {
+        self.state().clock = Arc::new(clock);
+    }
+
+    /// Signs with a new key from now on; the old key stays in the JWKS.
+    pub(crate) fn rotate_keys(&self) {
+        self.state().keys.rotate();
+    }
+
+    /// Signs with a new key from now on; all old keys leave the JWKS.
+    pub(crate) fn replace_keys(&self) {
+        let mut state = self.state();
+        state.keys.rotate();
+        state.keys.withdraw_retired();
+    }
+
+    /// The key that signs at this moment, for tests that build tokens of their own.
+    pub(crate) fn signing_key(&self) -> SigningKey {
+        self.state().keys.current().clone()
+    }
+
+    /// Signs any claims honestly with the current key, for instance as a logout token.
+    pub(crate) fn sign(&self, typ: &str, claims: &Value) -> String {
+        let key = self.signing_key();
+        let header =
+            serde_json::json!({"alg": key.algorithm().name(), "kid": key.kid(), "typ": typ});
+        id_token::compact(&header.to_string(), &claims.to_string(), |input| key.sign(input))
+    }
+
+    /// Changes what the provider does wrong.
+    pub(crate) fn misbehave(&self, change: impl FnOnce(&mut Misbehaviour)) {
+        change(&mut self.state().lies);
+    }
+
+    /// Returns to honesty.
+    pub(crate) fn behave(&self) {
+        self.state().lies = Misbehaviour::default();
+    }
+
+    /// Every request since the start or the last [`Self::clear_requests`], oldest first.
+    pub(crate) fn requests(&self) -> Vec<Recorded> {
+        self.state().requests.clone()
+    }
+
+    /// The requests that one endpoint received.
+    pub(crate) fn requests_to(&self, endpoint: Endpoint) -> Vec<Recorded> {
+        self.requests().into_iter().filter(|request| request.endpoint == endpoint).collect()
+    }
+
+    /// How many requests one endpoint received.
+    pub(crate) fn count(&self, endpoint: Endpoint) -> usize {
+        self.requests_to(endpoint).len()
+    }
+
+    /// Forgets the recorded requests.
+    pub(crate) fn clear_requests(&self) {
+        self.state().requests.clear();
+    }
+}
+
+impl Drop for FakeUpstream {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}

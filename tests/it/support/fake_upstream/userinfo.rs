@@ -1,0 +1,46 @@
+//! The userinfo endpoint (OIDC Core §5.3).
+
+use axum::response::Response;
+use serde_json::{Map, Value, json};
+
+use super::id_token;
+use super::misbehaviour::UserinfoShape;
+use super::requests::Recorded;
+use super::server::answer;
+use super::state::{Placement, State};
+
+/// Answers the userinfo endpoint.
+pub(super) fn serve(state: &mut State, request: &Recorded) -> Response {
+    let bearer = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+    let Some(access) = bearer.and_then(|token| state.accesses.get(token)).cloned() else {
+        return answer::unauthorized();
+    };
+    let mut claims: Map<String, Value> = match state.placement {
+        Placement::Both | Placement::UserinfoOnly => access.person,
+        Placement::IdTokenOnly => {
+            access.person.into_iter().filter(|(name, _)| name == "sub").collect()
+        }
+    };
+    state.lies.userinfo.apply(&mut claims, state.now());
+    match state.lies.userinfo_shape {
+        UserinfoShape::Object => answer::json(200, &Value::Object(claims)),
+        UserinfoShape::Array => answer::json(200, &json!([claims])),
+        UserinfoShape::Jwt | UserinfoShape::ForeignJwt => {
+            claims.insert("iss".into(), json!(state.issuer()));
+            claims.insert("aud".into(), json!(access.client_id));
+            answer::text(200, "application/jwt", signed(state, claims))
+        }
+    }
+}
+
+fn signed(state: &mut State, claims: Map<String, Value>) -> String {
+    let kid = state.keys.current().kid().to_owned();
+    let key = match state.lies.userinfo_shape {
+        UserinfoShape::ForeignJwt => state.keys.attacker(),
+        _ => state.keys.current(),
+    };
+    let header = json!({"alg": key.algorithm().name(), "kid": kid, "typ": "JWT"});
+    id_token::compact(&header.to_string(), &Value::Object(claims).to_string(), |input| {
+        key.sign(input)
+    })
+}
