@@ -31,14 +31,14 @@ use crate::{
 const MAX_LENGTH: usize = 1_024;
 
 /// Why nothing was hashed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HashingFault {
     /// Too many passwords wait to be hashed.
     #[error("too many sign-ins at once")]
     Busy,
     /// The hash could not be made.
-    #[error("hashing failed")]
-    Failed,
+    #[error("hashing failed: {0}")]
+    Failed(String),
 }
 
 /// Whether a password is right.
@@ -131,7 +131,7 @@ impl Passwords {
     ) -> Result<T, HashingFault> {
         let _place = Place::take(&self.waiting, self.max_waiting).ok_or(HashingFault::Busy)?;
         let permit = Arc::clone(&self.running).acquire_owned().await;
-        let permit = permit.map_err(|_| HashingFault::Failed)?;
+        let permit = permit.map_err(failed)?;
         let params = self.params.clone();
         let working = tokio::task::spawn_blocking(move || {
             let result = work(params);
@@ -139,8 +139,12 @@ impl Passwords {
             drop(permit);
             result
         });
-        working.await.map_err(|_| HashingFault::Failed)
+        working.await.map_err(failed)
     }
+}
+
+fn failed(cause: impl std::fmt::Display) -> HashingFault {
+    HashingFault::Failed(cause.to_string())
 }
 
 /// A place in the queue, given back when dropped.
@@ -172,7 +176,7 @@ fn argon2(params: &Params) -> Argon2<'static> {
 
 fn hash(params: &Params, password: &str, salt: &[u8; 16]) -> Result<String, HashingFault> {
     let hashed = argon2(params).hash_password_with_salt(password.as_bytes(), salt);
-    hashed.map(|hash| hash.to_string()).map_err(|_| HashingFault::Failed)
+    hashed.map(|hash| hash.to_string()).map_err(failed)
 }
 
 fn verify(
@@ -181,7 +185,7 @@ fn verify(
     stored: &str,
     salt: &[u8; 16],
 ) -> Result<Verdict, HashingFault> {
-    let parsed = PasswordHash::new(stored).map_err(|_| HashingFault::Failed)?;
+    let parsed = PasswordHash::new(stored).map_err(failed)?;
     let too_long = password.chars().count() > MAX_LENGTH;
     let right = argon2(params).verify_password(password.as_bytes(), &parsed).is_ok();
     if too_long || !right {

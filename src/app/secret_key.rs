@@ -12,6 +12,7 @@ use anyhow::{Context as _, bail};
 use crate::{
     config::{Config, DatabaseUrl},
     foundation::{
+        digest::base64url,
         random::{self, Random},
         secret::Secret,
     },
@@ -38,7 +39,7 @@ pub(super) fn find_or_make(config: &Config, random: &dyn Random) -> anyhow::Resu
         return Ok(Secret::new(text.trim()));
     }
     let bytes: [u8; 32] = random::bytes(random);
-    let secret: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let secret = base64url(&bytes);
     OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -77,7 +77,9 @@ fn environment() -> Environment {
 }
 
 fn start(arguments: Arguments, environment: &Environment) -> anyhow::Result<()> {
-    output::start_logging(environment);
+    // Whoever tries the demonstration wants to read one address, and not what servers say.
+    let usual = if matches!(arguments.verb, Verb::Demo(_)) { "warn" } else { "info" };
+    output::start_logging(environment, usual);
     let file = arguments.config.or_else(|| {
         let file = PathBuf::from(DEFAULT_FILE);
         file.exists().then_some(file)
@@ -88,8 +90,14 @@ fn start(arguments: Arguments, environment: &Environment) -> anyhow::Result<()> 
         Verb::Serve => runtime.block_on(serve::run(load()?)),
         Verb::Demo(options) => runtime.block_on(demo::run(options)),
         Verb::Migrate => runtime.block_on(migrate::run(load()?)),
-        Verb::Config(config::Verb::Check) => config::check(&load()?),
-        Verb::Config(config::Verb::Reference) => config::reference(),
+        Verb::Config(config::Verb::Check) => {
+            config::check(&load()?);
+            Ok(())
+        }
+        Verb::Config(config::Verb::Reference) => {
+            config::reference();
+            Ok(())
+        }
         Verb::User(verb) => runtime.block_on(user::run(load()?, verb)),
         Verb::Key(verb) => runtime.block_on(key::run(load()?, verb)),
         Verb::Trace(options) => runtime.block_on(trace::run(load()?, options)),

@@ -37,8 +37,7 @@ pub async fn introspect(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, WireError> {
     let now = app.now();
-    let body = body.map_err(|_| OAuthError::invalid_request("the body is too large"))?;
-    let params = params::of_form(&uri, &headers, &body)?;
+    let params = params::of_form(&uri, &headers, body)?;
     let from = address::of(&app, &extensions, &headers);
     let client = client_auth::authenticate(&app, &headers, &params, from).await?;
     if client.is_public() {

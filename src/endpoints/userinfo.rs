@@ -45,7 +45,7 @@ pub async fn userinfo(State(app): State<App>, request: Request) -> Result<Respon
         None => Err(invalid()),
         Some(Bearer::Person(standing)) if scope.contains(OPENID) => {
             let (_, person) = *standing;
-            Ok(answer(&app, headers, claims_of(&person, &scope)))
+            Ok(answer(&app, headers, &claims_of(&person, &scope)))
         }
         Some(_) => Err(WireError {
             challenge: Some(INSUFFICIENT),
@@ -61,8 +61,8 @@ fn claims_of(person: &crate::store::users::Person, scope: &Scope) -> Map<String,
     all
 }
 
-fn answer(app: &App, request: &HeaderMap, claims: Map<String, Value>) -> Response {
-    let mut response = json(StatusCode::OK, &claims);
+fn answer(app: &App, request: &HeaderMap, claims: &Map<String, Value>) -> Response {
+    let mut response = json(StatusCode::OK, claims);
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("origin"));
     if let Some(origin) = request.get(header::ORIGIN) {

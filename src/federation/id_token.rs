@@ -101,7 +101,7 @@ fn verify_signature(
     let key = choose_key(&header_object, &alg, keys)?;
     let signed = token.get(..header.len() + 1 + payload.len()).unwrap_or_default();
     let jws_alg: CoreJwsSigningAlgorithm = serde_json::from_value(Value::String(alg.clone()))
-        .map_err(|_| refused("id_token_algorithm", "it is unknown"))?;
+        .map_err(|error| refused("id_token_algorithm", error))?;
     key.key
         .verify_signature(&jws_alg, signed.as_bytes(), &decode(signature)?)
         .map_err(|error| refused("id_token_signature", error))?;

@@ -32,10 +32,10 @@ pub struct MappedPerson {
 /// Maps claims by the rules of an upstream.
 pub fn map(settings: &UpstreamSettings, claims: &Map<String, Value>) -> MappedPerson {
     let paths: &ClaimSettings = &settings.claims;
-    let username = paths.username.iter().filter_map(|path| text(claims, path));
+    let mut username = paths.username.iter().filter_map(|path| text(claims, path));
     let email = first_text(claims, &paths.email).filter(|email| is_email(email));
     MappedPerson {
-        username: username.filter_map(|claim| username_from(&claim)).next(),
+        username: username.find_map(|claim| username_from(&claim)),
         email_verified: email.as_ref().and_then(|_| verified(settings.email_trust, claims)),
         email,
         name: first_text(claims, &paths.name).map(|name| plain(&name)).filter(|n| !n.is_empty()),

@@ -31,6 +31,6 @@ impl std::fmt::Debug for TextList {
 impl<S: AsRef<str>> FromIterator<S> for TextList {
     fn from_iter<I: IntoIterator<Item = S>>(texts: I) -> Self {
         let texts = texts.into_iter().map(|text| text.as_ref().to_owned());
-        Self(serde_json::Value::from_iter(texts).to_string())
+        Self(texts.collect::<serde_json::Value>().to_string())
     }
 }

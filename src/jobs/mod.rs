@@ -12,7 +12,7 @@ use crate::app::App;
 pub fn start(app: &App) {
     app.tasks.spawn(every(Duration::from_secs(1), app.clone(), keys::refresh));
     app.tasks.spawn(every(Duration::from_secs(30), app.clone(), keys::tend));
-    app.tasks.spawn(every(Duration::from_secs(60), app.clone(), purge::purge));
+    app.tasks.spawn(every(Duration::from_secs(60), app.clone(), purge));
 }
 
 async fn every(interval: Duration, app: App, job: impl AsyncFn(&App) -> anyhow::Result<()>) {

@@ -68,7 +68,7 @@ pub(super) fn split(token: &str) -> Result<Parts<'_>, JwsFault> {
     let (header, payload) = signed.split_once('.').ok_or(JwsFault::Malformed)?;
     let decode = |part: &str| from_base64url(part).ok_or(JwsFault::Malformed);
     let header: Map<String, Value> =
-        serde_json::from_slice(&decode(header)?).map_err(|_| JwsFault::Malformed)?;
+        serde_json::from_slice(&decode(header)?).ok().ok_or(JwsFault::Malformed)?;
     if header.contains_key("crit") || header.contains_key("b64") {
         // RFC 7515 §4.1.11: we understand no extension.
         return Err(JwsFault::Malformed);

@@ -185,9 +185,10 @@ impl KeySet {
         let key = text("kid").and_then(|kid| self.keys.get(&KeyId::new(kid)));
         let key = key.filter(|key| text("alg") == Some(key.alg.as_str()));
         let key = key.ok_or(JwsFault::UnknownKey)?;
-        let good = key.verifier.verify(parts.signed, &parts.signature);
-        good.map_err(|_| JwsFault::BadSignature)?;
-        let claims = serde_json::from_slice(&parts.payload).map_err(|_| JwsFault::Malformed)?;
+        if key.verifier.verify(parts.signed, &parts.signature).is_err() {
+            return Err(JwsFault::BadSignature);
+        }
+        let claims = serde_json::from_slice(&parts.payload).ok().ok_or(JwsFault::Malformed)?;
         let verified = Verified { typ, key: key.id.clone(), claims: Arc::new(claims) };
         let mut remembered = self.verified.write().unwrap_or_else(PoisonError::into_inner);
         if remembered.len() >= MAX_VERIFIED {

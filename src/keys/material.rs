@@ -76,7 +76,7 @@ fn public_members(alg: SigningAlgorithm, jwk: &Jwk) -> anyhow::Result<(KeyId, St
         }
     };
     let canonical: Vec<String> =
-        required.iter().map(|(name, value)| format!("{:?}:{:?}", name, value)).collect();
+        required.iter().map(|(name, value)| format!("{name:?}:{value:?}")).collect();
     let thumbprint = base64url(&sha256(format!("{{{}}}", canonical.join(",")).as_bytes()));
     let id: String = thumbprint.chars().take(20).collect();
     let mut members = serde_json::Map::new();

@@ -7,10 +7,10 @@ use crate::{
 
 /// How long a key is known to all instances before it is published. Instances look for changes
 /// every second; two minutes forgive a slow database and clocks that differ.
-pub const ANNOUNCE: Span = Span::from_minutes(2);
+pub(super) const ANNOUNCE: Span = Span::from_minutes(2);
 
 /// What is added where clocks of different machines are compared.
-pub const CLOCK_MARGIN: Span = Span::from_minutes(5);
+pub(super) const CLOCK_MARGIN: Span = Span::from_minutes(5);
 
 text_enum! {
     /// Where a key is in its life.

@@ -14,7 +14,9 @@ use diesel_async::{
 /// The embedded database, driven from blocking threads.
 pub(super) type Sqlite = SyncConnectionWrapper<diesel::SqliteConnection>;
 
-/// A pooled connection of either kind.
+/// A pooled connection of either kind. The PostgreSQL one is large, and boxing it would cost an
+/// allocation per request.
+#[expect(clippy::large_enum_variant, reason = "see above")]
 pub(super) enum Backend {
     Postgres(Object<AsyncPgConnection>),
     Sqlite(Object<Sqlite>),
@@ -96,9 +98,9 @@ impl Connection {
             _ => "BEGIN",
         };
         self.in_transaction = true;
-        let begun = self.execute(begin).await;
-        self.in_transaction = begun.is_ok();
-        begun
+        let result = self.execute(begin).await;
+        self.in_transaction = result.is_ok();
+        result
     }
 
     pub(super) async fn execute(&mut self, sql: &str) -> QueryResult<()> {

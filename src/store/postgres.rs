@@ -43,17 +43,14 @@ async fn connect(
     tls: Option<MakeRustlsConnect>,
 ) -> Result<AsyncPgConnection, ConnectionError> {
     let failed = |error: &dyn std::fmt::Display| ConnectionError::BadConnection(error.to_string());
-    let mut connection = match tls {
-        Some(tls) => {
-            let connected = tokio_postgres::connect(&address, tls).await;
-            let (client, driver) = connected.map_err(|error| failed(&error))?;
-            AsyncPgConnection::try_from_client_and_connection(client, driver).await?
-        }
-        None => {
-            let connected = tokio_postgres::connect(&address, tokio_postgres::NoTls).await;
-            let (client, driver) = connected.map_err(|error| failed(&error))?;
-            AsyncPgConnection::try_from_client_and_connection(client, driver).await?
-        }
+    let mut connection = if let Some(tls) = tls {
+        let connected = tokio_postgres::connect(&address, tls).await;
+        let (client, driver) = connected.map_err(|error| failed(&error))?;
+        AsyncPgConnection::try_from_client_and_connection(client, driver).await?
+    } else {
+        let connected = tokio_postgres::connect(&address, tokio_postgres::NoTls).await;
+        let (client, driver) = connected.map_err(|error| failed(&error))?;
+        AsyncPgConnection::try_from_client_and_connection(client, driver).await?
     };
     connection.batch_execute(SETUP).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
     Ok(connection)

@@ -77,6 +77,7 @@ fn token_hash(alg: SigningAlgorithm, token: &str) -> String {
 
 /// What an `id_token_hint` tells (OIDC Core §3.1.2.1, RP-Initiated Logout §2).
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_field_names, reason = "they are ids")]
 pub struct Hint {
     /// The person.
     pub user_id: UserId,

@@ -29,6 +29,15 @@ pub struct RefreshPolicy {
     pub grace: Span,
 }
 
+/// What rotation goes by.
+#[derive(Clone, Copy, Debug)]
+pub struct RefreshRules<'a> {
+    /// The lifetimes.
+    pub policy: RefreshPolicy,
+    /// The keys under which successors are derived.
+    pub ring: &'a KeyRing,
+}
+
 /// Issues the first token of a family.
 pub async fn issue_first(
     conn: &mut Connection,
@@ -70,10 +79,10 @@ pub async fn rotate(
     presented: &Opaque,
     row: &RefreshToken,
     family_ends: Timestamp,
-    policy: RefreshPolicy,
-    ring: &KeyRing,
+    rules: RefreshRules<'_>,
     now: Timestamp,
 ) -> StoreResult<Rotated> {
+    let RefreshRules { policy, ring } = rules;
     if row.consumed_at.is_none() && row.expires_at <= now {
         return Ok(Rotated::Expired);
     }

@@ -2,12 +2,13 @@
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, Request},
+    extract::{FromRequest, Request, rejection::BytesRejection},
     http::{HeaderMap, Method, Uri, header},
 };
 use url::form_urlencoded;
 
-use crate::protocol::error::OAuthError;
+use super::error::{PageError, WireError};
+use crate::{audit::Event, protocol::error::OAuthError};
 
 /// More parameters than this are an attack.
 const MAX_PARAMS: usize = 100;
@@ -51,30 +52,38 @@ impl Params {
 }
 
 /// The parameters of a request to a page: of the query and, for POST, of the form.
-pub async fn of_page(request: Request) -> Result<(HeaderMap, Params), PageParamsFault> {
+pub async fn of_page(request: Request) -> Result<(HeaderMap, Params), PageError> {
     let headers = request.headers().clone();
     let query = request.uri().query().unwrap_or_default().as_bytes().to_vec();
-    let mut params = Params::read(&query).map_err(|_| PageParamsFault::Repeated)?;
+    let mut params = Params::read(&query)?;
     if request.method() == Method::POST {
         if !is_form(&headers) {
-            return Err(PageParamsFault::NotAForm);
+            return Err(unreadable("The request was posted, but not as a form."));
         }
-        let body =
-            Bytes::from_request(request, &()).await.map_err(|_| PageParamsFault::TooLarge)?;
-        params = params.and(&body).map_err(|_| PageParamsFault::Repeated)?;
+        let body = Bytes::from_request(request, &()).await;
+        let body = body.map_err(|error| unreadable("The request is too large.").because(error))?;
+        params = params.and(&body)?;
     }
     Ok((headers, params))
 }
 
-/// What is wrong with the parameters of a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PageParamsFault {
-    /// A parameter stands twice.
-    Repeated,
-    /// The body is no form.
-    NotAForm,
-    /// The body is too large.
-    TooLarge,
+/// The page for a request that cannot be read at all (AZ-07).
+fn unreadable(explanation: &'static str) -> PageError {
+    PageError::new("invalid_request", "This request cannot be read", explanation)
+        .next_step("Whoever runs the app has to fix this; trying again will not help.")
+        .event(Event::refused("request", "invalid_request"))
+}
+
+impl From<Repeated> for PageError {
+    fn from(_: Repeated) -> Self {
+        unreadable("A parameter of the request stands twice or cannot be read.")
+    }
+}
+
+impl From<Repeated> for OAuthError {
+    fn from(_: Repeated) -> Self {
+        Self::invalid_request("a parameter stands twice, or cannot be read")
+    }
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
@@ -85,16 +94,24 @@ fn is_form(headers: &HeaderMap) -> bool {
 
 /// The form of a request to an OAuth endpoint. Credentials and codes never stand in an address:
 /// any parameter in the query refuses the request (RFC 6749 §2.3.1, §3.2; TK-01).
-pub fn of_form(uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Params, OAuthError> {
+pub fn of_form(
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Params, WireError> {
+    let body = body.map_err(|rejection| WireError {
+        status: Some(rejection.status()),
+        ..OAuthError::invalid_request("the body is too large or cannot be read").into()
+    })?;
     if uri.query().is_some_and(|query| !query.is_empty()) {
-        return Err(OAuthError::invalid_request("parameters belong in the body, not in the query"));
+        let fault = "parameters belong in the body, not in the query";
+        return Err(OAuthError::invalid_request(fault).into());
     }
     if headers.contains_key(header::CONTENT_ENCODING) || !is_form(headers) {
         let fault = "the body must be application/x-www-form-urlencoded";
-        return Err(OAuthError::invalid_request(fault));
+        return Err(OAuthError::invalid_request(fault).into());
     }
-    Params::read(body)
-        .map_err(|_| OAuthError::invalid_request("a parameter stands twice, or there are too many"))
+    Ok(Params::read(&body).map_err(OAuthError::from)?)
 }
 
 #[cfg(test)]

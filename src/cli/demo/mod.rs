@@ -1,5 +1,24 @@
-//! `keywright demo`.
+//! `keywright demo`: everything at work on this computer, and nothing of it kept.
+//!
+//! Three parties in one process, each behind its own port, speaking real OpenID Connect over real
+//! HTTP: a provider with three sample people, Keywright federated with it, and a sample app.
+
+mod folder;
+mod parties;
+mod people;
+mod place;
+mod sample_app;
+
 use clap::Args;
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+
+use self::{folder::Folder, parties::Parties};
+use super::{
+    output::{say, say_json},
+    serve::stop_signal,
+};
+use crate::foundation::random::OsRandom;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -9,5 +28,55 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
-    anyhow::bail!("not yet: {}", options.json)
+    let mut stop = Box::pin(told_to_stop());
+    // From here on signals are heard: whatever is made below is also tidied away.
+    if futures_util::poll!(&mut stop).is_ready() {
+        return Ok(());
+    }
+    let folder = Folder::make(&OsRandom)?;
+    let parties = tokio::select! {
+        stopped = &mut stop => return stopped,
+        parties = Box::pin(Parties::start(folder.path())) => parties?,
+    };
+    if options.json {
+        say_json(&as_json(&parties));
+    } else {
+        say(&as_text(&parties));
+    }
+    let stopped = stop.await;
+    parties.stop().await;
+    stopped
+}
+
+/// A signal to stop, or the end of the terminal.
+async fn told_to_stop() -> anyhow::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::select! {
+        stopped = stop_signal() => stopped,
+        _ = hangup.recv() => Ok(()),
+    }
+}
+
+fn as_json(parties: &Parties) -> Value {
+    json!({
+        "app": parties.app_origin,
+        "issuer": parties.keywright.urls.issuer(),
+        "upstream": parties.company.urls.issuer(),
+        "people": *parties.people,
+    })
+}
+
+/// What to do now: one address, and who can sign in there.
+fn as_text(parties: &Parties) -> String {
+    let people = parties.people.iter().map(|person| {
+        let groups = person.groups.join(", ");
+        format!("      {:<10}{}   ({groups})\n", person.username, person.password)
+    });
+    format!(
+        "\n  Open this address in your browser:\n\n      {}\n\n  and sign in as one of these people, \
+         with this password:\n\n{}\n  Everything runs on this computer only and vanishes when you \
+         press Ctrl+C.\n",
+        parties.app_origin,
+        people.collect::<String>(),
+    )
 }

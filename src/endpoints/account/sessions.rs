@@ -19,8 +19,7 @@ use crate::{
 /// `POST /account/sessions/end`. Somebody else's session is as unknown as none (SS-11).
 pub async fn end(State(app): State<App>, request: Request) -> Result<Response, PageError> {
     let now = app.now();
-    let parameters = params::of_page(request).await;
-    let (headers, params) = parameters.map_err(|_| PageError::forged_form())?;
+    let (headers, params) = params::of_page(request).await?;
     if !csrf::is_own(&app, &headers, params.get(csrf::FIELD)) {
         let event = Event::refused("end_session", "form_not_ours");
         return Err(PageError::forged_form().event(event));

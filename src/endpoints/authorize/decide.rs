@@ -21,7 +21,7 @@ pub(super) enum Next<'s> {
     /// The app gets an error.
     Refuse(OAuthError),
     /// The app gets nothing.
-    ShowPage(PageError),
+    ShowPage(Box<PageError>),
 }
 
 /// Decides. `interaction` is there once the person has been sent to sign in.
@@ -34,7 +34,7 @@ pub(super) fn decide<'s>(
 ) -> Next<'s> {
     // The client may have been removed while the person signed in (AZ-28).
     let Some(client) = app.clients.find(request.client_id.as_str()) else {
-        return Next::ShowPage(client_gone());
+        return Next::ShowPage(Box::new(client_gone()));
     };
     let Some(session) = session else {
         return without_session(request, interaction);
@@ -61,7 +61,7 @@ fn without_session<'s>(
 ) -> Next<'s> {
     match interaction.filter(|interaction| interaction.signed_in.is_some()) {
         // Signed in a moment ago, and the session is gone: the account was shut or signed out.
-        Some(interaction) => Next::ShowPage(session_gone(interaction)),
+        Some(interaction) => Next::ShowPage(Box::new(session_gone(interaction))),
         None => sign_in(request),
     }
 }

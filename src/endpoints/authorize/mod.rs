@@ -43,12 +43,11 @@ use crate::{
 pub async fn authorize(State(app): State<App>, request: Request) -> Result<Response, PageError> {
     let now = app.now();
     let trace = TraceId::generate(app.random());
-    let parameters = params::of_page(request).await;
-    let (headers, params) = parameters.map_err(|fault| request::malformed(fault).trace(&trace))?;
+    let (headers, params) = params::of_page(request).await.map_err(|error| error.trace(&trace))?;
     let checked = request::check(&app, &params, now).await;
     let request = match checked {
         Ok(request) => request,
-        Err(RequestFault::ShowPage(error)) => return Err(error.trace(&trace)),
+        Err(RequestFault::ShowPage(error)) => return Err((*error).trace(&trace)),
         Err(RequestFault::Redirect(answer, error)) => {
             note_refusal(&app, &trace, &answer.client_id, &error, None);
             return Ok(respond::with_error(&app, &answer, &error));
@@ -64,7 +63,7 @@ pub async fn authorize(State(app): State<App>, request: Request) -> Result<Respo
             Ok(respond::with_error(&app, &respond::Target::of(&request), &error))
         }
         Next::SignIn => begin(&app, &headers, request, trace, now).await,
-        Next::ShowPage(error) => Err(error.trace(&trace)),
+        Next::ShowPage(error) => Err((*error).trace(&trace)),
     }
 }
 
@@ -109,8 +108,7 @@ async fn way_in(app: &App, interaction: &Interaction) -> Result<String, PageErro
 /// `GET /authorize/continue`: a step has returned; what is next?
 pub async fn resume(State(app): State<App>, request: Request) -> Result<Response, PageError> {
     let now = app.now();
-    let parameters = params::of_page(request).await;
-    let (headers, params) = parameters.map_err(request::malformed)?;
+    let (headers, params) = params::of_page(request).await?;
     let (interaction, _) = flow::find(&app, &headers, &params).await?;
     let trace = interaction.trace_id.clone();
     let session = browser::session(&app, &headers, now).await;
@@ -125,7 +123,7 @@ pub async fn resume(State(app): State<App>, request: Request) -> Result<Response
     };
     match next {
         Next::SignIn => Ok(see_other(&way_in(&app, &interaction).await?)),
-        Next::ShowPage(error) => Err(error.trace(&trace)),
+        Next::ShowPage(error) => Err((*error).trace(&trace)),
         Next::Answer(session) => {
             let request = finish(&app, &interaction).await?;
             answer_with_code(&app, &request, session, &trace, now).await

@@ -22,10 +22,7 @@ use crate::{
         words::{GrantType, Prompt, ResponseMode},
     },
     tokens::id_token,
-    web::{
-        error::PageError,
-        params::{PageParamsFault, Params},
-    },
+    web::{error::PageError, params::Params},
 };
 
 const MAX_STATE: usize = 2_048;
@@ -35,14 +32,14 @@ const MAX_HINT: usize = 320;
 /// Why a request is not good, and who is told.
 pub(super) enum RequestFault {
     /// Nobody but the person may know: nothing is proved yet.
-    ShowPage(PageError),
+    ShowPage(Box<PageError>),
     /// The client is told, at an address that is proved to be its own.
     Redirect(Target, OAuthError),
 }
 
 impl From<PageError> for RequestFault {
     fn from(error: PageError) -> Self {
-        Self::ShowPage(error)
+        Self::ShowPage(Box::new(error))
     }
 }
 
@@ -99,18 +96,6 @@ async fn check_rest(
         login_hint: login_hint.map(str::to_owned),
         expected_user,
     })
-}
-
-/// The page for parameters that cannot be read at all (AZ-07).
-pub(super) fn malformed(fault: PageParamsFault) -> PageError {
-    let explanation = match fault {
-        PageParamsFault::Repeated => "A parameter of the request stands twice or cannot be read.",
-        PageParamsFault::NotAForm => "The request was posted, but not as a form.",
-        PageParamsFault::TooLarge => "The request is too large.",
-    };
-    PageError::new("invalid_request", "The app sent a request that cannot be read", explanation)
-        .next_step("Its administrator has to fix this; trying again will not help.")
-        .event(Event::refused("authorize", "invalid_request"))
 }
 
 fn check_client(app: &App, params: &Params) -> Result<std::sync::Arc<Client>, PageError> {
@@ -251,9 +236,11 @@ fn check_prompt(params: &Params) -> Result<Vec<Prompt>, OAuthError> {
 }
 
 fn check_max_age(params: &Params) -> Result<Option<Span>, OAuthError> {
+    let Some(text) = params.get("max_age") else {
+        return Ok(None);
+    };
     let fault = || OAuthError::invalid_request("max_age is not a number of seconds");
-    let seconds = params.get("max_age").map(|text| text.parse::<u32>().map_err(|_| fault()));
-    Ok(seconds.transpose()?.map(Span::from_seconds))
+    text.parse().map(Span::from_seconds).map(Some).map_err(|error| fault().because(error))
 }
 
 /// A hint that is there has to be an ID token of ours (AZ-26).

@@ -38,6 +38,7 @@ impl Target {
 #[template(path = "authorize/form_post.html")]
 struct FormPost<'a> {
     page: PageFrame,
+    #[expect(clippy::struct_field_names, reason = "the template calls it so")]
     form_post_script: &'a str,
     action: &'a str,
     fields: Vec<Detail>,

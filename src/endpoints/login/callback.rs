@@ -48,8 +48,7 @@ pub async fn callback(
 ) -> Result<Response, PageError> {
     let now = app.now();
     let from = address::of(&app, request.extensions(), request.headers()).to_string();
-    let parameters = params::of_page(request).await;
-    let (headers, params) = parameters.map_err(|_| failed("state_unknown"))?;
+    let (headers, params) = params::of_page(request).await?;
     let Some(upstream) = app.upstreams.find(&slug) else {
         return Err(PageError::not_found());
     };

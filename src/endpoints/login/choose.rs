@@ -66,8 +66,7 @@ pub(super) struct Attempt {
 
 /// `GET /login`.
 pub async fn show(State(app): State<App>, request: Request) -> Result<Response, PageError> {
-    let parameters = params::of_page(request).await;
-    let (headers, params) = parameters.map_err(|_| flow::expired())?;
+    let (headers, params) = params::of_page(request).await?;
     let (mut interaction, mark) = flow::find(&app, &headers, &params).await?;
     if params.get("same").is_some()
         && let Some(session) = same_person(&app, &headers, &interaction).await?

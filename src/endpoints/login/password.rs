@@ -38,8 +38,7 @@ const TOO_MANY: &str = "Too many tries. Wait a minute and try again.";
 pub async fn post(State(app): State<App>, request: Request) -> Result<Response, PageError> {
     let now = app.now();
     let from = address::of(&app, request.extensions(), request.headers());
-    let parameters = params::of_page(request).await;
-    let (headers, params) = parameters.map_err(|_| flow::expired())?;
+    let (headers, params) = params::of_page(request).await?;
     if !csrf::is_own(&app, &headers, params.get(csrf::FIELD)) {
         return Err(PageError::forged_form().event(Event::refused("sign_in", "form_not_ours")));
     }

@@ -29,8 +29,7 @@ pub async fn start(
     request: Request,
 ) -> Result<Response, PageError> {
     let now = app.now();
-    let parameters = params::of_page(request).await;
-    let (headers, params) = parameters.map_err(|_| flow::expired())?;
+    let (headers, params) = params::of_page(request).await?;
     let Some(upstream) = app.upstreams.find(&slug) else {
         return Err(PageError::not_found());
     };
@@ -64,12 +63,12 @@ async fn begin(
         max_age: max_age.and_then(|span| u32::try_from(span.seconds()).ok()),
         login_hint: request.and_then(|request| request.login_hint.as_deref()),
     };
-    let begun = upstream.begin(begin, app.random(), now).await;
-    let begun = begun.map_err(|fault| cannot_start(app, upstream, interaction, &fault))?;
+    let started = upstream.begin(begin, app.random(), now).await;
+    let started = started.map_err(|fault| cannot_start(app, upstream, interaction, &fault))?;
     let kept = UpstreamState {
         slug: upstream.slug().clone(),
-        nonce: begun.nonce,
-        verifier: begun.verifier,
+        nonce: started.nonce,
+        verifier: started.verifier,
         flow: interaction.flow.clone(),
         browser: mark.digest().to_text(),
         trace_id: interaction.trace_id.clone(),
@@ -77,7 +76,7 @@ async fn begin(
     };
     let key = Key::of_digest(KeyKind::UpstreamState, &state.digest());
     app.state.put(&key, &kept, KeyKind::UpstreamState.life()).await?;
-    Ok(begun.url)
+    Ok(started.url)
 }
 
 fn cannot_start(

@@ -63,8 +63,7 @@ struct Asked {
 pub async fn logout(State(app): State<App>, request: Request) -> Result<Response, PageError> {
     let now = app.now();
     let posted = request.method() == Method::POST;
-    let parameters = params::of_page(request).await;
-    let (headers, params) = parameters.map_err(|_| unreadable())?;
+    let (headers, params) = params::of_page(request).await?;
     let asked = read(&app, &params, now);
     let session = browser::session(&app, &headers, now).await?;
     let Some(session) = session else {
@@ -79,12 +78,6 @@ pub async fn logout(State(app): State<App>, request: Request) -> Result<Response
         return Ok(signed_out(&app, Some(&session), &asked));
     }
     Ok(confirm(&app, &headers, &params, &asked, &session))
-}
-
-fn unreadable() -> PageError {
-    PageError::new("invalid_request", "This request cannot be read", "A parameter stands twice.")
-        .action(urls::path::ACCOUNT, "Go to your account")
-        .event(Event::refused("sign_out", "invalid_request"))
 }
 
 /// Reads what the app asks. A hint that is not an ID token of ours is no hint (LO-03).

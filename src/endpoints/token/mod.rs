@@ -86,8 +86,7 @@ pub async fn token(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, WireError> {
     let now = app.now();
-    let body = body.map_err(too_large)?;
-    let params = params::of_form(&uri, &headers, &body)?;
+    let params = params::of_form(&uri, &headers, body)?;
     let from = address::of(&app, &extensions, &headers);
     let client = client_auth::authenticate(&app, &headers, &params, from).await?;
     let exchange = Exchange { app: &app, client: &client, params: &params, now };
@@ -111,13 +110,6 @@ fn grant_type(exchange: &Exchange<'_>) -> Result<GrantType, OAuthError> {
         return Err(OAuthError::unauthorized_client("the client may not use this grant type"));
     }
     Ok(grant_type)
-}
-
-/// The body could not be read.
-fn too_large(rejection: BytesRejection) -> WireError {
-    let status = rejection.status();
-    let error = OAuthError::invalid_request("the body is too large or cannot be read");
-    WireError { status: Some(status), ..WireError::from(error) }
 }
 
 /// A browser app reads the answer from its own origin, and nobody else does (TK-20).

@@ -16,7 +16,7 @@ use crate::{
     tokens::{
         access,
         id_token::{self, Occasion},
-        refresh::{self, Rotated},
+        refresh::{self, RefreshRules, Rotated},
     },
     web::error::WireError,
 };
@@ -132,12 +132,11 @@ async fn rotate(
     grant: &Grant,
 ) -> StoreResult<Rotated> {
     let (app, now) = (exchange.app, exchange.now);
-    let policy = app.refresh_policy();
-    let ring = &app.refresh_ring;
+    let rules = RefreshRules { policy: app.refresh_policy(), ring: &app.refresh_ring };
     connection
         .transaction(async |conn| {
             let ends = grant.expires_at;
-            let rotated = refresh::rotate(conn, presented, row, ends, policy, ring, now).await?;
+            let rotated = refresh::rotate(conn, presented, row, ends, rules, now).await?;
             if matches!(rotated, Rotated::Reused) {
                 grants::revoke(conn, &grant.id, RevokedBecause::RefreshReused, now).await?;
             }

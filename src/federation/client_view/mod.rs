@@ -183,8 +183,7 @@ impl ClientView {
             }
         }
         // Without a new one, the old one goes on (RFC 6749 §6).
-        received.refresh_token =
-            received.refresh_token.or_else(|| before.refresh_token.as_ref().cloned());
+        received.refresh_token = received.refresh_token.or_else(|| before.refresh_token.clone());
         Ok(received)
     }
 
