@@ -141,6 +141,10 @@ fn check_secret(client: &ClientSettings, at: &str, problems: &mut Problems) {
         (Some(_), true) => {
             problems.add_bare(at, "a public or native client cannot keep a secret; remove it");
         }
+        (Some(secret), false) if !secret.expose().bytes().all(|b| (0x20..=0x7e).contains(&b)) => {
+            // RFC 6749 appendix A.2.
+            problems.add_bare(at, "must consist of printable ASCII characters");
+        }
         (Some(secret), false) if secret.expose().len() < 16 => {
             problems
                 .add_bare(at, "must have at least 16 characters; make one: openssl rand -hex 32");

@@ -164,7 +164,8 @@ impl Rotation {
         };
         let others =
             rows.iter().filter(living).filter(|row| row.alg == dropped.alg && row.id != *id);
-        let next = others.max_by_key(|row| row.generation);
+        // One that has stopped signing, or is about to, takes nothing over.
+        let next = others.filter(|row| row.signs_until.is_none()).max_by_key(|row| row.generation);
         let fresh = match next {
             Some(_) => None,
             None => Some(self.fresh(dropped.alg, &rows, Policy::first(now), now).await?),
@@ -176,7 +177,7 @@ impl Rotation {
                 if let Some(fresh) = &fresh {
                     let _ = signing_keys::insert(conn, fresh).await?;
                 }
-                if let Some(next) = next.filter(|row| row.signs_until.is_none()) {
+                if let Some(next) = next {
                     signing_keys::advance(conn, &next.id, now).await?;
                 }
                 facts::increment(conn, REVISION).await?;

@@ -46,8 +46,11 @@ pub fn issue_id_token(
     put("iat", json!(issuing.now));
     put("exp", json!(issuing.now.plus(client.id_token_lifetime)));
     put("auth_time", json!(grant.auth_time));
-    put("amr", json!(grant.amr.to_vec()));
     put("sid", json!(grant.session_id));
+    let amr = grant.amr.to_vec();
+    if !amr.is_empty() {
+        put("amr", json!(amr));
+    }
     if let Some(acr) = &grant.acr {
         put("acr", json!(acr));
     }

@@ -39,7 +39,7 @@ pub(super) fn all(random: &dyn Random) -> Vec<SamplePerson> {
     PEOPLE.into_iter().map(person).collect()
 }
 
-/// Three made-up words that can be read out and typed: 36 random bits, for one afternoon.
+/// Two made-up words that can be read out and typed: 36 random bits, for one afternoon.
 fn readable_password(random: &dyn Random) -> String {
     const CONSONANTS: &[u8; 16] = b"bdfghjklmnprstvz";
     const VOWELS: &[u8; 4] = b"aeio";
@@ -49,7 +49,7 @@ fn readable_password(random: &dyn Random) -> String {
     let syllable = |byte: &u8| [letter(CONSONANTS, *byte >> 4), letter(VOWELS, *byte & 0x03)];
     let bytes = random::bytes::<6>(random);
     let words: Vec<String> =
-        bytes.chunks(2).map(|word| word.iter().flat_map(syllable).collect()).collect();
+        bytes.chunks(3).map(|word| word.iter().flat_map(syllable).collect()).collect();
     words.join("-")
 }
 
@@ -91,7 +91,7 @@ mod tests {
         for person in &people {
             let plain = |c: char| c.is_ascii_lowercase() || c == '-';
             assert!(person.password.chars().all(plain), "{}", person.password);
-            assert_eq!(person.password.len(), 14);
+            assert_eq!(person.password.len(), 13);
         }
         assert_ne!(people[0].password, people[1].password);
         assert_ne!(people[0].password, all(&OsRandom)[0].password);

@@ -89,3 +89,63 @@ impl<'t> Sealed<'t> {
         Ok(OpenToken { raw: self.raw.to_owned(), header: self.header, payload: self.payload })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::{
+        rand::SystemRandom,
+        signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _},
+    };
+    use serde_json::json;
+
+    use super::*;
+    use crate::{federation::jwk_filter, foundation::digest::base64url};
+
+    fn sign(key: &EcdsaKeyPair, header: &Value) -> String {
+        let payload = base64url(json!({ "sub": "anna" }).to_string().as_bytes());
+        let signed = format!("{}.{payload}", base64url(header.to_string().as_bytes()));
+        let signature = key.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
+        format!("{signed}.{}", base64url(signature.as_ref()))
+    }
+
+    fn published(key: &EcdsaKeyPair) -> UpstreamKey {
+        let point = key.public_key().as_ref();
+        let (x, y) = (base64url(&point[1..33]), base64url(&point[33..]));
+        let jwk =
+            json!({ "kty": "EC", "crv": "P-256", "kid": "k", "alg": "ES256", "x": x, "y": y });
+        let jwks = json!({ "keys": [jwk] }).to_string();
+        jwk_filter::read(jwks.as_bytes()).unwrap().remove(0)
+    }
+
+    #[test]
+    fn only_a_token_of_the_right_kind_under_the_published_key_opens() {
+        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        let other = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        let keys = [published(&key)];
+        let open = |token: &str| {
+            let sealed = Sealed::read(token).ok()?;
+            let found = sealed.key(&keys)?.clone();
+            sealed.open(&found, "at+jwt").ok()
+        };
+        let header = json!({ "alg": "ES256", "typ": "at+jwt", "kid": "k" });
+        let good = sign(&key, &header);
+        assert_eq!(open(&good).unwrap().text("sub"), Some("anna"));
+
+        assert!(open(&sign(&other, &header)).is_none(), "another key");
+        let (signed, _) = good.rsplit_once('.').unwrap();
+        assert!(open(&format!("{signed}.")).is_none(), "no signature");
+        assert!(open(&good.replacen('.', "..", 1)).is_none(), "four parts");
+        for (name, value) in [
+            ("alg", json!("none")),
+            ("alg", json!("EdDSA")),
+            ("alg", json!("HS256")),
+            ("typ", json!("JWT")),
+            ("kid", json!("another")),
+            ("crit", json!(["b64"])),
+        ] {
+            let mut odd = header.clone();
+            odd[name] = value;
+            assert!(open(&sign(&key, &odd)).is_none(), "{odd}");
+        }
+    }
+}

@@ -63,7 +63,7 @@ fn expiry(id: &OpenToken, access: &OpenToken, now: Timestamp) -> anyhow::Result<
     let first = ends.and_then(|ends| ends.into_iter().min());
     let first = Timestamp::from_unix(first.context("a token never expires")?);
     ensure!(first > now, "a token has expired");
-    Ok(row("Expiry", format!("not before {}", first.rfc3339())))
+    Ok(row("Expiry", format!("{}, in {}", first.rfc3339(), first.since(now))))
 }
 
 /// OIDC Core §3.1.3.8; our tokens are signed with algorithms that hash with SHA-256.

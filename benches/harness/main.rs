@@ -1,0 +1,58 @@
+//! The benchmark harness: `cargo bench --bench harness`.
+//!
+//! One program in three roles. Without a subcommand it runs the scenarios; `ceiling` is the
+//! minimal server whose figures are the limits; `stub-upstream` is an identity provider that costs
+//! next to nothing. The harness starts the other two by running itself again, so that each server
+//! is a process of its own and its CPU time can be told apart.
+//!
+//! The primary figure is requests per CPU-second of the server's process tree, beside the ceiling
+//! server's figure of the same round. See `benches/README.md` for the scenarios and the options.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the harness measures: it needs the real clock, the environment and plain threads"
+)]
+
+mod browser;
+mod ceiling;
+mod contest;
+mod cpu;
+mod field;
+mod flows;
+mod http;
+mod load;
+mod options;
+mod prepare;
+mod report;
+mod scenarios;
+mod servers;
+mod settings;
+mod signing;
+mod startup;
+mod stores;
+mod stub;
+mod summary;
+mod workers;
+
+use clap::Parser as _;
+
+fn main() -> anyhow::Result<()> {
+    let command = options::Command::parse();
+    match command.role {
+        Some(options::Role::Ceiling(arguments)) => {
+            many_threads()?.block_on(ceiling::run(arguments))
+        }
+        Some(options::Role::StubUpstream(arguments)) => {
+            many_threads()?.block_on(stub::run(arguments))
+        }
+        // One thread is enough to saturate two cores of server, and leaves them to it.
+        None => one_thread()?.block_on(contest::run(command.options)),
+    }
+}
+
+fn many_threads() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+fn one_thread() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}

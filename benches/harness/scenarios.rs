@@ -1,0 +1,130 @@
+//! The scenarios by name: what each measures and what it should reach.
+
+use clap::ValueEnum;
+
+/// One thing that is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
+pub(crate) enum Scenario {
+    /// A static answer of the ceiling server: what HTTP alone costs.
+    H0,
+    /// Client credentials, ES256.
+    T1,
+    /// Client credentials, EdDSA.
+    T2,
+    /// Client credentials, RS256.
+    T3,
+    /// Code exchange with PKCE.
+    C1,
+    /// Refresh with rotation.
+    R1,
+    /// UserInfo.
+    U1,
+    /// Introspection.
+    I1,
+    /// JWKS.
+    D2,
+    /// JWKS, asked for with `If-None-Match`.
+    D2n,
+    /// Authorization request to the complete first login page.
+    A1,
+    /// Full federated login against the stub upstream.
+    F1,
+}
+
+/// Who is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Contestant {
+    /// The server of this repository.
+    Keywright,
+    /// The minimal server doing the same work.
+    Ceiling,
+}
+
+/// What a scenario should reach.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Goal {
+    /// At least this share of the ceiling's figure of the same round.
+    Ratio(f64),
+    /// At least so many per CPU-second.
+    PerCpuSecond(f64),
+}
+
+impl Scenario {
+    /// Everything but the calibration.
+    pub(crate) fn usual() -> Vec<Self> {
+        Self::value_variants().iter().copied().filter(|scenario| *scenario != Self::H0).collect()
+    }
+
+    /// The short name used in tables.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::H0 => "H0",
+            Self::T1 => "T1",
+            Self::T2 => "T2",
+            Self::T3 => "T3",
+            Self::C1 => "C1",
+            Self::R1 => "R1",
+            Self::U1 => "U1",
+            Self::I1 => "I1",
+            Self::D2 => "D2",
+            Self::D2n => "D2n",
+            Self::A1 => "A1",
+            Self::F1 => "F1",
+        }
+    }
+
+    /// What is done, in a few words.
+    pub(crate) fn description(self) -> &'static str {
+        match self {
+            Self::H0 => "hello",
+            Self::T1 => "client_credentials ES256",
+            Self::T2 => "client_credentials EdDSA",
+            Self::T3 => "client_credentials RS256",
+            Self::C1 => "code exchange, PKCE",
+            Self::R1 => "refresh with rotation",
+            Self::U1 => "userinfo",
+            Self::I1 => "introspection",
+            Self::D2 => "JWKS",
+            Self::D2n => "JWKS, not modified",
+            Self::A1 => "authorize to login page",
+            Self::F1 => "federated login",
+        }
+    }
+
+    /// The contestants that can do it: a federated login has no ceiling, only an absolute target.
+    pub(crate) fn contestants(self) -> &'static [Contestant] {
+        match self {
+            Self::H0 => &[Contestant::Ceiling],
+            Self::F1 => &[Contestant::Keywright],
+            _ => &[Contestant::Keywright, Contestant::Ceiling],
+        }
+    }
+
+    /// The target.
+    pub(crate) fn goal(self) -> Option<Goal> {
+        match self {
+            Self::H0 => None,
+            Self::T1 | Self::T2 | Self::I1 | Self::U1 => Some(Goal::Ratio(0.60)),
+            Self::T3 => Some(Goal::Ratio(0.90)),
+            Self::C1 | Self::R1 => Some(Goal::Ratio(0.50)),
+            Self::D2 | Self::D2n => Some(Goal::Ratio(0.85)),
+            Self::A1 => Some(Goal::Ratio(0.25)),
+            Self::F1 => Some(Goal::PerCpuSecond(1000.0)),
+        }
+    }
+
+    /// Whether missing the target fails the gate; the other targets are information.
+    pub(crate) fn is_required(self) -> bool {
+        matches!(self, Self::T1 | Self::D2 | Self::F1)
+    }
+}
+
+impl Contestant {
+    /// The name used in tables.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Keywright => "keywright",
+            Self::Ceiling => "ceiling",
+        }
+    }
+}
