@@ -74,6 +74,11 @@ impl Event {
         self
     }
 
+    /// The story, if one was named.
+    pub const fn trace_id(&self) -> Option<&TraceId> {
+        self.trace_id.as_ref()
+    }
+
     /// Names the person.
     #[must_use]
     pub fn user(mut self, user: &UserId) -> Self {

@@ -194,15 +194,19 @@ impl Parts {
     }
 }
 
+/// The keys under which rows of the database are sealed.
+pub fn rows_ring(config: &Config, random: &Arc<dyn Random>) -> anyhow::Result<KeyRing> {
+    let secret = secret_key::find_or_make(config, &**random)?;
+    Ok(KeyRing::derive(&secret, &config.secrets.previous_secret_keys, Purpose::Rows))
+}
+
 /// How the signing keys of this deployment are rotated.
 pub fn rotation(config: &Config, random: &Arc<dyn Random>) -> anyhow::Result<Rotation> {
-    let secret = secret_key::find_or_make(config, &**random)?;
-    let previous = &config.secrets.previous_secret_keys;
     let clients = Clients::new(&config.clients, &config.tokens);
     Ok(Rotation::new(
         config.keys.clone(),
         clients.longest_token_lifetime(&config.tokens),
-        Arc::new(KeyRing::derive(&secret, previous, Purpose::Rows)),
+        Arc::new(rows_ring(config, random)?),
         Arc::clone(random),
     ))
 }

@@ -15,7 +15,7 @@ pub(super) enum Verb {
 
 pub(super) fn check(config: &Config) {
     say(&format!(
-        "The configuration is good: issuer {}, {} upstreams, {} clients.",
+        "The configuration is good. Issuer: {}; upstreams: {}; clients: {}.",
         config.server.issuer.as_str(),
         config.upstreams.len(),
         config.clients.len(),

@@ -91,7 +91,7 @@ async fn rotate(tools: &Tools, alg: Option<&str>) -> anyhow::Result<()> {
             None => bail!("--alg {word}: must be RS256, ES256 or EdDSA"),
         },
     };
-    let rotation = tools.rotation()?;
+    let rotation = tools.rotation().await?;
     for alg in algorithms {
         match rotation.rotate(&tools.store, alg, tools.now()).await? {
             Some(kid) => {
@@ -105,7 +105,7 @@ async fn rotate(tools: &Tools, alg: Option<&str>) -> anyhow::Result<()> {
 }
 
 async fn drop_key(tools: &Tools, kid: &KeyId) -> anyhow::Result<()> {
-    let rotation = tools.rotation()?;
+    let rotation = tools.rotation().await?;
     let Some(next) = rotation.drop_key(&tools.store, kid, tools.now()).await? else {
         bail!("there is no living key {kid}; see: keywright key list");
     };

@@ -6,7 +6,7 @@ use crate::{
     app::{self, Ambient},
     config::Config,
     foundation::{clock::Timestamp, random::Random},
-    keys::Rotation,
+    keys::{Rotation, secret_key},
     store::{Access, Connection, Store, StoreResult, migrate},
 };
 
@@ -39,7 +39,10 @@ impl Tools {
     }
 
     /// How the signing keys of this deployment are rotated.
-    pub(super) fn rotation(&self) -> anyhow::Result<Rotation> {
+    /// A wrong secret key is refused before it seals anything.
+    pub(super) async fn rotation(&self) -> anyhow::Result<Rotation> {
+        let ring = app::rows_ring(&self.config, &self.random())?;
+        secret_key::check(&self.store, &ring, &*self.random()).await?;
         app::rotation(&self.config, &self.random())
     }
 }

@@ -29,12 +29,15 @@ fn every_problem_is_reported_at_once_with_its_fix() {
         name = "App"
         redirect_uris = ["https://*.example.org/cb"]
         secrt = "x"
+        [keys]
+        rotation_interval = "2h"
     "#;
     let said = faults(text, &[]);
     for part in [
         "server.isuer: there is no such setting; did you mean server.issuer?",
         "server.listen = \"nowhere\"",
         "tokens.access_token_lifetime = \"forever\"",
+        "keys.rotation_interval = 2h: must leave room for publish_lead",
         "clients.0.id: must be set",
         "clients.0.secrt: there is no such setting; did you mean clients.0.secret?",
     ] {

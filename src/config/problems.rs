@@ -29,13 +29,20 @@ pub struct Problems(Vec<Problem>);
 impl Problems {
     /// Notes a problem whose value may be shown.
     pub fn add(&mut self, setting: &str, value: impl fmt::Display, message: impl Into<String>) {
-        let value = Some(value.to_string());
-        self.0.push(Problem { setting: setting.to_owned(), value, message: message.into() });
+        self.push(setting, Some(value.to_string()), message.into());
     }
 
     /// Notes a problem without a value, or with one that must not be shown.
     pub fn add_bare(&mut self, setting: &str, message: impl Into<String>) {
-        self.0.push(Problem { setting: setting.to_owned(), value: None, message: message.into() });
+        self.push(setting, None, message.into());
+    }
+
+    /// One problem of a setting is enough: a second would only follow from the first.
+    fn push(&mut self, setting: &str, value: Option<String>, message: String) {
+        let file = format!("{setting}_file");
+        if !self.0.iter().any(|known| known.setting == setting || known.setting == file) {
+            self.0.push(Problem { setting: setting.to_owned(), value, message });
+        }
     }
 
     /// Whether nothing is wrong.

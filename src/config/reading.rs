@@ -61,18 +61,19 @@ pub(super) fn read_field<T: Setting>(
 ) -> Option<T> {
     let at = join(path, name);
     let file_key = format!("{name}_file");
-    match (table.get(name), table.get(&file_key)) {
+    let read = match (table.get(name), table.get(&file_key)) {
         (Some(_), Some(_)) if T::SECRET => {
             problems.add_bare(&at, format!("give either {name} or {file_key}, not both"));
             None
         }
-        (None, Some(file)) if T::SECRET => {
-            let content = read_file(file, &join(path, &file_key), problems)?;
-            T::read(&Value::String(content), &at, problems)
-        }
+        (None, Some(file)) if T::SECRET => read_file(file, &join(path, &file_key), problems)
+            .and_then(|content| T::read(&Value::String(content), &at, problems)),
         (Some(value), _) => T::read(value, &at, problems),
-        (None, _) => absent(&at, problems),
-    }
+        (None, _) => return absent(&at, problems),
+    };
+    // What is wrong has been noted; the default stands in for it, so that everything else can
+    // still be checked.
+    read.or_else(|| absent(&at, &mut Problems::default()))
 }
 
 /// Reads a secret from a file; one newline at its end is not part of it.

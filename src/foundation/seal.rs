@@ -97,6 +97,12 @@ impl KeyRing {
         })
     }
 
+    /// Whether the current key sealed this, so that the former ones are not needed for it.
+    pub fn is_current(&self, place: &str, sealed: &[u8]) -> bool {
+        let first = self.keys.first().cloned();
+        Self { keys: first.into_iter().collect() }.open(place, sealed).is_some()
+    }
+
     /// The HMAC-SHA256 of `parts` under the current key.
     pub fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
         self.keys.first().map(|key| hmac(key, parts)).unwrap_or_default()

@@ -15,6 +15,7 @@ mod key_set;
 mod material;
 mod rotation;
 mod schedule;
+pub mod secret_key;
 mod signing_keys;
 
 pub use jws::{JwsFault, TokenType, parse_unverified};

@@ -12,6 +12,7 @@ use super::{
     key_set::{Jwks, KeySet},
     rotation::{REVISION, Rotation},
     schedule::Policy,
+    secret_key,
 };
 use crate::{
     foundation::{
@@ -20,11 +21,8 @@ use crate::{
         seal::KeyRing,
     },
     protocol::jwa::SigningAlgorithm,
-    store::{Store, StoreError, facts, signing_keys},
+    store::{Store, facts, signing_keys},
 };
-
-/// The name of the sealed fact that tells whether `secret_key` is the right one.
-const SECRET_KEY_CHECK: &str = "secret_key.check";
 
 /// Why nothing was signed.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +62,8 @@ impl SigningKeys {
         random: &dyn Random,
         now: Timestamp,
     ) -> anyhow::Result<Self> {
-        check_secret_key(store, &ring, random).await?;
+        secret_key::check(store, &ring, random).await?;
+        secret_key::reseal(store, &ring, random).await?;
         rotation.register(store, now).await?;
         rotation.tend(store, now).await?;
         let keys = Self {
@@ -153,27 +152,4 @@ impl SigningKeys {
         let max_age = jwks.max_age(now, self.jwks_max_age);
         (jwks, max_age)
     }
-}
-
-/// Refuses a wrong `secret_key` before anything is written with it.
-async fn check_secret_key(
-    store: &Store,
-    ring: &KeyRing,
-    random: &dyn Random,
-) -> anyhow::Result<()> {
-    let mut connection = store.connection().await?;
-    if facts::find_sealed(&mut connection, SECRET_KEY_CHECK).await?.is_none() {
-        let sealed = ring.seal(SECRET_KEY_CHECK, b"right", random);
-        facts::insert_sealed(&mut connection, SECRET_KEY_CHECK, &sealed).await?;
-    }
-    // Read again: another instance with another key may have been first.
-    let sealed = facts::find_sealed(&mut connection, SECRET_KEY_CHECK).await?;
-    let sealed = sealed.ok_or_else(|| StoreError::Unreachable("the check was not kept".into()))?;
-    if ring.open(SECRET_KEY_CHECK, &sealed).is_none() {
-        anyhow::bail!(
-            "secrets.secret_key is not the key that this database was written with; \
-             set the former key, or list it in secrets.previous_secret_keys"
-        );
-    }
-    Ok(())
 }

@@ -56,6 +56,20 @@ pub async fn find_sealed(conn: &mut Connection, name: &str) -> QueryResult<Optio
         .optional())
 }
 
+/// Replaces a sealed fact, if it is still the one that was read.
+pub async fn replace_sealed(
+    conn: &mut Connection,
+    name: &str,
+    old: &[u8],
+    new: &[u8],
+) -> QueryResult<usize> {
+    let unchanged = sealed_facts::table.find(name).filter(sealed_facts::value.eq(old));
+    on_backend!(conn, |conn| diesel::update(unchanged)
+        .set(sealed_facts::value.eq(new))
+        .execute(conn)
+        .await)
+}
+
 /// Keeps a sealed fact, unless there is one of this name already.
 pub async fn insert_sealed(conn: &mut Connection, name: &str, value: &[u8]) -> QueryResult<usize> {
     on_backend!(conn, |conn| diesel::insert_into(sealed_facts::table)

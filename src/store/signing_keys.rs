@@ -106,3 +106,17 @@ pub async fn advance(conn: &mut Connection, id: &KeyId, now: Timestamp) -> Query
         .execute(conn)
         .await)
 }
+
+/// Replaces the sealed private half, if it is still the one that was read.
+pub async fn reseal(
+    conn: &mut Connection,
+    id: &KeyId,
+    old: &[u8],
+    new: &[u8],
+) -> QueryResult<usize> {
+    let unchanged = signing_keys::table.find(id).filter(signing_keys::private_key.eq(old));
+    on_backend!(conn, |conn| diesel::update(unchanged)
+        .set(signing_keys::private_key.eq(new))
+        .execute(conn)
+        .await)
+}

@@ -125,10 +125,12 @@ fn refuse_wire(app: &App, refusal: &WireError, route: &str, from: std::net::IpAd
     let cause = error.source.as_ref().map(|cause| printable(&cause.to_string()));
     let cause = cause.unwrap_or_default();
     let (code, description) = (error.code.as_str(), error.description);
+    let trace = refusal.event.as_ref().and_then(Event::trace_id).map(TraceId::as_str);
+    let trace = trace.unwrap_or_default();
     if error.code.status() >= 500 {
-        tracing::error!(route, code, description, cause, "refused");
+        tracing::error!(trace, route, code, description, cause, "refused");
     } else {
-        tracing::info!(route, code, description, cause, "refused");
+        tracing::info!(trace, route, code, description, cause, "refused");
     }
     app.metrics.count_error(route, code);
     let event = refusal.event.clone().unwrap_or_else(|| Event::refused("request", code));

@@ -49,6 +49,11 @@ impl Params {
         let pair = self.pairs.iter().find(|(own, value)| own == name && !value.is_empty());
         pair.map(|(_, value)| value.as_str())
     }
+
+    /// All of them as the query of an address.
+    pub fn to_query(&self) -> String {
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.pairs).finish()
+    }
 }
 
 /// The parameters of a request to a page: of the query and, for POST, of the form.

@@ -22,4 +22,7 @@ mod support {
     pub(crate) mod journey;
 }
 
+mod authorize;
+mod codes;
+mod demo;
 mod journeys;

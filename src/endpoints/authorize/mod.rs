@@ -11,7 +11,7 @@ mod respond;
 
 use axum::{
     extract::{Request, State},
-    http::HeaderMap,
+    http::{HeaderMap, Method},
     response::Response,
 };
 
@@ -43,6 +43,7 @@ use crate::{
 pub async fn authorize(State(app): State<App>, request: Request) -> Result<Response, PageError> {
     let now = app.now();
     let trace = TraceId::generate(app.random());
+    let posted = request.method() == Method::POST;
     let (headers, params) = params::of_page(request).await.map_err(|error| error.trace(&trace))?;
     let checked = request::check(&app, &params, now).await;
     let request = match checked {
@@ -56,6 +57,11 @@ pub async fn authorize(State(app): State<App>, request: Request) -> Result<Respo
     let session = browser::session(&app, &headers, now)
         .await
         .map_err(|error| PageError::from(error).trace(&trace))?;
+    if posted && session.is_none() {
+        // Browsers hold back `SameSite=Lax` cookies when another site posts. As a GET the same
+        // request brings them, so that neither the session nor the browser's mark is missed.
+        return Ok(see_other(&format!("{}?{}", urls::path::AUTHORIZE, params.to_query())));
+    }
     match decide(&app, &request, session.as_ref(), None, now) {
         Next::Answer(session) => answer_with_code(&app, &request, session, &trace, now).await,
         Next::Refuse(error) => {

@@ -153,9 +153,7 @@ fn check_length(
 
 /// Only a mode that the client has (AZ-16).
 fn check_response_mode(client: &Client, params: &Params) -> Result<ResponseMode, OAuthError> {
-    let Some(word) = params.get("response_mode") else {
-        return Ok(ResponseMode::Query);
-    };
+    let word = params.get("response_mode").unwrap_or(ResponseMode::Query.as_str());
     let mode = ResponseMode::from_word(word);
     mode.filter(|mode| client.settings.response_modes.contains(mode))
         .ok_or_else(|| OAuthError::invalid_request("response_mode is not one that the client has"))
@@ -213,7 +211,6 @@ async fn check_pkce(
             }
             let challenge = CodeChallenge::parse(challenge)
                 .ok_or_else(|| OAuthError::invalid_request("code_challenge is malformed"))?;
-            app.clients.note_pkce(client, async || app.connection().await).await?;
             Ok(Some(challenge))
         }
         None if method.is_some() => Err(OAuthError::invalid_request("code_challenge is missing")),

@@ -43,14 +43,29 @@ pub(super) async fn redeem(exchange: &Exchange<'_>) -> Result<TokenResponse, Wir
     let digest = code.digest();
     let payload = find(exchange, &digest).await?;
     check_binding(exchange, &digest, &payload).await?;
+    if payload.code_challenge.is_some() {
+        // Only the client itself, who has just proved to be it, tightens its ratchet.
+        let app = exchange.app;
+        app.clients.note_pkce(exchange.client, async || app.connection().await).await?;
+    }
     let story = Story { trace: Some(&payload.trace_id), user: Some(&payload.user_id) };
 
     let mut connection = exchange.app.connection().await?;
     let standing = sessions::find(&mut connection, &payload.session_id).await;
-    let Some((session, person)) = standing.map_err(StoreError::from)? else {
-        return Err(exchange.refuse(UNKNOWN, "session_ended", story));
+    let admitted = match standing.map_err(StoreError::from)? {
+        Some((session, person)) => {
+            check_person(exchange, &session, &person, story).map(|()| (session, person))
+        }
+        None => Err(exchange.refuse(UNKNOWN, "session_ended", story)),
     };
-    check_person(exchange, &session, &person, story)?;
+    let (session, person) = match admitted {
+        Ok(admitted) => admitted,
+        // A code that was used before is a replay, whatever else has changed since (CD-06).
+        Err(_) if revoke_first(&mut connection, &digest, exchange.now).await? => {
+            return Err(exchange.refuse(UNKNOWN, "code_replay", story));
+        }
+        Err(refusal) => return Err(refusal),
+    };
     let grant = new_grant(exchange, &payload, &session, digest);
     let response = prepare(exchange, &payload, &grant, &person)?;
     let kept = keep(exchange, &mut connection, &grant, &payload).await?;
@@ -211,11 +226,10 @@ async fn keep(
         payload.scope.contains(OFFLINE_ACCESS) && exchange.client.may_use(GrantType::RefreshToken);
     connection
         .transaction(async |conn| {
-            if !sessions::hold_live(conn, &grant.session_id, now).await? {
-                return Ok(Kept::SessionEnded);
-            }
-            if !grants::insert(conn, grant).await? {
-                return revoke_first(conn, grant, now).await;
+            let live = sessions::hold_live(conn, &grant.session_id, now).await?;
+            if !live || !grants::insert(conn, grant).await? {
+                let replayed = revoke_first(conn, &grant.code_digest, now).await?;
+                return Ok(if replayed { Kept::Replayed } else { Kept::SessionEnded });
             }
             if !with_refresh_token {
                 return Ok(Kept::Yes(None));
@@ -229,14 +243,15 @@ async fn keep(
         .await
 }
 
-/// The code was redeemed before: what came of it ends, in this very transaction.
+/// Ends what came of the first use of a code, if there was one.
 async fn revoke_first(
     conn: &mut Connection,
-    grant: &Grant,
+    code: &TokenDigest,
     now: crate::foundation::clock::Timestamp,
-) -> StoreResult<Kept> {
-    if let Some(first) = grants::find_by_code(conn, &grant.code_digest).await? {
-        grants::revoke(conn, &first.id, RevokedBecause::CodeReplayed, now).await?;
-    }
-    Ok(Kept::Replayed)
+) -> StoreResult<bool> {
+    let Some(first) = grants::find_by_code(conn, code).await? else {
+        return Ok(false);
+    };
+    grants::revoke(conn, &first.id, RevokedBecause::CodeReplayed, now).await?;
+    Ok(true)
 }

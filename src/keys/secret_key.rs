@@ -1,0 +1,57 @@
+//! Whether `secret_key` is the right one, and moving on to a new one.
+
+use super::key_set::place;
+use crate::{
+    foundation::{random::Random, seal::KeyRing},
+    store::{Store, StoreError, facts, signing_keys},
+};
+
+/// The name of the sealed fact that only the right key opens.
+const CHECK: &str = "secret_key.check";
+
+/// Refuses a wrong `secret_key` before anything is written with it.
+pub async fn check(store: &Store, ring: &KeyRing, random: &dyn Random) -> anyhow::Result<()> {
+    let mut connection = store.connection().await?;
+    if facts::find_sealed(&mut connection, CHECK).await?.is_none() {
+        let sealed = ring.seal(CHECK, b"right", random);
+        facts::insert_sealed(&mut connection, CHECK, &sealed).await?;
+    }
+    // Read again: another instance with another key may have been first.
+    let sealed = facts::find_sealed(&mut connection, CHECK).await?;
+    let sealed = sealed.ok_or_else(|| StoreError::Unreachable("the check was not kept".into()))?;
+    if ring.open(CHECK, &sealed).is_none() {
+        anyhow::bail!(
+            "secrets.secret_key is not the key that this database was written with; \
+             set the former key, or list it in secrets.previous_secret_keys"
+        );
+    }
+    Ok(())
+}
+
+/// Seals under the current key what a former one sealed, so that the former one can be dropped
+/// from the configuration (LG-05).
+pub(super) async fn reseal(
+    store: &Store,
+    ring: &KeyRing,
+    random: &dyn Random,
+) -> anyhow::Result<()> {
+    let mut connection = store.connection().await?;
+    for row in signing_keys::list(&mut connection).await? {
+        let place = place(&row.id);
+        if ring.is_current(&place, &row.private_key) {
+            continue;
+        }
+        if let Some(plain) = ring.open(&place, &row.private_key) {
+            let sealed = ring.seal(&place, &plain, random);
+            signing_keys::reseal(&mut connection, &row.id, &row.private_key, &sealed).await?;
+        }
+    }
+    // Last, because it tells that everything before is done.
+    if let Some(old) = facts::find_sealed(&mut connection, CHECK).await?
+        && !ring.is_current(CHECK, &old)
+    {
+        let new = ring.seal(CHECK, b"right", random);
+        facts::replace_sealed(&mut connection, CHECK, &old, &new).await?;
+    }
+    Ok(())
+}
