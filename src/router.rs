@@ -17,7 +17,7 @@ use crate::{
         health, introspect, login, logout, revoke, token, userinfo,
     },
     urls::path,
-    web::{assets, edge::edge, error::PageError},
+    web::{assets, cors::cors, edge::edge, error::PageError},
 };
 
 /// The largest body that any of these routes reads.
@@ -31,20 +31,27 @@ pub fn public(app: &App) -> Router {
         .route(path::LOGIN, get(login::choose::show).post(login::password::post))
         .route(path::UPSTREAM_START, get(login::start::start))
         .route(path::UPSTREAM_CALLBACK, get(login::callback::callback))
-        .route(path::TOKEN, post(token::token).options(token::preflight))
-        .route(path::USERINFO, get(userinfo::userinfo).post(userinfo::userinfo))
         .route(path::INTROSPECT, post(introspect::introspect))
-        .route(path::REVOKE, post(revoke::revoke))
         .route(path::LOGOUT, get(logout::logout).post(logout::logout))
         .route("/", get(account::front_door))
         .route(path::ACCOUNT, get(account::home))
         .route(path::END_SESSION_OF_MINE, post(account::sessions::end))
         .route(path::ASSET, get(assets::get))
+        .merge(for_browser_apps(app))
         .fallback(async || PageError::not_found())
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(app.clone(), edge))
         .with_state(app.clone());
     documents(app).merge(house)
+}
+
+/// What the pages of browser apps may call from their own origin.
+fn for_browser_apps(app: &App) -> Router<App> {
+    Router::new()
+        .route(path::TOKEN, post(token::token))
+        .route(path::USERINFO, get(userinfo::userinfo).post(userinfo::userinfo))
+        .route(path::REVOKE, post(revoke::revoke))
+        .route_layer(from_fn_with_state(app.clone(), cors))
 }
 
 /// Documents that apps read all the time: bytes that are drawn already, with nothing in between.

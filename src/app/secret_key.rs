@@ -36,18 +36,26 @@ pub(super) fn find_or_make(config: &Config, random: &dyn Random) -> anyhow::Resu
             bail!("{path} can be read by others (mode {:o}); run: chmod 600 {path}", mode & 0o777);
         }
         let text = fs::read_to_string(&file)?;
-        return Ok(Secret::new(text.trim()));
+        let text = text.trim();
+        if text.len() < 32 {
+            bail!("{} is damaged: it holds no key; restore it from a backup", file.display());
+        }
+        return Ok(Secret::new(text));
     }
     let bytes: [u8; 32] = random::bytes(random);
     let secret = base64url(&bytes);
+    // Written aside and moved into its place, so that a crash leaves no half of a key.
+    let aside = database.with_file_name(format!("{FILE}.new"));
     OpenOptions::new()
         .write(true)
-        .create_new(true)
+        .create(true)
+        .truncate(true)
         .mode(0o600)
-        .open(&file)
+        .open(&aside)
         .and_then(|mut out| {
             out.write_all(secret.as_bytes())?;
-            out.sync_all()
+            out.sync_all()?;
+            fs::rename(&aside, &file)
         })
         .with_context(|| format!("{} cannot be written", file.display()))?;
     Ok(Secret::new(secret))

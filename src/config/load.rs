@@ -59,7 +59,9 @@ pub fn parse(text: &str, environment: &Environment) -> Result<Config, Problems> 
 fn overlay(table: &mut Table, environment: &Environment, problems: &mut Problems) {
     for (name, path) in BARE {
         for suffix in ["", "_FILE"] {
-            if let Some(value) = environment.get(&format!("{name}{suffix}")) {
+            // Compose files set what is not used to nothing.
+            let given = environment.get(&format!("{name}{suffix}"));
+            if let Some(value) = given.filter(|value| !value.is_empty()) {
                 let mut path: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
                 if let Some(last) = path.last_mut() {
                     last.push_str(&suffix.to_lowercase());

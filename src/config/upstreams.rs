@@ -73,7 +73,8 @@ section! {
         claims: ClaimSettings,
         /// Which groups are taken over.
         groups: Option<GroupSettings>,
-        /// Who may get an account through this upstream even when `signup.federated` is not open.
+        /// Who may get an account through this upstream. Where it is given, it decides alone;
+        /// elsewhere `signup.federated` does.
         signup: Option<UpstreamSignup>,
         /// How long a request to it may take.
         timeout: Span = Span::from_seconds(5),

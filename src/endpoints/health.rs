@@ -1,5 +1,7 @@
 //! The management listener: is the process there, can it serve, and what are its numbers.
 
+use std::time::Duration;
+
 use axum::{
     extract::State,
     http::{StatusCode, header},
@@ -7,7 +9,10 @@ use axum::{
 };
 use serde_json::json;
 
-use crate::{app::App, web::error::json};
+use crate::{app::App, store::StoreError, web::error::json};
+
+/// How long the database may take before the instance counts as not ready.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// `GET /livez`: the process answers.
 pub async fn livez() -> &'static str {
@@ -17,7 +22,8 @@ pub async fn livez() -> &'static str {
 /// `GET /readyz`: the database answers and every algorithm can sign. Short-lived state that is away
 /// is reported, but does not take the instance out: most of what apps need works without it.
 pub async fn readyz(State(app): State<App>) -> Response {
-    let database = app.store.ping().await;
+    let ping = tokio::time::timeout(PATIENCE, app.store.ping()).await;
+    let database = ping.unwrap_or_else(|_| Err(StoreError::Unreachable("no answer".to_owned())));
     let state = app.state.ping().await;
     let keys = app.keys.is_ready(app.now());
     let ready = database.is_ok() && keys && !app.stopping.is_cancelled();

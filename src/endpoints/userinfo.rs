@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use serde_json::{Map, Value, json};
@@ -45,7 +45,7 @@ pub async fn userinfo(State(app): State<App>, request: Request) -> Result<Respon
         None => Err(invalid()),
         Some(Bearer::Person(standing)) if scope.contains(OPENID) => {
             let (_, person) = *standing;
-            Ok(answer(&app, headers, &claims_of(&person, &scope)))
+            Ok(json(StatusCode::OK, &claims_of(&person, &scope)))
         }
         Some(_) => Err(WireError {
             challenge: Some(INSUFFICIENT),
@@ -59,19 +59,6 @@ fn claims_of(person: &crate::store::users::Person, scope: &Scope) -> Map<String,
     all.insert("sub".to_owned(), json!(person.user.id));
     all.extend(claims::about(person, scope));
     all
-}
-
-fn answer(app: &App, request: &HeaderMap, claims: &Map<String, Value>) -> Response {
-    let mut response = json(StatusCode::OK, claims);
-    let headers = response.headers_mut();
-    headers.insert(header::VARY, HeaderValue::from_static("origin"));
-    if let Some(origin) = request.get(header::ORIGIN) {
-        let text = origin.to_str().unwrap_or_default();
-        if app.clients.iter().any(|client| client.is_public() && client.has_origin(text)) {
-            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        }
-    }
-    response
 }
 
 fn invalid() -> WireError {

@@ -1,12 +1,14 @@
 //! Which keys of an upstream's JWKS are fit for checking signatures (JW-09).
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
-use openidconnect::core::CoreJsonWebKey;
 use serde_json::{Map, Value};
 
 use super::{fault::UpstreamFault, strict_json};
-use crate::foundation::digest::from_base64url;
+use crate::{
+    foundation::digest::from_base64url,
+    keys::{FOREIGN_ALGORITHMS, ForeignKey},
+};
 
 /// The largest JWKS that is read.
 pub(super) const MAX_JWKS: usize = 256 * 1_024;
@@ -19,7 +21,8 @@ pub(super) struct UpstreamKey {
     pub(super) kid: Option<String>,
     pub(super) kty: String,
     pub(super) alg: Option<String>,
-    pub(super) key: CoreJsonWebKey,
+    /// The key, ready for each algorithm that it fits.
+    prepared: Vec<(&'static str, Arc<ForeignKey>)>,
 }
 
 /// Reads a JWKS and keeps the keys that are fit.
@@ -70,8 +73,25 @@ fn fit_key(value: &Value) -> Option<UpstreamKey> {
         kid: text("kid").map(str::to_owned),
         kty: text("kty")?.to_owned(),
         alg: text("alg").map(str::to_owned),
-        key: serde_json::from_value(value.clone()).ok()?,
+        prepared: prepare(value)?,
     })
+}
+
+/// The key for each algorithm that it fits; nothing if it fits none.
+fn prepare(jwk: &Value) -> Option<Vec<(&'static str, Arc<ForeignKey>)>> {
+    let prepared: Vec<_> = FOREIGN_ALGORITHMS
+        .iter()
+        .filter_map(|alg| Some((*alg, Arc::new(ForeignKey::new(jwk, alg)?))))
+        .collect();
+    (!prepared.is_empty()).then_some(prepared)
+}
+
+impl UpstreamKey {
+    /// Whether this key made the signature, with this algorithm.
+    pub(super) fn verifies(&self, alg: &str, message: &[u8], signature: &[u8]) -> bool {
+        let key = self.prepared.iter().find(|(own, _)| *own == alg);
+        key.is_some_and(|(_, key)| key.verifies(message, signature))
+    }
 }
 
 /// `key_ops`, if there, has to allow verifying (RFC 7517 §4.3).

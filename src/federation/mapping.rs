@@ -36,10 +36,10 @@ pub fn map(settings: &UpstreamSettings, claims: &Map<String, Value>) -> MappedPe
     let email = first_text(claims, &paths.email).filter(|email| is_email(email));
     MappedPerson {
         username: username.find_map(|claim| username_from(&claim)),
-        email_verified: email.as_ref().and_then(|_| verified(settings.email_trust, claims)),
+        email_verified: email.as_ref().and_then(|email| verified(settings, claims, email)),
         email,
         name: first_text(claims, &paths.name).map(|name| plain(&name)).filter(|n| !n.is_empty()),
-        picture: first_text(claims, &paths.picture).filter(|url| is_picture(url)),
+        picture: first_text(claims, &paths.picture).and_then(|address| picture(&address)),
         groups: settings.groups.as_ref().map(|rules| groups(rules, claims)).unwrap_or_default(),
     }
 }
@@ -77,8 +77,10 @@ fn first_text(claims: &Map<String, Value>, paths: &[String]) -> Option<String> {
 }
 
 /// Only the JSON value `true` is a yes; anything else that is said is a no; silence is silence.
-fn verified(trust: EmailTrust, claims: &Map<String, Value>) -> Option<bool> {
-    match trust {
+/// The claim speaks of the claim `email`, not of an address that was found elsewhere.
+fn verified(settings: &UpstreamSettings, claims: &Map<String, Value>, email: &str) -> Option<bool> {
+    match settings.email_trust {
+        EmailTrust::Claim if text(claims, "email").as_deref() != Some(email) => None,
         EmailTrust::Always => Some(true),
         EmailTrust::Never => Some(false),
         EmailTrust::Claim => match claims.get("email_verified") {
@@ -97,9 +99,10 @@ fn plain(text: &str) -> String {
     text.chars().filter(|c| !deceptive(*c)).take(MAX_NAME).collect::<String>().trim().to_owned()
 }
 
-fn is_picture(address: &str) -> bool {
-    let https = url::Url::parse(address).is_ok_and(|url| url.scheme() == "https");
-    https && address.len() <= MAX_URL
+/// The address of a picture, as the parser writes it: without anything that it would skip.
+fn picture(address: &str) -> Option<String> {
+    let url = url::Url::parse(address).ok().filter(|url| url.scheme() == "https")?;
+    Some(url.to_string()).filter(|address| address.len() <= MAX_URL)
 }
 
 /// The groups that pass the filter, renamed and prefixed, each once.

@@ -26,6 +26,11 @@ fn the_usual_claims_fill_an_account() {
             "name": "Alice Berg", "picture": "https://corp.test/a.png", "groups": ["admin"],
         }),
     );
+    let other = mapped(
+        "claims = { email = [\"upn\"] }",
+        json!({ "upn": "boss@corp.test", "email": "alice@corp.test", "email_verified": true }),
+    );
+    assert_eq!(other.email_verified, None, "the claim speaks of `email`, not of `upn`");
     let expected = MappedPerson {
         username: Some("alice".to_owned()),
         email: Some("alice@corp.test".to_owned()),

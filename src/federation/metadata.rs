@@ -4,7 +4,13 @@
 //! comes back is then compared to the byte. A copy is used for an hour, and for a day when the
 //! upstream cannot be reached. An unknown `kid` fetches the JWKS again, at most twice a minute.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use openidconnect::core::CoreProviderMetadata;
 use serde_json::Value;
@@ -46,10 +52,14 @@ struct Kept<T> {
     fetched_at: Timestamp,
 }
 
-#[derive(Default)]
 struct Slot<T> {
     kept: Option<Kept<T>>,
     failed_at: Option<Timestamp>,
+    /// When an unknown `kid` last had them fetched.
+    refetched_at: Option<Timestamp>,
+    /// How many fetches have failed, and how the last one did.
+    failures: u64,
+    fault: Option<UpstreamFault>,
 }
 
 impl<T> Slot<T> {
@@ -72,30 +82,63 @@ impl<T> Slot<T> {
         match fetched {
             Ok(value) => {
                 let value = Arc::new(value);
-                *self = Self {
-                    kept: Some(Kept { value: Arc::clone(&value), fetched_at: now }),
-                    failed_at: None,
-                };
+                self.kept = Some(Kept { value: Arc::clone(&value), fetched_at: now });
+                self.failed_at = None;
                 Ok(value)
             }
             Err(fault) => {
                 tracing::warn!(%fault, "an upstream's document could not be refreshed");
                 self.failed_at = Some(now);
+                self.failures += 1;
+                self.fault = Some(fault.clone());
                 self.younger_than(USABLE, now).ok_or(fault)
             }
         }
     }
 }
 
-/// The kept documents of one upstream. The locks let one request fetch while the others wait for
-/// what it brings.
+/// A document that many requests share: one fetches, the others wait for what it brings, be it a
+/// failure, so that nobody pays for another's time-out and then for their own.
+struct Shared<T> {
+    slot: Mutex<Slot<T>>,
+    failures: AtomicU64,
+}
+
+impl<T> Shared<T> {
+    fn new() -> Self {
+        let slot =
+            Slot { kept: None, failed_at: None, refetched_at: None, failures: 0, fault: None };
+        Self { slot: Mutex::new(slot), failures: AtomicU64::new(0) }
+    }
+
+    async fn get(
+        &self,
+        now: Timestamp,
+        fetch: impl Future<Output = Result<T, UpstreamFault>>,
+    ) -> Result<Arc<T>, UpstreamFault> {
+        let failures = self.failures.load(Ordering::Acquire);
+        let mut slot = self.slot.lock().await;
+        if let Some(value) = slot.at_hand(now) {
+            return Ok(value);
+        }
+        if let Some(fault) = slot.fault.as_ref().filter(|_| slot.failures != failures) {
+            return Err(fault.clone());
+        }
+        let fetched = fetch.await;
+        let answer = slot.keep(fetched, now);
+        self.failures.store(slot.failures, Ordering::Release);
+        answer
+    }
+}
+
+/// The kept documents of one upstream.
 pub(super) struct Documents {
     typed_issuer: Url,
     patience: Duration,
     /// The other upstreams' issuers: whoever points there is not who it says it is (UP-06).
     foreign_origins: Vec<String>,
-    metadata: Mutex<Slot<Metadata>>,
-    keys: Mutex<Slot<Vec<UpstreamKey>>>,
+    metadata: Shared<Metadata>,
+    keys: Shared<Vec<UpstreamKey>>,
 }
 
 impl Documents {
@@ -104,8 +147,8 @@ impl Documents {
             typed_issuer,
             patience,
             foreign_origins,
-            metadata: Mutex::new(Slot { kept: None, failed_at: None }),
-            keys: Mutex::new(Slot { kept: None, failed_at: None }),
+            metadata: Shared::new(),
+            keys: Shared::new(),
         }
     }
 
@@ -114,12 +157,7 @@ impl Documents {
         http: &HttpClient,
         now: Timestamp,
     ) -> Result<Arc<Metadata>, UpstreamFault> {
-        let mut slot = self.metadata.lock().await;
-        if let Some(metadata) = slot.at_hand(now) {
-            return Ok(metadata);
-        }
-        let fetched = self.discover(http).await;
-        slot.keep(fetched, now)
+        self.metadata.get(now, self.discover(http)).await
     }
 
     pub(super) async fn keys(
@@ -128,27 +166,29 @@ impl Documents {
         jwks_uri: &str,
         now: Timestamp,
     ) -> Result<Arc<Vec<UpstreamKey>>, UpstreamFault> {
-        let mut slot = self.keys.lock().await;
-        if let Some(keys) = slot.at_hand(now) {
-            return Ok(keys);
-        }
-        let fetched = self.fetch_keys(http, jwks_uri).await;
-        slot.keep(fetched, now)
+        self.keys.get(now, self.fetch_keys(http, jwks_uri)).await
     }
 
-    /// The keys after one more look, because a `kid` was unknown; nothing if the last look was
-    /// just now.
+    /// The keys after one more look, because those that were tried did not do; nothing if the last
+    /// such look was just now. Looking because a copy is old does not count: the first unknown `kid`
+    /// always gets its look (FT-36).
     pub(super) async fn refetch_keys(
         &self,
         http: &HttpClient,
         jwks_uri: &str,
+        tried: &Arc<Vec<UpstreamKey>>,
         now: Timestamp,
     ) -> Result<Option<Arc<Vec<UpstreamKey>>>, UpstreamFault> {
-        let mut slot = self.keys.lock().await;
-        let looked_at = slot.kept.as_ref().map(|kept| kept.fetched_at).max(slot.failed_at);
-        if looked_at.is_some_and(|at| now.since(at) < REFETCH_PAUSE && at != now) {
+        let mut slot = self.keys.slot.lock().await;
+        // Somebody else has looked while we tried.
+        let newer = slot.kept.as_ref().filter(|kept| !Arc::ptr_eq(&kept.value, tried));
+        if let Some(kept) = newer {
+            return Ok(Some(Arc::clone(&kept.value)));
+        }
+        if slot.refetched_at.is_some_and(|at| now.since(at) < REFETCH_PAUSE) {
             return Ok(None);
         }
+        slot.refetched_at = Some(now);
         let fetched = self.fetch_keys(http, jwks_uri).await;
         slot.keep(fetched, now).map(Some)
     }

@@ -177,7 +177,7 @@ impl Upstream {
             Err(IdTokenFault::Refused(fault)) => return Err(fault),
             Err(IdTokenFault::UnknownKey(fault)) => fault,
         };
-        let again = self.documents.refetch_keys(&self.http, &metadata.jwks_uri, now).await?;
+        let again = self.documents.refetch_keys(&self.http, &metadata.jwks_uri, &keys, now).await?;
         let Some(keys) = again else {
             return Err(unknown);
         };
@@ -203,8 +203,13 @@ impl Upstream {
         let subject = &valid.subject;
         let more =
             exchange::userinfo(&self.http, endpoint, access_token, subject, patience).await?;
+        // The flag is about the address beside it: the pair comes from one place (UP-14).
+        let pair = |name: &str| name == "email" || name == "email_verified";
+        let has_pair = claims.keys().any(|name| pair(name));
         for (name, value) in more {
-            claims.entry(name).or_insert(value);
+            if !(has_pair && pair(&name)) {
+                claims.entry(name).or_insert(value);
+            }
         }
         Ok(claims)
     }

@@ -91,10 +91,11 @@ pub(super) fn place(id: &KeyId) -> String {
 }
 
 impl KeySet {
-    /// Opens and prepares every key that is not gone.
-    pub fn load(rows: &[SigningKeyRow], ring: &KeyRing, now: Timestamp) -> anyhow::Result<Self> {
+    /// Opens and prepares every key that nobody has thrown away. Keys that have left the JWKS stay
+    /// for ID tokens that come back as hints.
+    pub fn load(rows: &[SigningKeyRow], ring: &KeyRing) -> anyhow::Result<Self> {
         let mut keys = HashMap::new();
-        for row in rows.iter().filter(|row| Schedule::of(row).state(now) != KeyState::Gone) {
+        for row in rows.iter().filter(|row| row.dropped_at.is_none()) {
             let private = ring.open(&place(&row.id), &row.private_key).ok_or_else(|| {
                 anyhow::anyhow!("the signing key {} cannot be decrypted with secret_key", row.id)
             })?;
@@ -154,6 +155,21 @@ impl KeySet {
         typ: TokenType,
         now: Timestamp,
     ) -> Result<Arc<Map<String, Value>>, JwsFault> {
+        let verified = self.find_verified(token, typ)?;
+        let key = self.keys.get(&verified.key).ok_or(JwsFault::UnknownKey)?;
+        if !key.schedule.is_published(now) {
+            return Err(JwsFault::UnknownKey);
+        }
+        Ok(verified.claims)
+    }
+
+    /// The claims of an ID token that one of our keys has signed at any time: a hint proves nothing
+    /// about the present, and apps keep theirs for longer than keys stay published.
+    pub fn verify_hint(&self, token: &str) -> Result<Arc<Map<String, Value>>, JwsFault> {
+        self.find_verified(token, TokenType::IdToken).map(|verified| verified.claims)
+    }
+
+    fn find_verified(&self, token: &str, typ: TokenType) -> Result<Verified, JwsFault> {
         let hash = sha256(token.as_bytes());
         let known =
             self.verified.read().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned();
@@ -164,11 +180,7 @@ impl KeySet {
         if verified.typ != typ {
             return Err(JwsFault::WrongType);
         }
-        let key = self.keys.get(&verified.key).ok_or(JwsFault::UnknownKey)?;
-        if !key.schedule.is_published(now) {
-            return Err(JwsFault::UnknownKey);
-        }
-        Ok(verified.claims)
+        Ok(verified)
     }
 
     fn verify_anew(

@@ -10,6 +10,7 @@
 //!
 //! This is the only user of josekit.
 
+mod foreign;
 mod jws;
 mod key_set;
 mod material;
@@ -18,6 +19,7 @@ mod schedule;
 pub mod secret_key;
 mod signing_keys;
 
+pub use foreign::{FOREIGN_ALGORITHMS, ForeignKey};
 pub use jws::{JwsFault, TokenType, parse_unverified};
 pub use key_set::{Jwks, KeySet};
 pub use rotation::{Rotation, state_of};

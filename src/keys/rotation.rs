@@ -148,43 +148,45 @@ impl Rotation {
         self.make(&mut connection, alg, &rows, schedule, now).await
     }
 
-    /// Throws a key away at once and lets another sign at once. Apps that have cached the JWKS will
-    /// meet an unknown `kid` once: that is the price of an emergency. `None` if there is no such key.
+    /// Throws a key away at once. If it was the one that signs, another signs at once: apps that
+    /// have cached the JWKS will meet an unknown `kid` then, which is the price of an emergency.
+    /// `None` if there is no such key; otherwise the key that signs from now on.
     pub async fn drop_key(
         &self,
         store: &Store,
         id: &KeyId,
         now: Timestamp,
     ) -> anyhow::Result<Option<KeyId>> {
-        let mut connection = store.connection().await?;
-        let rows = signing_keys::list(&mut connection).await?;
-        let living = |row: &&SigningKeyRow| row.dropped_at.is_none();
-        let Some(dropped) = rows.iter().filter(living).find(|row| row.id == *id) else {
-            return Ok(None);
-        };
-        let others =
-            rows.iter().filter(living).filter(|row| row.alg == dropped.alg && row.id != *id);
-        // One that has stopped signing, or is about to, takes nothing over.
-        let next = others.filter(|row| row.signs_until.is_none()).max_by_key(|row| row.generation);
-        let fresh = match next {
-            Some(_) => None,
-            None => Some(self.fresh(dropped.alg, &rows, Policy::first(now), now).await?),
-        };
-        let taking_over = next.map(|row| &row.id).or(fresh.as_ref().map(|row| &row.id));
-        connection
-            .transaction(async |conn| {
-                let _ = signing_keys::drop_now(conn, id, now).await?;
-                if let Some(fresh) = &fresh {
-                    let _ = signing_keys::insert(conn, fresh).await?;
+        for _ in 0..3 {
+            let mut connection = store.connection().await?;
+            let rows = signing_keys::list(&mut connection).await?;
+            let living = |row: &&SigningKeyRow| row.dropped_at.is_none();
+            let Some(dropped) = rows.iter().filter(living).find(|row| row.id == *id) else {
+                return Ok(None);
+            };
+            let others: Vec<&SigningKeyRow> = rows
+                .iter()
+                .filter(living)
+                .filter(|row| row.alg == dropped.alg && row.id != *id)
+                .collect();
+            let signs = |row: &&&SigningKeyRow| Schedule::of(row).state(now) == KeyState::Signing;
+            // A successor that is thrown away leaves its predecessor signing, as if never made.
+            let predecessor = others.iter().find(signs).copied();
+            let waiting =
+                others.iter().filter(|row| row.signs_from > now).max_by_key(|row| row.generation);
+            let fresh = match (predecessor, waiting) {
+                (None, None) => {
+                    Some(self.fresh(dropped.alg, &rows, Policy::first(now), now).await?)
                 }
-                if let Some(next) = next {
-                    signing_keys::advance(conn, &next.id, now).await?;
-                }
-                facts::increment(conn, REVISION).await?;
-                Ok::<_, StoreError>(())
-            })
-            .await?;
-        Ok(taking_over.cloned())
+                _ => None,
+            };
+            let change = Drop { id, predecessor, waiting: waiting.copied(), fresh: fresh.as_ref() };
+            if change.store(&mut connection, now).await? {
+                let next = predecessor.or(waiting.copied()).map(|row| row.id.clone());
+                return Ok(next.or(fresh.map(|row| row.id)));
+            }
+        }
+        anyhow::bail!("other instances are changing the keys; try again")
     }
 
     /// Makes a key with these dates and ends its predecessor's signing at them. Nothing if another
@@ -240,6 +242,59 @@ impl Rotation {
             gone_at: None,
             dropped_at: None,
         })
+    }
+}
+
+/// What throwing a key away changes.
+struct Drop<'a> {
+    id: &'a KeyId,
+    /// The key that signs now, and is not the one that goes.
+    predecessor: Option<&'a SigningKeyRow>,
+    /// A key that waits for its time.
+    waiting: Option<&'a SigningKeyRow>,
+    /// A key that is needed because there is no other.
+    fresh: Option<&'a SigningKeyRow>,
+}
+
+impl Drop<'_> {
+    /// Stores all of it; `false`, and nothing stored, if another instance was faster.
+    async fn store(&self, connection: &mut Connection, now: Timestamp) -> anyhow::Result<bool> {
+        let stored = connection
+            .transaction(async |conn| {
+                if !signing_keys::drop_now(conn, self.id, now).await? {
+                    return Err(Stopped::Outrun);
+                }
+                match (self.predecessor, self.waiting, self.fresh) {
+                    (Some(signing), None, _) => signing_keys::reopen(conn, &signing.id).await?,
+                    (None, Some(waiting), _) => {
+                        signing_keys::advance(conn, &waiting.id, now).await?
+                    }
+                    (None, None, Some(fresh)) if !signing_keys::insert(conn, fresh).await? => {
+                        return Err(Stopped::Outrun);
+                    }
+                    _ => 0,
+                };
+                facts::increment(conn, REVISION).await?;
+                Ok(())
+            })
+            .await;
+        match stored {
+            Ok(()) => Ok(true),
+            Err(Stopped::Outrun) => Ok(false),
+            Err(Stopped::Store(error)) => Err(error.into()),
+        }
+    }
+}
+
+/// Why a change was rolled back.
+enum Stopped {
+    Outrun,
+    Store(StoreError),
+}
+
+impl From<diesel::result::Error> for Stopped {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Store(error.into())
     }
 }
 

@@ -102,9 +102,11 @@ impl Policy {
         ANNOUNCE.plus(self.lead())
     }
 
-    /// The dates of the very first key: nobody has cached a JWKS without it.
+    /// The dates of the very first key: nobody has cached a JWKS without it. They lie a day back, so
+    /// that a clock which is set right after the first start does not take the key away.
     pub const fn first(now: Timestamp) -> Schedule {
-        Schedule { published_at: now, signs_from: now, signs_until: None, gone_at: None }
+        let at = now.minus(Span::from_days(1));
+        Schedule { published_at: at, signs_from: at, signs_until: None, gone_at: None }
     }
 
     /// Whether the successor of `newest` has to be made now.

@@ -68,7 +68,7 @@ impl SigningKeys {
         rotation.tend(store, now).await?;
         let keys = Self {
             rotation,
-            current: RwLock::new(Arc::new(KeySet::load(&[], &ring, now)?)),
+            current: RwLock::new(Arc::new(KeySet::load(&[], &ring)?)),
             ring,
             revision: AtomicI64::new(-1),
             reliable_until: AtomicI64::new(0),
@@ -84,7 +84,7 @@ impl SigningKeys {
         let revision = facts::find(&mut connection, REVISION).await?.unwrap_or(0);
         if revision != self.revision.load(Ordering::Acquire) {
             let rows = signing_keys::list(&mut connection).await?;
-            let loaded = Arc::new(KeySet::load(&rows, &self.ring, now)?);
+            let loaded = Arc::new(KeySet::load(&rows, &self.ring)?);
             *self.current.write().unwrap_or_else(PoisonError::into_inner) = loaded;
             self.revision.store(revision, Ordering::Release);
         }
@@ -146,10 +146,17 @@ impl SigningKeys {
         self.current().verify(token, typ, now)
     }
 
-    /// The JWKS of the moment, and for how long it may be cached.
+    /// The claims of an ID token of ours that comes back as a hint.
+    pub fn verify_hint(&self, token: &str) -> Result<Arc<Map<String, Value>>, JwsFault> {
+        self.current().verify_hint(token)
+    }
+
+    /// The JWKS of the moment, and for how long it may be cached: never beyond the moment up to
+    /// which we can know what belongs into it.
     pub fn jwks(&self, now: Timestamp) -> (Arc<Jwks>, Span) {
         let jwks = self.current().jwks(now);
-        let max_age = jwks.max_age(now, self.jwks_max_age);
+        let reliable = Timestamp::from_unix(self.reliable_until.load(Ordering::Acquire)).since(now);
+        let max_age = jwks.max_age(now, self.jwks_max_age.min(reliable));
         (jwks, max_age)
     }
 }

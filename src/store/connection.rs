@@ -4,8 +4,12 @@ use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
+use std::time::Duration;
 
-use diesel::{QueryResult, result::Error as QueryError};
+use diesel::{
+    QueryResult,
+    result::{DatabaseErrorKind, Error as QueryError},
+};
 use diesel_async::{
     AsyncPgConnection, SimpleAsyncConnection as _, pooled_connection::deadpool::Object,
     sync_connection_wrapper::SyncConnectionWrapper,
@@ -35,13 +39,29 @@ pub struct Connection {
 macro_rules! on_backend {
     ($any:expr, |$conn:ident| $query:expr) => {
         match $any.backend_mut() {
-            $crate::store::connection::Backend::Postgres($conn) => $query,
+            $crate::store::connection::Backend::Postgres($conn) => {
+                $crate::store::connection::bounded(async { $query }).await
+            }
             $crate::store::connection::Backend::Sqlite($conn) => $query,
             $crate::store::connection::Backend::Abandoned => {
                 Err(diesel::result::Error::BrokenTransactionManager)
             }
         }
     };
+}
+
+/// How long PostgreSQL may take over a statement. The server's own limit is shorter; this one is for
+/// a server that is not there any more and has not said so.
+const PATIENCE: Duration = Duration::from_secs(7);
+
+/// Gives up on a statement whose answer does not come. The connection's driver has to read that
+/// answer before any other, so a sick connection fails its next use as well, and is not reused: it
+/// counts as closed once the kernel gives up on it.
+pub(super) async fn bounded<T>(statement: impl Future<Output = QueryResult<T>>) -> QueryResult<T> {
+    tokio::time::timeout(PATIENCE, statement).await.unwrap_or_else(|_| {
+        let text = Box::new("timeout: the database does not answer".to_owned());
+        Err(QueryError::DatabaseError(DatabaseErrorKind::UnableToSendCommand, text))
+    })
 }
 
 impl Connection {

@@ -22,7 +22,7 @@ use super::{
 use crate::config::{DatabaseSettings, DatabaseUrl};
 
 /// How long a request waits for a free connection before it is turned away.
-const WAIT_FOR_CONNECTION: Duration = Duration::from_millis(500);
+const WAIT_FOR_CONNECTION: Duration = Duration::from_secs(2);
 
 /// Who opens the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

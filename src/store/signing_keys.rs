@@ -120,3 +120,14 @@ pub async fn reseal(
         .execute(conn)
         .await)
 }
+
+/// Lets a key sign on, because its successor was thrown away.
+pub async fn reopen(conn: &mut Connection, id: &KeyId) -> QueryResult<usize> {
+    on_backend!(conn, |conn| diesel::update(signing_keys::table.find(id))
+        .set((
+            signing_keys::signs_until.eq(None::<Timestamp>),
+            signing_keys::gone_at.eq(None::<Timestamp>),
+        ))
+        .execute(conn)
+        .await)
+}

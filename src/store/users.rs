@@ -128,10 +128,12 @@ pub async fn find_by_username(conn: &mut Connection, key: &str) -> QueryResult<O
         .optional())
 }
 
-/// The accounts whose verified address this is; two at the most are looked at.
+/// The accounts with a password whose verified address this is; two at the most are looked at.
+/// Accounts without one are left out: what an upstream asserts shuts nobody out of theirs (UP-17).
 pub async fn find_by_verified_email(conn: &mut Connection, key: &str) -> QueryResult<Vec<User>> {
     on_backend!(conn, |conn| users::table
         .filter(users::email_key.eq(key).and(users::email_verified.eq(true)))
+        .filter(users::password_hash.is_not_null())
         .select(User::as_select())
         .limit(2)
         .load(conn)

@@ -138,7 +138,8 @@ impl VerifiedAccessToken {
     pub fn verify(keys: &SigningKeys, issuer: &str, token: &str, now: Timestamp) -> Option<Self> {
         let claims = keys.verify(token, TokenType::AccessToken, now).ok()?;
         let token = Self { claims };
-        let good = token.text("iss") == Some(issuer) && token.expires_at()? > now;
+        let named = !token.jti().is_empty();
+        let good = named && token.text("iss") == Some(issuer) && token.expires_at()? > now;
         good.then_some(token)
     }
 

@@ -16,8 +16,10 @@ use crate::{
     audit::{Event, printable},
     clients::Client,
     foundation::{ids::ClientId, secret::Secret},
-    protocol::error::OAuthError,
+    protocol::error::{ErrorCode, OAuthError},
 };
+
+const CHALLENGE: &str = "Basic realm=\"keywright\"";
 
 /// What a caller presents.
 struct Credentials {
@@ -34,7 +36,12 @@ pub async fn authenticate(
     params: &Params,
     from: IpAddr,
 ) -> Result<Arc<Client>, WireError> {
-    let credentials = read(headers, params)?;
+    let credentials = read(headers, params).map_err(|error| {
+        // RFC 6749 §5.2: whoever came with the header is told what the header has to be.
+        let used =
+            error.code == ErrorCode::InvalidClient && headers.contains_key(header::AUTHORIZATION);
+        WireError { challenge: used.then_some(CHALLENGE), ..error.into() }
+    })?;
     let client = app.clients.find(&credentials.client_id);
     let proved = client.filter(|client| match &credentials.secret {
         Some(secret) => client.has_secret(secret.expose()),
@@ -95,7 +102,7 @@ fn basic(line: &[u8]) -> Option<Credentials> {
     let bytes = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
     let text = zeroize::Zeroizing::new(String::from_utf8(bytes).ok()?);
     let (id, secret) = text.split_once(':')?;
-    let challenge = Some("Basic realm=\"keywright\"");
+    let challenge = Some(CHALLENGE);
     Some(Credentials {
         client_id: form_decode(id)?,
         secret: Some(Secret::new(form_decode(secret)?)),

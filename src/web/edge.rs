@@ -7,7 +7,7 @@ use std::{
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -60,7 +60,9 @@ pub async fn edge(State(app): State<App>, request: Request, next: Next) -> Respo
     let mut response = match tokio::time::timeout(REQUEST_TIME, handled).await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => PageError::broken(anyhow::anyhow!("a handler panicked")).into_response(),
-        Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
+        Err(_) => {
+            PageError::unavailable(anyhow::anyhow!("the request took too long")).into_response()
+        }
     };
     if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
         let answer = match refusal {
@@ -96,6 +98,11 @@ pub fn add_security_headers(app: &App, headers: &mut HeaderMap) {
 }
 
 fn refuse_page(app: &App, error: &PageError, route: &str, from: std::net::IpAddr) -> Response {
+    if error.code == "not_found" {
+        // Strangers ask for what does not exist all day: no story is kept, so none is named.
+        tracing::debug!(route, "not found");
+        return pages::error_page(app, error, &TraceId::new("-"), app.now());
+    }
     let trace = error.trace_id.clone().unwrap_or_else(|| TraceId::generate(app.random()));
     let source = error.source.as_ref().map(|cause| printable(&format!("{cause:#}")));
     let cause = source.as_deref().unwrap_or_default();
@@ -105,18 +112,16 @@ fn refuse_page(app: &App, error: &PageError, route: &str, from: std::net::IpAddr
     } else {
         tracing::info!(%trace, route, code, status, cause, "refused");
     }
-    if error.status != StatusCode::NOT_FOUND {
-        let event = error.event.clone().unwrap_or_else(|| Event::refused("page", error.code));
-        let event = error
-            .details
-            .iter()
-            .fold(event, |event, (label, value)| event.detail(label, value.as_str()));
-        let event = event.trace(&trace).address(from.to_string()).detail("route", route);
-        app.audit.note(match source {
-            Some(cause) => event.detail("cause", cause),
-            None => event,
-        });
-    }
+    let event = error.event.clone().unwrap_or_else(|| Event::refused("page", error.code));
+    let event = error
+        .details
+        .iter()
+        .fold(event, |event, (label, value)| event.detail(label, value.as_str()));
+    let event = event.trace(&trace).address(from.to_string()).detail("route", route);
+    app.audit.note(match source {
+        Some(cause) => event.detail("cause", cause),
+        None => event,
+    });
     pages::error_page(app, error, &trace, app.now())
 }
 

@@ -6,6 +6,7 @@ pub mod bearer;
 pub mod browser;
 pub mod client_auth;
 pub mod cookies;
+pub mod cors;
 pub mod csrf;
 pub mod edge;
 pub mod error;

@@ -25,4 +25,6 @@ mod support {
 mod authorize;
 mod codes;
 mod demo;
+mod jose;
 mod journeys;
+mod upstream;

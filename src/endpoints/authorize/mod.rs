@@ -45,7 +45,7 @@ pub async fn authorize(State(app): State<App>, request: Request) -> Result<Respo
     let trace = TraceId::generate(app.random());
     let posted = request.method() == Method::POST;
     let (headers, params) = params::of_page(request).await.map_err(|error| error.trace(&trace))?;
-    let checked = request::check(&app, &params, now).await;
+    let checked = request::check(&app, &params).await;
     let request = match checked {
         Ok(request) => request,
         Err(RequestFault::ShowPage(error)) => return Err((*error).trace(&trace)),

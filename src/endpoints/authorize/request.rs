@@ -11,7 +11,7 @@ use crate::{
     audit::{Event, printable},
     clients::Client,
     foundation::{
-        clock::{Span, Timestamp},
+        clock::Span,
         ids::{ClientId, UserId},
     },
     interactions::AuthorizationRequest,
@@ -47,7 +47,6 @@ impl From<PageError> for RequestFault {
 pub(super) async fn check(
     app: &App,
     params: &Params,
-    now: Timestamp,
 ) -> Result<AuthorizationRequest, RequestFault> {
     let client = check_client(app, params)?;
     let redirect_uri = check_redirect_uri(&client, params)?;
@@ -57,7 +56,7 @@ pub(super) async fn check(
         response_mode: ResponseMode::Query,
         state: None,
     };
-    match check_rest(app, &client, params, &mut target, now).await {
+    match check_rest(app, &client, params, &mut target).await {
         Ok(request) => Ok(request),
         Err(error) => Err(RequestFault::Redirect(target, error)),
     }
@@ -69,7 +68,6 @@ async fn check_rest(
     client: &Client,
     params: &Params,
     target: &mut Target,
-    now: Timestamp,
 ) -> Result<AuthorizationRequest, OAuthError> {
     target.state = check_state(params)?;
     target.response_mode = check_response_mode(client, params)?;
@@ -80,7 +78,7 @@ async fn check_rest(
     let nonce = check_length(params, "nonce", MAX_NONCE, "nonce is too long")?;
     let prompt = check_prompt(params)?;
     let max_age = check_max_age(params)?;
-    let expected_user = check_id_token_hint(app, params, now)?;
+    let expected_user = check_id_token_hint(app, params)?;
     // A hint that is too long is no hint.
     let login_hint = params.get("login_hint").filter(|hint| hint.len() <= MAX_HINT);
     Ok(AuthorizationRequest {
@@ -241,15 +239,11 @@ fn check_max_age(params: &Params) -> Result<Option<Span>, OAuthError> {
 }
 
 /// A hint that is there has to be an ID token of ours (AZ-26).
-fn check_id_token_hint(
-    app: &App,
-    params: &Params,
-    now: Timestamp,
-) -> Result<Option<UserId>, OAuthError> {
+fn check_id_token_hint(app: &App, params: &Params) -> Result<Option<UserId>, OAuthError> {
     let Some(token) = params.get("id_token_hint") else {
         return Ok(None);
     };
-    let hint = id_token::verify_hint(&app.keys, app.urls.issuer(), token, now);
+    let hint = id_token::verify_hint(&app.keys, app.urls.issuer(), token);
     let hint = hint.ok_or_else(|| {
         OAuthError::invalid_request("id_token_hint is not an ID token of this issuer")
     })?;

@@ -56,6 +56,7 @@ pub async fn callback(
     let Some(mut interaction) = interactions::find(&app.state, &state.flow).await? else {
         return Err(flow::expired().trace(&state.trace_id));
     };
+    interaction.note(state.started_at, format!("sent to {slug} to sign in"));
     interaction.note(now, format!("came back from {slug}"));
     let arrived = Arriving { app: &app, upstream, state: &state, now };
     let completed = arrived.complete(&params, &interaction).await;
@@ -134,8 +135,18 @@ impl Arriving<'_> {
         asserted: &Asserted,
         interaction: &Interaction,
     ) -> Result<(), UpstreamFault> {
-        let Some((request, seen)) = interaction.request().zip(asserted.auth_time) else {
+        let Some(request) = interaction.request() else {
             return Ok(());
+        };
+        let Some(seen) = asserted.auth_time else {
+            // OIDC Core §2: whoever is asked with `max_age` has to say when.
+            return match request.max_age {
+                None => Ok(()),
+                Some(_) => Err(UpstreamFault::unacceptable(
+                    "upstream_sign_in_too_old",
+                    "max_age was asked for, and the ID token has no auth_time",
+                )),
+            };
         };
         let since_start = request.prompts(Prompt::Login).then_some(self.state.started_at);
         let since_age = request.max_age.map(|max_age| self.state.started_at.minus(max_age));

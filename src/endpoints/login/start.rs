@@ -16,7 +16,7 @@ use crate::{
         clock::Timestamp,
         opaque::{Opaque, OpaqueKind},
     },
-    interactions::{self, Interaction},
+    interactions::Interaction,
     protocol::words::Prompt,
     urls,
     web::{browser::BrowserMark, error::PageError, flow, pages::see_other, params},
@@ -33,12 +33,10 @@ pub async fn start(
     let Some(upstream) = app.upstreams.find(&slug) else {
         return Err(PageError::not_found());
     };
-    let (mut interaction, mark) = flow::find(&app, &headers, &params).await?;
-    let trace = interaction.trace_id.clone();
+    let (interaction, mark) = flow::find(&app, &headers, &params).await?;
     let begun = begin(&app, upstream, &interaction, &mark, now).await;
-    let url = begun.map_err(|error| error.trace(&trace))?;
-    interaction.note(now, format!("sent to {} to sign in", upstream.slug()));
-    interactions::put(&app.state, &interaction).await?;
+    // That the person was sent there is told by the state, when they come back.
+    let url = begun.map_err(|error| error.trace(&interaction.trace_id))?;
     Ok(see_other(&url))
 }
 

@@ -64,12 +64,17 @@ pub async fn logout(State(app): State<App>, request: Request) -> Result<Response
     let now = app.now();
     let posted = request.method() == Method::POST;
     let (headers, params) = params::of_page(request).await?;
-    let asked = read(&app, &params, now);
+    let asked = read(&app, &params);
     let session = browser::session(&app, &headers, now).await?;
+    let confirmed = posted && params.get("confirm").is_some();
     let Some(session) = session else {
+        if posted && !confirmed {
+            // Browsers hold back `SameSite=Lax` cookies when another site posts. As a GET the same
+            // request brings them; until then nobody is told that they are signed out.
+            return Ok(see_other(&format!("{}?{}", urls::path::LOGOUT, params.to_query())));
+        }
         return Ok(signed_out(&app, None, &asked));
     };
-    let confirmed = posted && params.get("confirm").is_some();
     if confirmed && !csrf::is_own(&app, &headers, params.get(csrf::FIELD)) {
         return Err(PageError::forged_form().event(Event::refused("sign_out", "form_not_ours")));
     }
@@ -81,10 +86,9 @@ pub async fn logout(State(app): State<App>, request: Request) -> Result<Response
 }
 
 /// Reads what the app asks. A hint that is not an ID token of ours is no hint (LO-03).
-fn read(app: &App, params: &Params, now: Timestamp) -> Asked {
+fn read(app: &App, params: &Params) -> Asked {
     let token = params.get("id_token_hint");
-    let hint =
-        token.and_then(|token| id_token::verify_hint(&app.keys, app.urls.issuer(), token, now));
+    let hint = token.and_then(|token| id_token::verify_hint(&app.keys, app.urls.issuer(), token));
     let named = params.get("client_id");
     let hinted = hint.as_ref().map(|hint| hint.client_id.as_str());
     let consistent = named.is_none() || hinted.is_none() || named == hinted;
@@ -179,10 +183,14 @@ fn confirm(
     session: &LiveSession,
 ) -> Response {
     let mark = BrowserMark::find_or_make(app, headers);
-    let known = ["client_id", "post_logout_redirect_uri", "state"];
-    let fields = known.into_iter().filter_map(|name| {
-        let value = params.get(name)?.to_owned();
-        Some(Detail { label: name.to_owned(), value })
+    let client_id = asked.client.as_ref().map(|client| client.id().as_str());
+    let known = [
+        ("client_id", client_id),
+        ("post_logout_redirect_uri", params.get("post_logout_redirect_uri")),
+        ("state", params.get("state")),
+    ];
+    let fields = known.into_iter().filter_map(|(name, value)| {
+        Some(Detail { label: name.to_owned(), value: value?.to_owned() })
     });
     let template = ConfirmPage {
         page: PageFrame::new(app),

@@ -83,14 +83,15 @@ pub(super) async fn redeem(exchange: &Exchange<'_>) -> Result<TokenResponse, Wir
 async fn find(exchange: &Exchange<'_>, digest: &TokenDigest) -> Result<CodePayload, WireError> {
     let (app, now) = (exchange.app, exchange.now);
     let life = app.config.tokens.authorization_code_lifetime;
-    match codes::find_code(&app.state, digest, life, now).await {
-        Ok(Some(payload)) => return Ok(payload),
-        Ok(None) => {}
-        Err(error) => return Err(error.into()),
+    let found = codes::find_code(&app.state, digest, life, now).await;
+    if let Ok(Some(payload)) = found {
+        return Ok(payload);
     }
     let mut connection = app.connection().await?;
     let used = grants::find_by_code(&mut connection, digest).await.map_err(StoreError::from)?;
     let Some(grant) = used else {
+        // That a code was used is known without the short-lived state; that it is good is not.
+        found?;
         return Err(exchange.refuse(UNKNOWN, "code_unknown", Story::default()));
     };
     let story = Story { trace: Some(&grant.trace_id), user: Some(&grant.user_id) };

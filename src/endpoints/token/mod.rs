@@ -9,8 +9,8 @@ mod refresh_token;
 
 use axum::{
     body::Bytes,
-    extract::{Request, State, rejection::BytesRejection},
-    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    extract::{State, rejection::BytesRejection},
+    http::{HeaderMap, StatusCode, Uri},
     response::Response,
 };
 use serde::Serialize;
@@ -97,9 +97,7 @@ pub async fn token(
         GrantType::ClientCredentials => client_credentials::issue(&exchange)?,
     };
     app.metrics.count_tokens(grant_type.as_str(), client.id().as_str());
-    let mut response = json(StatusCode::OK, &response);
-    allow_origin(&client, &headers, response.headers_mut());
-    Ok(response)
+    Ok(json(StatusCode::OK, &response))
 }
 
 fn grant_type(exchange: &Exchange<'_>) -> Result<GrantType, OAuthError> {
@@ -110,40 +108,4 @@ fn grant_type(exchange: &Exchange<'_>) -> Result<GrantType, OAuthError> {
         return Err(OAuthError::unauthorized_client("the client may not use this grant type"));
     }
     Ok(grant_type)
-}
-
-/// A browser app reads the answer from its own origin, and nobody else does (TK-20).
-fn allow_origin(client: &Client, request: &HeaderMap, answer: &mut HeaderMap) {
-    if !client.is_public() {
-        return;
-    }
-    answer.insert(header::VARY, HeaderValue::from_static("origin"));
-    let Some(origin) = request.get(header::ORIGIN) else {
-        return;
-    };
-    if client.has_origin(origin.to_str().unwrap_or_default()) {
-        answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-    }
-}
-
-/// `OPTIONS /token`: the question that browsers ask first. Which client it is for is not known yet;
-/// the origin of any public client may ask.
-pub async fn preflight(State(app): State<App>, request: Request) -> Response {
-    let mut response = json(StatusCode::NO_CONTENT, &());
-    *response.body_mut() = axum::body::Body::empty();
-    let headers = response.headers_mut();
-    headers.remove(header::CONTENT_TYPE);
-    headers.insert(header::VARY, HeaderValue::from_static("origin"));
-    let origin = request.headers().get(header::ORIGIN);
-    let text = origin.and_then(|origin| origin.to_str().ok()).unwrap_or_default();
-    let known = app.clients.iter().any(|client| client.is_public() && client.has_origin(text));
-    if let Some(origin) = origin.filter(|_| known) {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        let methods = HeaderValue::from_static("GET, POST");
-        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
-        let allowed = HeaderValue::from_static("authorization, content-type");
-        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed);
-        headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
-    }
-    response
 }

@@ -243,7 +243,8 @@ impl ClientView {
         let sealed = Sealed::read(token)?;
         let mut keys = self.documents.keys(&self.http, &metadata.jwks_uri, now).await?;
         if sealed.key(&keys).is_none() {
-            let again = self.documents.refetch_keys(&self.http, &metadata.jwks_uri, now).await?;
+            let again =
+                self.documents.refetch_keys(&self.http, &metadata.jwks_uri, &keys, now).await?;
             keys = again.unwrap_or(keys);
         }
         let unknown = || UpstreamFault::unacceptable("token_key_unknown", "no such key");
