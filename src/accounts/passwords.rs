@@ -30,6 +30,9 @@ use crate::{
 /// No password is longer than this; longer ones are wrong without being hashed.
 const MAX_LENGTH: usize = 1_024;
 
+/// The most memory, in KiB, that a stored hash may ask for.
+const MAX_MEMORY: u32 = 1_024 * 1_024;
+
 /// Why nothing was hashed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HashingFault {
@@ -185,7 +188,17 @@ fn verify(
     stored: &str,
     salt: &[u8; 16],
 ) -> Result<Verdict, HashingFault> {
-    let parsed = PasswordHash::new(stored).map_err(failed)?;
+    // What cannot be read, or would take far more memory than we ever ask for, is nobody's
+    // password: the person gets the one answer, the log says why (PW-05).
+    let parsed = match PasswordHash::new(stored) {
+        Ok(parsed) if Params::try_from(&parsed).is_ok_and(|used| used.m_cost() <= MAX_MEMORY) => {
+            parsed
+        }
+        _ => {
+            tracing::error!("a stored password hash cannot be used");
+            return Ok(Verdict::Wrong);
+        }
+    };
     let too_long = password.chars().count() > MAX_LENGTH;
     let right = argon2(params).verify_password(password.as_bytes(), &parsed).is_ok();
     if too_long || !right {

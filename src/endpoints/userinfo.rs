@@ -1,8 +1,9 @@
 //! UserInfo (OIDC Core §5.3): what an app may know about the person behind an access token.
 
 use axum::{
-    extract::{Request, State},
-    http::{HeaderValue, StatusCode, header},
+    body::Bytes,
+    extract::{State, rejection::BytesRejection},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse as _, Response},
 };
 use serde_json::{Map, Value, json};
@@ -17,6 +18,7 @@ use crate::{
     web::{
         bearer::{self, Bearer, Presented},
         error::{WireError, json},
+        params,
     },
 };
 
@@ -26,14 +28,20 @@ const INSUFFICIENT: &str =
     "Bearer realm=\"keywright\", error=\"insufficient_scope\", scope=\"openid\"";
 
 /// `GET` and `POST /userinfo`.
-pub async fn userinfo(State(app): State<App>, request: Request) -> Result<Response, WireError> {
+pub async fn userinfo(
+    State(app): State<App>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, WireError> {
     let now = app.now();
-    if request.uri().query().is_some_and(|query| !query.is_empty()) {
-        // RFC 6750 §5.3: tokens in addresses end up in logs.
+    let in_query = uri.query().is_some_and(|query| !query.is_empty());
+    let form = params::of_form(&uri, &headers, body);
+    if in_query || form.is_ok_and(|form| form.get("access_token").is_some()) {
+        // RFC 6750 §2, §5.3: a token is brought in one way, and never in an address.
         return Err(OAuthError::invalid_request("the token belongs in the header").into());
     }
-    let headers = request.headers();
-    let token = match bearer::read(headers) {
+    let token = match bearer::read(&headers) {
         Presented::Token(token) => token,
         Presented::Malformed => return Err(invalid()),
         Presented::Nothing => return Ok(challenge()),

@@ -102,6 +102,12 @@ impl Policy {
         ANNOUNCE.plus(self.lead())
     }
 
+    /// The shortest time in which any instance, however it is configured, prepares a key; the margin
+    /// that every lead has is left to clocks that differ.
+    pub fn least_preparation(&self) -> Span {
+        ANNOUNCE.plus(self.longest_max_age)
+    }
+
     /// The dates of the very first key: nobody has cached a JWKS without it. They lie a day back, so
     /// that a clock which is set right after the first start does not take the key away.
     pub const fn first(now: Timestamp) -> Schedule {

@@ -91,7 +91,7 @@ impl SigningKeys {
         let policy: Policy = self.rotation.policy(&mut connection).await?;
         // A successor that we do not know of was made after this moment at the earliest, and
         // cannot have taken over before it was announced and published.
-        let reliable_until = now.plus(policy.preparation());
+        let reliable_until = now.plus(policy.least_preparation());
         self.reliable_until.store(reliable_until.unix(), Ordering::Release);
         Ok(())
     }

@@ -96,11 +96,13 @@ fn fold(rows: Vec<(Session, User, Option<TextList>)>) -> Option<(Session, Person
 pub async fn list_live_of_user(
     conn: &mut Connection,
     user: &UserId,
+    used_since: Timestamp,
     now: Timestamp,
 ) -> QueryResult<Vec<Session>> {
     on_backend!(conn, |conn| sessions::table
         .filter(sessions::user_id.eq(user))
         .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now)))
+        .filter(sessions::last_seen_at.gt(used_since))
         .order(sessions::created_at.desc())
         .limit(100)
         .select(Session::as_select())

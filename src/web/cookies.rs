@@ -40,11 +40,13 @@ impl Cookie {
 /// The value of a cookie. Two of the same name are somebody's trick, and count as none (SS-02).
 pub fn read<'h>(headers: &'h HeaderMap, cookie: Cookie, urls: &Urls) -> Option<&'h str> {
     let name = cookie.name(urls);
+    // Bytes, because a neighbour's cookie on the same line may hold anything.
     let lines = headers.get_all(header::COOKIE).iter();
-    let pairs = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';'));
+    let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
     let mut values = pairs.filter_map(|pair| {
-        let (own, value) = pair.trim_matches([' ', '\t']).split_once('=')?;
-        (own == name).then_some(value)
+        let rest = pair.trim_ascii_start().strip_prefix(name.as_bytes())?;
+        let value = rest.strip_prefix(b"=")?;
+        Some(std::str::from_utf8(value.trim_ascii_end()).unwrap_or_default())
     });
     match (values.next(), values.next()) {
         (Some(only), None) => Some(only),

@@ -23,8 +23,24 @@ mod support {
 }
 
 mod authorize;
+mod bearer;
+mod cli;
 mod codes;
 mod demo;
+mod ephemeral;
+mod http;
 mod jose;
 mod journeys;
+mod keys;
+mod logout;
+mod openidconnect_client;
+mod outages;
+mod pages;
+mod password;
+mod refresh;
+mod round_trips;
+mod sessions;
+mod stores;
+mod token;
+mod two_instances;
 mod upstream;

@@ -103,7 +103,9 @@ async fn show(
     let mut connection = app.connection().await?;
     let identities =
         identities::list_of_user(&mut connection, &user.id).await.map_err(StoreError::from)?;
-    let sessions = session_rows::list_live_of_user(&mut connection, &user.id, now).await;
+    let used_since = now.minus(app.config.sessions.idle_lifetime);
+    let sessions =
+        session_rows::list_live_of_user(&mut connection, &user.id, used_since, now).await;
     let sessions = sessions.map_err(StoreError::from)?;
     drop(connection);
     let own = &session.session;

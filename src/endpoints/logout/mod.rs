@@ -73,14 +73,14 @@ pub async fn logout(State(app): State<App>, request: Request) -> Result<Response
             // request brings them; until then nobody is told that they are signed out.
             return Ok(see_other(&format!("{}?{}", urls::path::LOGOUT, params.to_query())));
         }
-        return Ok(signed_out(&app, None, &asked));
+        return Ok(signed_out(&app, &headers, None, &asked));
     };
     if confirmed && !csrf::is_own(&app, &headers, params.get(csrf::FIELD)) {
         return Err(PageError::forged_form().event(Event::refused("sign_out", "form_not_ours")));
     }
     if confirmed || is_proved(&asked, &session) {
         end(&app, &session, &asked, now).await?;
-        return Ok(signed_out(&app, Some(&session), &asked));
+        return Ok(signed_out(&app, &headers, Some(&session), &asked));
     }
     Ok(confirm(&app, &headers, &params, &asked, &session))
 }
@@ -143,12 +143,21 @@ async fn end(
     Ok(())
 }
 
-fn signed_out(app: &App, session: Option<&LiveSession>, asked: &Asked) -> Response {
+fn signed_out(
+    app: &App,
+    headers: &HeaderMap,
+    session: Option<&LiveSession>,
+    asked: &Asked,
+) -> Response {
     let mut response = match &asked.redirect {
         Some(address) => see_other(address),
         None => page(StatusCode::OK, &signed_out_page(app, session, asked)),
     };
-    cookies::add(response.headers_mut(), cookies::clear(Cookie::Session, &app.urls));
+    // A form on a foreign page comes without our cookies, but browsers would keep those of the
+    // answer: only a cookie that came is removed (LO-01).
+    if cookies::read(headers, Cookie::Session, &app.urls).is_some() {
+        cookies::add(response.headers_mut(), cookies::clear(Cookie::Session, &app.urls));
+    }
     response
 }
 

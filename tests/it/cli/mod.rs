@@ -1,0 +1,8 @@
+//! The program itself, as an administrator meets it: its verbs, its files, its end.
+
+mod configuration;
+mod crashes;
+mod key;
+mod program;
+mod serve;
+mod user;

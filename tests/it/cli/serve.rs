@@ -1,0 +1,124 @@
+//! `keywright serve`: what it leaves behind, who may read it, and how it ends.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+
+use super::program::Place;
+
+const OTHER: &str = "another-secret-key-of-tests-fedcba9876543210";
+
+fn mode(path: &Path) -> u32 {
+    let metadata = fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    metadata.permissions().mode() & 0o777
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_any_configuration_it_serves_and_keeps_its_files_to_itself() {
+    let place = Place::new();
+    let mut server = place.serve().await;
+    let discovery = server.get("/.well-known/openid-configuration").unwrap();
+    assert_eq!(discovery.status, 200);
+    assert_eq!(discovery.json()["issuer"], "http://localhost:8080");
+    let jwks = server.get("/.well-known/jwks.json").unwrap().json();
+    assert_eq!(jwks["keys"].as_array().unwrap().len(), 3);
+    assert_eq!(server.management("/livez").unwrap().status, 200);
+    // What belongs on one listener is not on the other.
+    for path in ["/livez", "/readyz", "/metrics"] {
+        assert_eq!(server.get(path).unwrap().status, 404, "{path}");
+    }
+    assert_eq!(server.management("/.well-known/jwks.json").unwrap().status, 404);
+
+    let data = place.path("data");
+    assert_eq!(mode(&data), 0o700);
+    assert_eq!(mode(&data.join("keywright.db")), 0o600);
+    assert_eq!(mode(&data.join("secret_key")), 0o600);
+    for entry in fs::read_dir(&data).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path) & 0o077, 0, "{} can be read by others", path.display());
+    }
+    let secret = fs::read_to_string(data.join("secret_key")).unwrap();
+    // 256 bits, however they are written.
+    assert!(secret.trim().len() >= 43, "too short for a secret");
+    assert!(!server.log().contains(secret.trim()));
+    let mut names: Vec<_> =
+        fs::read_dir(place.folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["data", "log"], "it writes elsewhere too");
+
+    server.signal("TERM");
+    assert_eq!(server.ended().await.code(), Some(0), "{}", server.log());
+    assert!(!server.log().contains(secret.trim()));
+
+    // Started again it is the same: same keys, same secret.
+    let server = place.serve().await;
+    assert_eq!(server.get("/.well-known/jwks.json").unwrap().json(), jwks);
+    assert_eq!(fs::read_to_string(data.join("secret_key")).unwrap(), secret);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_ends_it_as_well() {
+    let place = Place::new();
+    let mut server = place.serve().await;
+    server.signal("INT");
+    assert_eq!(server.ended().await.code(), Some(0), "{}", server.log());
+}
+
+/// FT-31.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_server_on_the_same_file_is_refused_and_harms_nobody() {
+    let place = Place::new();
+    let server = place.serve().await;
+    let mut second = Place::new();
+    let database = format!("sqlite:{}", place.path("data/keywright.db").display());
+    second.set("DATABASE_URL", &database);
+    second.run(&["serve"]).failed(1, &["already serving", "keywright.db", "PostgreSQL"]);
+    assert_eq!(server.management("/readyz").unwrap().status, 200);
+    assert_eq!(server.get("/.well-known/jwks.json").unwrap().status, 200);
+
+    // The address is taken: that is said too, with the name of the setting.
+    let mut third = Place::new();
+    third.set("KEYWRIGHT_SERVER__LISTEN", &format!("127.0.0.1:{}", place.port));
+    third.run(&["serve"]).failed(1, &["server.listen", &place.port.to_string()]);
+}
+
+/// LG-06.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_others_may_read_are_refused_with_the_fix() {
+    for name in ["keywright.db", "secret_key"] {
+        let place = Place::new();
+        let mut server = place.serve().await;
+        server.signal("TERM");
+        server.ended().await;
+        let file = place.path("data").join(name);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        place.run(&["serve"]).failed(1, &[name, "chmod 600", "640"]);
+        assert_eq!(mode(&file), 0o640, "it is for the administrator to change");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_secret_key_is_refused_before_anything_changes() {
+    let mut place = Place::new();
+    let mut server = place.serve().await;
+    let jwks = server.get("/.well-known/jwks.json").unwrap().body;
+    server.signal("TERM");
+    server.ended().await;
+    place.set("SECRET_KEY", OTHER);
+    place.run(&["serve"]).failed(1, &["secrets.secret_key"]).shows_none_of(&[OTHER]);
+    place.environment.remove("SECRET_KEY");
+    assert_eq!(place.serve().await.get("/.well-known/jwks.json").unwrap().body, jwks);
+}
+
+/// Several verbs and the server may meet an empty folder at the same moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn verbs_that_start_together_in_an_empty_folder_all_succeed() {
+    for _ in 0..3 {
+        let place = Place::new();
+        let verbs = [["migrate"].as_slice(), &["user", "list"], &["key", "list"], &["migrate"]];
+        std::thread::scope(|scope| {
+            let running = verbs.map(|verb| scope.spawn(|| place.run(verb)));
+            for verb in running {
+                verb.join().unwrap().ok();
+            }
+        });
+    }
+}

@@ -1,0 +1,321 @@
+//! The server over a real socket, and requests that are odd.
+
+use std::{net::SocketAddr, time::Duration};
+
+use axum::{
+    body::Body,
+    http::{Method, Request},
+};
+use bytes::Bytes;
+use keywright::server;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use crate::support::{
+    app::{Answer, ISSUER, TestApp, basic},
+    fake_upstream::{Endpoint, FakeUpstream, Fault},
+    journey::authorize_path,
+};
+
+/// A server on a port of loopback.
+struct Server {
+    address: SocketAddr,
+    stopping: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+impl Server {
+    async fn start(app: &TestApp) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stopping = CancellationToken::new();
+        let (router, token) = (app.router.clone(), stopping.clone());
+        let drain = Duration::from_secs(20);
+        let running = tokio::spawn(server::serve(listener, router, token, drain));
+        Self { address, stopping, running }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+}
+
+/// Reads until the other side closes.
+async fn read_all(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let reading = stream.read_to_end(&mut bytes);
+    let read = tokio::time::timeout(Duration::from_secs(20), reading).await;
+    // A reset after the answer is an end too.
+    let _ = read.expect("the connection stays open");
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+const KEYS: &str = "GET /.well-known/jwks.json HTTP/1.1\r\nhost: id.test\r\n\r\n";
+
+/// FT-41: told to stop, the server lets a request in flight finish, closes idle connections and
+/// takes no new ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_in_flight_finishes_when_the_server_stops() {
+    let upstream = FakeUpstream::start().await;
+    let app = TestApp::builder().upstream("kc", &upstream, "").start().await;
+    upstream.misbehave(|lies| {
+        lies.fault(Endpoint::Discovery, Fault::Delay(Duration::from_millis(700)));
+    });
+    let server = Server::start(&app).await;
+    let mut idle = server.connect().await;
+    idle.write_all(KEYS.as_bytes()).await.unwrap();
+    let mut first = [0; 12];
+    idle.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+
+    // A person is sent to the upstream, whose metadata is slow to come.
+    let mut browser = app.browser();
+    let away = browser.get(&authorize_path("web", &[])).await.location().unwrap();
+    let mark = crate::sessions::cookie(&browser, crate::sessions::BROWSER);
+    let target = &away[url::Position::BeforePath..];
+    let request = format!(
+        "GET {target} HTTP/1.1\r\nhost: id.test\r\ncookie: {}={mark}\r\n\r\n",
+        crate::sessions::BROWSER
+    );
+    let mut busy = server.connect().await;
+    busy.write_all(request.as_bytes()).await.unwrap();
+    for _ in 0..500 {
+        if upstream.count(Endpoint::Discovery) > 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(upstream.count(Endpoint::Discovery), 1, "the request is in flight");
+    server.stopping.cancel();
+
+    let answer = read_all(&mut busy).await;
+    assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
+    assert!(
+        answer.contains(&format!("location: {}", upstream.url(Endpoint::Authorize))),
+        "{answer}"
+    );
+    read_all(&mut idle).await;
+    tokio::time::timeout(Duration::from_secs(20), server.running).await.unwrap().unwrap();
+    assert!(TcpStream::connect(server.address).await.is_err(), "nobody listens any more");
+}
+
+/// HT-03, HT-06: heads that are too large or ambiguous are refused, and the server goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_heads_are_refused_and_the_server_goes_on() {
+    let app = TestApp::start().await;
+    let server = Server::start(&app).await;
+    let many: String = (0..150).map(|number| format!("x-{number}: 1\r\n")).collect();
+    let long = format!("x-long: {}\r\n", "x".repeat(100_000));
+    let odd = [
+        format!("GET / HTTP/1.1\r\nhost: id.test\r\n{many}\r\n"),
+        format!("GET / HTTP/1.1\r\nhost: id.test\r\n{long}\r\n"),
+        "GET / HTTP/1.1\r\nhost: id.test\r\nx: a\0b\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\nhost: id.test\r\nx y: b\r\n\r\n".to_owned(),
+        "POST /token HTTP/1.1\r\nhost: id.test\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabc".to_owned(),
+        "POST /token HTTP/1.1\r\nhost: id.test\r\ncontent-length: x\r\n\r\nabc".to_owned(),
+        "POST /token HTTP/1.1\r\nhost: id.test\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n".to_owned(),
+        "nonsense\r\n\r\n".to_owned(),
+        "GET  / HTTP/1.1\r\n\r\n".to_owned(),
+    ];
+    for request in odd {
+        let mut stream = server.connect().await;
+        // The server may close before everything is sent.
+        let _ = stream.write_all(request.as_bytes()).await;
+        let answer = read_all(&mut stream).await;
+        let status = answer.get(9..12).unwrap_or("cut");
+        assert!(
+            ["400", "414", "431", "cut"].contains(&status),
+            "{status} for {:?}",
+            &request[..60.min(request.len())]
+        );
+    }
+    let mut stream = server.connect().await;
+    stream
+        .write_all(KEYS.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n").as_bytes())
+        .await
+        .unwrap();
+    assert!(read_all(&mut stream).await.starts_with("HTTP/1.1 200"));
+    server.stopping.cancel();
+}
+
+async fn send(app: &TestApp, method: &str, path: &str, body: Bytes) -> Answer {
+    let request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap());
+    let request = request
+        .uri(format!("{ISSUER}{path}"))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("authorization", basic("m2m"));
+    app.send(request.body(body).unwrap()).await
+}
+
+/// A method that a route does not have is 405, whatever it is called.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_methods_are_refused() {
+    let app = TestApp::start().await;
+    let routes = [
+        ("/authorize", "GET,HEAD,POST"),
+        ("/authorize/continue", "GET,HEAD"),
+        ("/login", "GET,HEAD,POST"),
+        ("/upstream/kc/start", "GET,HEAD"),
+        ("/upstream/kc/callback", "GET,HEAD"),
+        ("/token", "POST"),
+        ("/userinfo", "GET,HEAD,POST"),
+        ("/introspect", "POST"),
+        ("/revoke", "POST"),
+        ("/logout", "GET,HEAD,POST"),
+        ("/account", "GET,HEAD"),
+        ("/account/sessions/end", "POST"),
+        ("/assets/x", "GET,HEAD"),
+        ("/.well-known/jwks.json", "GET,HEAD"),
+        ("/.well-known/openid-configuration", "GET,HEAD"),
+    ];
+    let methods =
+        ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "PROPFIND", "GETX", "post"];
+    for (path, allowed) in routes {
+        let allowed: Vec<&str> = allowed.split(',').collect();
+        for method in methods.into_iter().filter(|method| !allowed.contains(method)) {
+            let answer = send(&app, method, path, Bytes::new()).await;
+            assert_eq!(answer.status, 405, "{method} {path}");
+            let listed = answer.headers["allow"].to_str().unwrap();
+            let listed: Vec<&str> = listed.split(',').map(str::trim).collect();
+            assert!(allowed.iter().all(|own| listed.contains(own)), "{path}: {listed:?}");
+        }
+    }
+}
+
+/// HT-04: a body of more than 64 KiB is refused before it is read whole; compressed ones are too.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_and_compressed_bodies_are_refused() {
+    let app = TestApp::start().await;
+    let large = Bytes::from(format!("grant_type=client_credentials&x={}", "x".repeat(65_536)));
+    for path in ["/token", "/introspect", "/revoke"] {
+        let answer = send(&app, "POST", path, large.clone()).await;
+        assert_eq!(answer.status, 413, "{path}: {answer:?}");
+        assert!(answer.json().get("access_token").is_none());
+    }
+    for path in ["/login", "/logout", "/authorize", "/account/sessions/end"] {
+        let answer = send(&app, "POST", path, large.clone()).await;
+        assert!(matches!(answer.status.as_u16(), 400 | 413), "{path}: {answer:?}");
+        assert!(!answer.headers.contains_key("set-cookie"), "{path}");
+    }
+    for encoding in ["gzip", "br", "zstd", "identity, gzip"] {
+        let headers = [("content-encoding", encoding), ("authorization", &basic("m2m"))];
+        let form = [("grant_type", "client_credentials")];
+        let answer = app.post("/token", &form, &headers).await;
+        assert!(matches!(answer.status.as_u16(), 400 | 415), "{encoding}: {answer:?}");
+    }
+    let many: String = (0..5_000).map(|number| format!("p{number}=&")).collect();
+    send(&app, "POST", "/token", many.into()).await.assert_error(400, "invalid_request");
+}
+
+/// HT-07, IJ-13: a path is what it is: no other spelling of it leads anywhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_spellings_of_a_path_lead_nowhere() {
+    let app = TestApp::start().await;
+    let paths = [
+        "//account",
+        "/./account",
+        "/x/../account",
+        "/account/",
+        "/account;x",
+        "/account/..;/",
+        "/%61ccount",
+        "/account%2f",
+        "/account%00",
+        "/ACCOUNT",
+        "/Account",
+        "/account%20",
+        "/account.json",
+        "/token/",
+        "/token;x=y",
+        "//token",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/..%5c..%5cetc/passwd",
+        "/..%2f..%2fetc%2fpasswd",
+        "/%00",
+        "/api/unknown",
+        "/assets/../config",
+        "/assets/%2e%2e/config",
+        "/.env",
+        "/.git/config",
+        "/metrics",
+        "/livez",
+        "/readyz",
+        "/admin",
+        "/upstream//start",
+        "/upstream/kc/start/",
+        "/upstream/kc%2fstart",
+        "/.well-known/jwks.json/",
+        "/.well-known/../.well-known/jwks.jso",
+    ];
+    // Straight to the router: a URL parser would tidy these up, as honest clients do.
+    let ask = async |method: &str, path: &str| {
+        let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        app.router.clone().oneshot(request).await.unwrap()
+    };
+    for path in paths {
+        for method in ["GET", "POST"] {
+            let answer = ask(method, path).await;
+            let refused = [404, if path == "/upstream//start" { 405 } else { 404 }];
+            assert!(refused.contains(&answer.status().as_u16()), "{method} {path}: {answer:?}");
+            assert!(!answer.headers().contains_key("location"), "{path}");
+        }
+    }
+    let answer = ask("GET", "/account?x=/token").await;
+    assert_eq!(answer.status(), 303, "the query is no part of the path");
+    assert_eq!(ask("GET", "/.well-known/jwks.json").await.status(), 200);
+}
+
+/// RL-10: what a request says of scheme, host and path changes nothing in what we say of ourselves.
+#[tokio::test(flavor = "multi_thread")]
+async fn forwarded_headers_change_no_address_of_ours() {
+    let upstream = FakeUpstream::start().await;
+    let app = TestApp::builder().upstream("kc", &upstream, "").start().await;
+    let lies = [
+        ("host", "evil.test"),
+        ("x-forwarded-host", "evil.test"),
+        ("x-forwarded-proto", "http"),
+        ("x-forwarded-port", "81"),
+        ("x-forwarded-prefix", "/evil"),
+        ("x-forwarded-uri", "/account"),
+        ("x-original-url", "/account"),
+        ("x-rewrite-url", "/account"),
+        ("x-forwarded-scheme", "http"),
+        ("forwarded", "host=evil.test;proto=http"),
+        ("x-http-method-override", "DELETE"),
+    ];
+    let get = async |path: &str, with_lies: bool| {
+        let mut request = Request::builder().uri(format!("{ISSUER}{path}"));
+        for (name, value) in lies.into_iter().filter(|_| with_lies) {
+            request = request.header(name, value);
+        }
+        app.send(request.body(Bytes::new()).unwrap()).await
+    };
+    for path in ["/.well-known/openid-configuration", "/.well-known/jwks.json", "/"] {
+        let (honest, lied) = (get(path, false).await, get(path, true).await);
+        assert_eq!(
+            (honest.status, &honest.headers, &honest.body),
+            (lied.status, &lied.headers, &lied.body)
+        );
+    }
+    let begun = get(&authorize_path("web", &[]), true).await;
+    let to = begun.headers["location"].to_str().unwrap().to_owned();
+    assert!(to.starts_with("/upstream/kc/start?flow="), "{to}");
+    let cookie = begun.headers["set-cookie"].to_str().unwrap();
+    assert!(cookie.starts_with("__Host-") && cookie.contains("; Secure"), "{cookie}");
+
+    let mut browser = app.browser();
+    for (name, value) in lies.into_iter().skip(1) {
+        browser.set_header(name, value);
+    }
+    let journey = browser.visit(&authorize_path("web", &[])).await;
+    assert_eq!(journey.param("iss").as_deref(), Some(ISSUER));
+    assert!(journey.landing().as_str().starts_with("https://web.test/cb?"));
+    let asked = upstream.requests_to(Endpoint::Authorize);
+    let callback = "redirect_uri=https%3A%2F%2Fid.test%2Fupstream%2Fkc%2Fcallback";
+    assert!(asked[0].uri.query().unwrap().contains(callback), "{:?}", asked[0].uri);
+}

@@ -1,0 +1,114 @@
+//! What is stored of a password.
+
+use std::sync::Arc;
+
+use keywright::{
+    accounts::passwords::Passwords,
+    config,
+    foundation::{random::OsRandom, secret::Secret},
+    store::users::{self, User},
+};
+
+use super::{Attempt, WRONG};
+use crate::{sessions::stop, support::app::TestApp};
+
+async fn stored(app: &TestApp, user: &User) -> String {
+    let mut connection = app.app.connection().await.unwrap();
+    users::find(&mut connection, &user.id).await.unwrap().unwrap().password_hash.unwrap()
+}
+
+async fn store(app: &TestApp, user: &User, hash: &str) {
+    let mut connection = app.app.connection().await.unwrap();
+    let now = app.app.now();
+    assert!(users::set_password_hash(&mut connection, &user.id, hash, now).await.unwrap());
+}
+
+/// PW-04: the default parameters are at least those that OWASP asks for.
+#[test]
+fn the_default_parameters_are_strong() {
+    let settings = config::parse("", &config::Environment::new()).unwrap().passwords;
+    assert!(settings.argon2_memory_kib >= 19_456);
+    assert!(settings.argon2_passes >= 2);
+    assert_eq!(settings.argon2_lanes, 1);
+}
+
+/// PW-04: two people with one password have different hashes.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_hash_has_a_salt_of_its_own() {
+    let app = TestApp::start().await;
+    let bob = app.add_user("bob", &[]).await;
+    let password = Secret::new("bob-password");
+    let again = app.app.passwords.hash(&password).await.unwrap();
+    let first = stored(&app, &bob).await;
+    assert!(first.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{first}");
+    assert_ne!(first, again);
+}
+
+/// PW-04: when the parameters change, a password is hashed anew at the next sign-in that proves it,
+/// and not by a wrong one.
+#[tokio::test(flavor = "multi_thread")]
+async fn changed_parameters_hash_anew_at_the_next_sign_in() {
+    let app = TestApp::start().await;
+    let bob = app.add_user("bob", &[]).await;
+    let old = stored(&app, &bob).await;
+    let stronger = "[passwords]\nargon2_memory_kib = 128\nargon2_passes = 2";
+    let app = stop(app).await.config(stronger).start().await;
+
+    let mut attempt = Attempt::begin(&app).await;
+    assert!(!attempt.succeeds("bob", "wrong").await);
+    assert_eq!(stored(&app, &bob).await, old);
+    assert!(attempt.succeeds("bob", "bob-password").await);
+    let new = stored(&app, &bob).await;
+    assert!(new.starts_with("$argon2id$v=19$m=128,t=2,p=1$"), "{new}");
+
+    let mut attempt = Attempt::begin(&app).await;
+    assert!(attempt.succeeds("bob", "bob-password").await);
+    assert_eq!(stored(&app, &bob).await, new, "now it is as it should be");
+    assert!(!Attempt::begin(&app).await.succeeds("bob", "bob-passwor").await);
+}
+
+/// Weaker parameters are a change too: the administrator decides.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hash_with_other_parameters_is_replaced_in_either_direction() {
+    let app = TestApp::start().await;
+    let bob = app.add_user("bob", &[]).await;
+    let text = "[passwords]\nargon2_memory_kib = 256\nargon2_passes = 3";
+    let settings = config::parse(text, &config::Environment::new()).unwrap().passwords;
+    let foreign = Passwords::new(&settings, Arc::new(OsRandom)).unwrap();
+    store(&app, &bob, &foreign.hash(&Secret::new("bob-password")).await.unwrap()).await;
+    assert!(Attempt::begin(&app).await.succeeds("bob", "bob-password").await);
+    assert!(stored(&app, &bob).await.starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
+}
+
+/// PW-05: a stored hash that cannot be read answers like a wrong password.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_stored_hash_is_a_wrong_password() {
+    let app = TestApp::start().await;
+    let bob = app.add_user("bob", &[]).await;
+    let good = stored(&app, &bob).await;
+    let half = &good[..good.len() / 2];
+    let broken = [
+        "",
+        "x",
+        "$",
+        "$argon2id$",
+        half,
+        "$argon2id$v=19$m=64,t=1,p=0$c29tZXNhbHRzb21lc2FsdA$c29tZWhhc2g",
+        "$argon2id$v=19$m=99999999999,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$c29tZWhhc2g",
+        // Four GiB: nobody may make us take that.
+        "$argon2id$v=19$m=4194304,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$c29tZWhhc2hzb21laGFzaHNvbWVoYXNo",
+        "$2b$12$abcdefghijklmnopqrstuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu",
+        "$md5$abc",
+        "\u{fc}\u{fc}",
+        "bob-password",
+    ];
+    for hash in broken {
+        store(&app, &bob, hash).await;
+        let page = Attempt::begin(&app).await.try_with("bob", "bob-password").await;
+        assert_eq!(page.status, 400, "{hash:?}: {}", page.text());
+        assert!(page.text().contains(WRONG), "{hash:?}");
+        assert_eq!(stored(&app, &bob).await, hash, "nothing is changed");
+    }
+    store(&app, &bob, &good).await;
+    assert!(Attempt::begin(&app).await.succeeds("bob", "bob-password").await);
+}
