@@ -7,14 +7,16 @@
 //! | layer | module | what it owns |
 //! |---|---|---|
 //! | 9 | [`cli`] | one file per verb of the command line |
-//! | 8 | [`router`], [`jobs`] | every route on one page; what happens without a request |
+//! | 8 | [`router`], [`server`], [`jobs`] | every route on one page; listening; what happens without a request |
 //! | 7 | [`endpoints`] | one file or folder per thing the world can call |
 //! | 6 | [`web`] | HTTP plumbing that knows no journey |
 //! | 5 | [`app`] | the composition root, built from the configuration |
-//! | 4 | [`tokens`], [`accounts`], [`sessions`], [`federation`], [`audit`] | the rules |
-//! | 4- | [`keys`] | signing keys, their states, the JWKS |
-//! | 3 | [`store`], [`ephemeral`] | SQL; short-lived shared state |
-//! | 2 | [`config`], [`urls`] | typed settings; our own addresses |
+//! | 4+ | [`accounts`] | people: passwords, sign-up rules |
+//! | 4 | [`tokens`], [`sessions`], [`interactions`], [`federation`], [`audit`] | the rules |
+//! | 4- | [`keys`], [`clients`] | signing keys, their states, the JWKS; the apps |
+//! | 3 | [`store`], [`ephemeral`], [`metrics`] | SQL; short-lived shared state; the numbers |
+//! | 2 | [`urls`] | our own addresses |
+//! | 2- | [`config`] | typed settings |
 //! | 1 | [`protocol`] | the words of OAuth and OpenID Connect |
 //! | 0 | [`foundation`] | time, chance, secrets, ids, portable columns |
 

@@ -1,5 +1,4 @@
-//! People: what they are called, their passwords, and how an account comes to be.
+//! People: their passwords, and how an account comes to be.
 
-pub mod names;
 pub mod passwords;
 pub mod provisioning;

@@ -4,9 +4,9 @@
 //! is unknown gets a new account if the rules allow it, and never somebody else's.
 
 use crate::{
-    accounts::names::{email_key, is_in_domain, username_key},
     config::{SignupMode, UpstreamSignup},
     federation::{Asserted, Upstream},
+    foundation::names::{email_key, is_in_domain, username_key},
     foundation::{
         clock::Timestamp,
         ids::{IdentityId, UserId},

@@ -11,12 +11,10 @@ use super::{
     tools::Tools,
 };
 use crate::{
-    accounts::{
-        names::{email_key, is_email, username_fault, username_key},
-        passwords::Passwords,
-    },
+    accounts::passwords::Passwords,
     audit::Event,
     config::Config,
+    foundation::names::{email_key, is_email, username_fault, username_key},
     foundation::{ids::UserId, secret::Secret},
     store::{
         Connection, StoreError, audit_events,

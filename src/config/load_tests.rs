@@ -1,3 +1,5 @@
+//! What a configuration says and what is wrong with it.
+
 use super::*;
 use crate::config::SignupMode;
 

@@ -6,6 +6,7 @@
 
 #[macro_use]
 pub(crate) mod reading;
+mod addresses;
 mod clients;
 mod load;
 mod problems;
@@ -14,6 +15,7 @@ mod sections;
 mod upstreams;
 mod values;
 
+pub use addresses::{DatabaseUrl, Issuer, Pattern, StateUrl};
 pub use clients::{ClaimPlacement, ClientSettings, ClientType, PkcePolicy};
 pub use load::{Environment, load, parse};
 pub use problems::{Problem, Problems};
@@ -27,7 +29,6 @@ pub use upstreams::{
     ClaimSettings, ClientAuthentication, EmailTrust, GroupSettings, Preset, UpstreamSettings,
     UpstreamSignup,
 };
-pub use values::{DatabaseUrl, Issuer, Pattern, StateUrl};
 
 section! {
     /// The whole of `keywright.toml`.

@@ -6,8 +6,9 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::{
+    addresses::{DatabaseUrl, Issuer, StateUrl},
     problems::Problems,
-    values::{DatabaseUrl, Issuer, StateUrl, word_setting},
+    values::word_setting,
 };
 use crate::foundation::{clock::Span, secret::Secret};
 

@@ -2,10 +2,7 @@
 
 use url::Url;
 
-use super::{
-    problems::Problems,
-    values::{Pattern, word_setting},
-};
+use super::{addresses::Pattern, problems::Problems, values::word_setting};
 use crate::{
     foundation::{clock::Span, ids::UpstreamSlug, secret::Secret},
     protocol::redirect_uri::is_loopback,

@@ -76,7 +76,9 @@ pub async fn openid_configuration(
 
 /// `GET /.well-known/jwks.json`: may be kept until the keys next change (RFC 7517 §5).
 pub async fn jwks(State(Serving { app, .. }): State<Serving>, headers: HeaderMap) -> Response {
-    let (jwks, max_age) = app.keys.jwks(app.now());
+    let now = app.now();
+    app.keys.catch_up(&app.store, now).await;
+    let (jwks, max_age) = app.keys.jwks(now);
     let cache_control = format!("public, max-age={}", max_age.seconds());
     let value = |text: &str| HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""));
     let kept =

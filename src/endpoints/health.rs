@@ -25,7 +25,9 @@ pub async fn readyz(State(app): State<App>) -> Response {
     let ping = tokio::time::timeout(PATIENCE, app.store.ping()).await;
     let database = ping.unwrap_or_else(|_| Err(StoreError::Unreachable("no answer".to_owned())));
     let state = app.state.ping().await;
-    let keys = app.keys.is_ready(app.now());
+    let now = app.now();
+    app.keys.catch_up(&app.store, now).await;
+    let keys = app.keys.is_ready(now);
     let ready = database.is_ok() && keys && !app.stopping.is_cancelled();
     if let Err(error) = &database {
         tracing::warn!(%error, "not ready");

@@ -4,8 +4,8 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    accounts::names::{is_email, username_from},
     config::{ClaimSettings, EmailTrust, GroupSettings, UpstreamSettings},
+    foundation::names::{is_email, username_from},
 };
 
 const MAX_NAME: usize = 255;

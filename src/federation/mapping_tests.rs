@@ -1,3 +1,5 @@
+//! From claims to accounts, case by case.
+
 use serde_json::json;
 
 use super::*;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     app::App,
     foundation::clock::Span,
-    store::{StoreResult, purge as rows, signing_keys},
+    store::{QueryResult, StoreResult, purge as rows, signing_keys},
 };
 
 /// What has expired stays for so long, for whoever wants to know what happened.
@@ -36,7 +36,7 @@ pub async fn purge(app: &App) -> anyhow::Result<()> {
 /// Deletes one batch; `true` if there may be more.
 async fn one_batch(
     app: &App,
-    delete: impl AsyncFnOnce(&mut crate::store::Connection) -> diesel::QueryResult<usize>,
+    delete: impl AsyncFnOnce(&mut crate::store::Connection) -> QueryResult<usize>,
 ) -> StoreResult<bool> {
     let mut connection = app.connection().await?;
     let deleted = delete(&mut connection).await?;

@@ -19,7 +19,7 @@ use crate::{
     },
     protocol::jwa::SigningAlgorithm,
     store::{
-        Connection, Store, StoreError, facts,
+        Connection, QueryError, Store, StoreError, facts,
         signing_keys::{self, SigningKeyRow},
     },
 };
@@ -200,7 +200,6 @@ impl Rotation {
         now: Timestamp,
     ) -> anyhow::Result<Option<KeyId>> {
         let fresh = self.fresh(alg, rows, schedule, now).await?;
-        let policy = self.policy(connection).await?;
         let predecessor = newest(rows, alg).filter(|row| row.signs_until.is_none());
         let made = connection
             .transaction(async |conn| {
@@ -209,6 +208,7 @@ impl Rotation {
                 }
                 if let Some(old) = predecessor {
                     let until = schedule.signs_from;
+                    let policy = self.policy(conn).await?;
                     signing_keys::retire(conn, &old.id, until, policy.gone_after(until)).await?;
                 }
                 facts::increment(conn, REVISION).await?;
@@ -292,8 +292,8 @@ enum Stopped {
     Store(StoreError),
 }
 
-impl From<diesel::result::Error> for Stopped {
-    fn from(error: diesel::result::Error) -> Self {
+impl From<QueryError> for Stopped {
+    fn from(error: QueryError) -> Self {
         Self::Store(error.into())
     }
 }

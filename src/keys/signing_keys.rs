@@ -96,6 +96,18 @@ impl SigningKeys {
         Ok(())
     }
 
+    /// Loads the keys if they were last read too long ago to be relied upon: after the computer has
+    /// slept, the first request comes before the job that looks every second. What cannot be read
+    /// now stays as it is, and signing refuses.
+    pub async fn catch_up(&self, store: &Store, now: Timestamp) {
+        if self.is_reliable(now) {
+            return;
+        }
+        if let Err(error) = self.refresh(store, now).await {
+            tracing::warn!(error = format!("{error:#}"), "the signing keys cannot be read");
+        }
+    }
+
     /// Makes keys that are due and loads them.
     pub async fn tend(&self, store: &Store, now: Timestamp) -> anyhow::Result<()> {
         self.rotation.tend(store, now).await?;

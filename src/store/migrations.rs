@@ -27,13 +27,7 @@ pub async fn migrate(store: &Store) -> anyhow::Result<Vec<String>> {
         }
         Backend::Sqlite(conn) => {
             let mut harness = AsyncMigrationHarness::new(conn);
-            tokio::task::block_in_place(|| {
-                // SQLite has no lock to wait at; whoever lost the race finds the work done.
-                apply(&mut harness, SQLITE).or_else(|lost| match missing(&mut harness, SQLITE) {
-                    Ok(names) if names.is_empty() => Ok(names),
-                    _ => Err(lost),
-                })
-            })
+            tokio::task::block_in_place(|| apply_beside_others(&mut harness))
         }
         Backend::Abandoned => Err(anyhow!("the connection was given up")),
     }
@@ -70,6 +64,20 @@ fn apply<DB: diesel::backend::Backend>(
     refuse_newer(harness, &source)?;
     let applied = harness.run_pending_migrations(source).map_err(|error| anyhow!(error))?;
     Ok(applied.iter().map(ToString::to_string).collect())
+}
+
+/// SQLite has no lock that outlives a transaction. Whoever comes second fails, looks again, and
+/// finds the work done.
+fn apply_beside_others(
+    harness: &mut impl MigrationHarness<diesel::sqlite::Sqlite>,
+) -> anyhow::Result<Vec<String>> {
+    loop {
+        let before = missing(harness, SQLITE)?.len();
+        match apply(harness, SQLITE) {
+            Err(_) if missing(harness, SQLITE)?.len() < before => {}
+            done => return done,
+        }
+    }
 }
 
 /// A schema that a newer program has made is not for us to write into.

@@ -26,6 +26,7 @@ pub mod signing_keys;
 pub mod users;
 
 pub use connection::Connection;
+pub use diesel::{QueryResult, result::Error as QueryError};
 pub use error::{StoreError, StoreResult};
 pub use migrations::{migrate, pending};
 pub use open::{Access, Store};

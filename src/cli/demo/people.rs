@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::{
-    accounts::names::{email_key, username_key},
     app::App,
+    foundation::names::{email_key, username_key},
     foundation::{
         ids::UserId,
         random::{self, Random},

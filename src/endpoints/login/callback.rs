@@ -25,7 +25,7 @@ use crate::{
     interactions::{self, Interaction},
     protocol::words::Prompt,
     sessions::Proof,
-    store::{Connection, StoreError, sessions::Session, users::User},
+    store::{Connection, QueryError, StoreError, sessions::Session, users::User},
     urls,
     web::{
         address,
@@ -308,8 +308,8 @@ impl From<StoreError> for Undone {
     }
 }
 
-impl From<diesel::result::Error> for Undone {
-    fn from(error: diesel::result::Error) -> Self {
+impl From<QueryError> for Undone {
+    fn from(error: QueryError) -> Self {
         Self::Store(error.into())
     }
 }

@@ -8,13 +8,11 @@ use axum::{
 
 use super::{begin_session, choose, return_to_dispatcher};
 use crate::{
-    accounts::{
-        names::{email_key, username_key},
-        passwords::{HashingFault, Verdict},
-    },
+    accounts::passwords::{HashingFault, Verdict},
     app::App,
     audit::Event,
     config::PasswordLogin,
+    foundation::names::{email_key, username_key},
     foundation::{clock::Timestamp, secret::Secret},
     interactions::Interaction,
     sessions::Proof,

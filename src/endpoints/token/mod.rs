@@ -89,6 +89,7 @@ pub async fn token(
     let params = params::of_form(&uri, &headers, body)?;
     let from = address::of(&app, &extensions, &headers);
     let client = client_auth::authenticate(&app, &headers, &params, from).await?;
+    app.keys.catch_up(&app.store, now).await;
     let exchange = Exchange { app: &app, client: &client, params: &params, now };
     let grant_type = grant_type(&exchange)?;
     let response = match grant_type {

@@ -10,9 +10,9 @@ use axum::{
 use base64::Engine as _;
 use bytes::Bytes;
 use keywright::{
-    accounts::names::{email_key, username_key},
     app::{Ambient, App},
     config::{self, Environment},
+    foundation::names::{email_key, username_key},
     foundation::{ids::UserId, secret::Secret},
     router,
     store::{
