@@ -19,9 +19,9 @@ use crate::{
         random::Random,
         seal::{KeyRing, Purpose},
     },
-    keys::{Rotation, SigningKeys},
+    keys::{self, Rotation, SigningKeys},
     metrics::Metrics,
-    store::{Access, Connection, Store, StoreResult, migrate},
+    store::{Access, Connection, Store, StoreResult, migrate, pending},
     tokens::{access::Issuing, refresh::RefreshPolicy},
     urls::Urls,
 };
@@ -122,10 +122,14 @@ impl App {
         config.secrets.secret_key = Some(secret.clone());
         let ring =
             |purpose| KeyRing::derive(&secret, &config.secrets.previous_secret_keys, purpose);
+        let rows_ring = Arc::new(ring(Purpose::Rows));
+        if !pending(&store).await?.iter().any(|name| name.ends_with("_first")) {
+            // The tables are there: a wrong secret key must not even change their shape.
+            keys::secret_key::check(&store, &rows_ring, &*random).await?;
+        }
         migrate(&store).await.context("the database cannot be brought up to date")?;
 
         let clients = Clients::new(&config.clients, &config.tokens);
-        let rows_ring = Arc::new(ring(Purpose::Rows));
         let rotation = rotation(&config, &random)?;
         let max_age = config.keys.jwks_max_age;
         let keys = SigningKeys::start(rotation, rows_ring, max_age, &store, &*random, now).await?;

@@ -26,12 +26,27 @@ const RESERVED: &[&str] = &[
 
 /// The canonical form in which usernames are compared.
 pub fn username_key(username: &str) -> String {
-    username.trim().nfkc().collect::<String>().to_lowercase()
+    canonical(username)
 }
 
 /// The canonical form in which e-mail addresses are compared (LK-16).
 pub fn email_key(email: &str) -> String {
-    email.trim().nfkc().collect::<String>().to_lowercase()
+    canonical(email)
+}
+
+/// Compatibility forms folded, small letters, nothing around it. Folding can bring out a capital
+/// letter or a space, so it is done until nothing changes any more.
+fn canonical(text: &str) -> String {
+    let mut form = text.to_owned();
+    for _ in 0..4 {
+        let folded: String = form.trim().nfkc().collect::<String>().to_lowercase();
+        let folded = folded.trim().to_owned();
+        if folded == form {
+            break;
+        }
+        form = folded;
+    }
+    form
 }
 
 /// Why this cannot be a username, or nothing if it can.

@@ -11,12 +11,7 @@ use crate::{
         ids::GrantId,
         opaque::{Opaque, OpaqueKind},
     },
-    protocol::{
-        error::OAuthError,
-        pkce::CodeChallenge,
-        scope::{OFFLINE_ACCESS, OPENID},
-        words::GrantType,
-    },
+    protocol::{error::OAuthError, pkce::CodeChallenge, scope::OFFLINE_ACCESS, words::GrantType},
     sessions as session_rules,
     store::{
         Connection, StoreError, StoreResult,
@@ -25,9 +20,7 @@ use crate::{
         users::Person,
     },
     tokens::{
-        access,
         codes::{self, CodePayload},
-        id_token::{self, Occasion},
         refresh,
     },
     web::error::WireError,
@@ -67,7 +60,9 @@ pub(super) async fn redeem(exchange: &Exchange<'_>) -> Result<TokenResponse, Wir
         Err(refusal) => return Err(refusal),
     };
     let grant = new_grant(exchange, &payload, &session, digest);
-    let response = prepare(exchange, &payload, &grant, &person)?;
+    // Signed before the transaction, which is then short.
+    let (scope, nonce) = (&payload.scope, payload.nonce.as_deref());
+    let response = exchange.tokens_for(&grant, &person, scope, nonce)?;
     let kept = keep(exchange, &mut connection, &grant, &payload).await?;
     let Kept::Yes(refresh_token) = kept else {
         return Err(match kept {
@@ -182,31 +177,6 @@ fn new_grant(
         revoked_because: None,
         trace_id: payload.trace_id.clone(),
     }
-}
-
-/// Signs before the transaction, which is then short.
-fn prepare(
-    exchange: &Exchange<'_>,
-    payload: &CodePayload,
-    grant: &Grant,
-    person: &Person,
-) -> Result<TokenResponse, WireError> {
-    let issuing = exchange.app.issuing(exchange.now);
-    let (client, scope) = (exchange.client, &payload.scope);
-    let access = access::issue_for_person(issuing, client, grant, person, scope)?;
-    let occasion = Occasion { nonce: payload.nonce.as_deref(), access_token: &access.token, scope };
-    let id_token = scope
-        .contains(OPENID)
-        .then(|| id_token::issue_id_token(issuing, client, grant, person, occasion))
-        .transpose()?;
-    Ok(TokenResponse {
-        expires_in: access.expires_in.seconds(),
-        access_token: access.token,
-        token_type: "Bearer",
-        refresh_token: None,
-        id_token,
-        scope: scope.to_string(),
-    })
 }
 
 enum Kept {

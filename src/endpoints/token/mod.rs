@@ -23,7 +23,17 @@ use crate::{
         clock::Timestamp,
         ids::{TraceId, UserId},
     },
-    protocol::{error::OAuthError, words::GrantType},
+    keys::KeyError,
+    protocol::{
+        error::OAuthError,
+        scope::{OPENID, Scope},
+        words::GrantType,
+    },
+    store::{grants::Grant, users::Person},
+    tokens::{
+        access,
+        id_token::{self, Occasion},
+    },
     web::{
         address, client_auth,
         error::{WireError, json},
@@ -55,6 +65,31 @@ struct Exchange<'a> {
 impl Exchange<'_> {
     fn param(&self, name: &'static str, missing: &'static str) -> Result<&str, OAuthError> {
         self.params.get(name).ok_or_else(|| OAuthError::invalid_request(missing))
+    }
+
+    /// Access token and, with `openid`, ID token of a person; the refresh token is added by the grant.
+    fn tokens_for(
+        &self,
+        grant: &Grant,
+        person: &Person,
+        scope: &Scope,
+        nonce: Option<&str>,
+    ) -> Result<TokenResponse, KeyError> {
+        let issuing = self.app.issuing(self.now);
+        let access = access::issue_for_person(issuing, self.client, grant, person, scope)?;
+        let occasion = Occasion { nonce, access_token: &access.token, scope };
+        let id_token = scope
+            .contains(OPENID)
+            .then(|| id_token::issue_id_token(issuing, self.client, grant, person, occasion))
+            .transpose()?;
+        Ok(TokenResponse {
+            expires_in: access.expires_in.seconds(),
+            access_token: access.token,
+            token_type: "Bearer",
+            refresh_token: None,
+            id_token,
+            scope: scope.to_string(),
+        })
     }
 
     /// A refusal that an administrator will want to read about.

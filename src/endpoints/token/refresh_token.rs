@@ -3,21 +3,14 @@
 use super::{Exchange, Story, TokenResponse};
 use crate::{
     foundation::opaque::{Opaque, OpaqueKind},
-    protocol::{
-        error::OAuthError,
-        scope::{OPENID, Scope},
-    },
+    protocol::{error::OAuthError, scope::Scope},
     store::{
         Connection, StoreError, StoreResult,
         grants::{self, Grant, RevokedBecause},
         refresh_tokens::{self, RefreshToken},
         users::Person,
     },
-    tokens::{
-        access,
-        id_token::{self, Occasion},
-        refresh::{self, RefreshRules, Rotated},
-    },
+    tokens::refresh::{self, RefreshRules, Rotated},
     web::error::WireError,
 };
 
@@ -44,7 +37,8 @@ pub(super) async fn refresh(exchange: &Exchange<'_>) -> Result<TokenResponse, Wi
         return Err(exchange.refuse(UNKNOWN, reason, story));
     }
     let scope = narrowed(exchange, granted)?;
-    let response = prepare(exchange, &grant, &person, &scope)?;
+    // OIDC Core §12.2: no nonce when refreshing.
+    let response = exchange.tokens_for(&grant, &person, &scope, None)?;
     match rotate(exchange, &mut connection, &presented, &row, &grant).await? {
         Rotated::Successor(token) => {
             Ok(TokenResponse { refresh_token: Some(token.expose().to_owned()), ..response })
@@ -96,30 +90,6 @@ fn narrowed(exchange: &Exchange<'_>, granted: Scope) -> Result<Scope, OAuthError
         return Err(OAuthError::invalid_scope("scope reaches beyond what was granted"));
     }
     Ok(asked)
-}
-
-fn prepare(
-    exchange: &Exchange<'_>,
-    grant: &Grant,
-    person: &Person,
-    scope: &Scope,
-) -> Result<TokenResponse, WireError> {
-    let issuing = exchange.app.issuing(exchange.now);
-    let client = exchange.client;
-    let access = access::issue_for_person(issuing, client, grant, person, scope)?;
-    let occasion = Occasion { nonce: None, access_token: &access.token, scope };
-    let id_token = scope
-        .contains(OPENID)
-        .then(|| id_token::issue_id_token(issuing, client, grant, person, occasion))
-        .transpose()?;
-    Ok(TokenResponse {
-        expires_in: access.expires_in.seconds(),
-        access_token: access.token,
-        token_type: "Bearer",
-        refresh_token: None,
-        id_token,
-        scope: scope.to_string(),
-    })
 }
 
 /// Rotates. Reuse ends the family in the same transaction, which commits although the request is
