@@ -239,10 +239,4 @@ impl KeySet {
             drawn_at: now,
         }
     }
-
-    /// The `kid`s in the JWKS, for tests and lists.
-    pub fn published(&self, now: Timestamp) -> Vec<KeyId> {
-        let keys = self.keys.values().filter(|key| key.schedule.is_published(now));
-        keys.map(|key| key.id.clone()).collect()
-    }
 }
