@@ -13,7 +13,7 @@ use crate::{
     app::App,
     endpoints::{
         account, authorize,
-        discovery::{self, Documents, Serving},
+        discovery::{self, Documents},
         health, introspect, login, logout, revoke, token, userinfo,
     },
     urls::path,
@@ -56,7 +56,6 @@ fn for_browser_apps(app: &App) -> Router<App> {
 
 /// Documents that apps read all the time: bytes that are drawn already, with nothing in between.
 fn documents(app: &App) -> Router {
-    let serving = Serving { app: app.clone(), documents: Arc::new(Documents::default()) };
     // Apps put the well-known path behind an issuer that they have given a slash too many.
     let doubled = |path: &str| format!("/{path}");
     Router::new()
@@ -65,7 +64,7 @@ fn documents(app: &App) -> Router {
         .route(path::OAUTH_METADATA, get(discovery::openid_configuration))
         .route(&doubled(path::OAUTH_METADATA), get(discovery::openid_configuration))
         .route(path::JWKS, get(discovery::jwks))
-        .with_state(serving)
+        .with_state(Arc::new(Documents::new(app.clone())))
 }
 
 /// The management listener.

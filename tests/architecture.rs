@@ -44,6 +44,7 @@ const OWNERS: &[(&[&str], &[&str])] = &[
     (&["deadpool_redis"], &["ephemeral"]),
     (&["openidconnect", "oauth2", "reqwest"], &["federation"]),
     (&["josekit"], &["keys"]),
+    (&["aws_lc_rs"], &["keys", "federation/client_view"]),
     (&["argon2"], &["accounts/passwords", "config/sections"]),
     (&["chacha20poly1305", "hkdf", "hmac", "getrandom"], &["foundation"]),
     (&["toml"], &["config"]),

@@ -166,7 +166,7 @@ impl Contest<'_> {
             let rate = sample.rate();
             requests += sample.requests;
             let warm = (rate - before).abs() < AGREEMENT * rate;
-            if warm && (scenario != Scenario::F1 || requests >= PEOPLE) {
+            if warm && (!scenario.signs_in() || requests >= PEOPLE) {
                 break;
             }
             before = rate;

@@ -35,6 +35,11 @@ mod workers;
 
 use clap::Parser as _;
 
+/// The allocator of the program that is measured, for the ceiling server too.
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> anyhow::Result<()> {
     let command = options::Command::parse();
     match command.role {

@@ -10,7 +10,7 @@ use crate::flows::{Party, Traveller, scope_of};
 use crate::http::{Connection, basic, get, post};
 use crate::load;
 use crate::scenarios::{Contestant, Scenario};
-use crate::settings::{API, APP, SECRET, WEB};
+use crate::settings::{API, APP, APP_ES256, SECRET, WEB};
 use crate::workers::{Collect, Exchange, Pool, Repeat, Rotate, Worker};
 
 /// Distinct access tokens in turn, as the many users of an app would bring.
@@ -85,10 +85,15 @@ impl Preparation {
             Scenario::U1 | Scenario::I1 => self.bearers(scenario, &server, contestant).await,
             Scenario::D2 | Scenario::D2n => self.key_set(scenario, &server).await,
             Scenario::A1 => Ok(self.pages(&server, contestant)),
-            Scenario::F1 => Ok((0..self.connections)
-                .map(|_| Worker::SignIn(Box::new(self.traveller(&server, APP))))
-                .collect()),
+            Scenario::F1 => Ok(self.sign_ins(&server, APP_ES256)),
+            Scenario::F1r => Ok(self.sign_ins(&server, APP)),
         }
+    }
+
+    fn sign_ins(&self, server: &Party, client: &'static str) -> Vec<Worker> {
+        (0..self.connections)
+            .map(|_| Worker::SignIn(Box::new(self.traveller(server, client))))
+            .collect()
     }
 
     fn server(&self, scenario: Scenario, contestant: Contestant) -> anyhow::Result<Party> {

@@ -27,8 +27,10 @@ pub(crate) enum Scenario {
     D2n,
     /// Authorization request to the complete first login page.
     A1,
-    /// Full federated login against the stub upstream.
+    /// Full federated login against the stub upstream, ES256 tokens.
     F1,
+    /// The same with the default algorithms: an RS256 ID token.
+    F1r,
 }
 
 /// Who is measured.
@@ -70,6 +72,7 @@ impl Scenario {
             Self::D2n => "D2n",
             Self::A1 => "A1",
             Self::F1 => "F1",
+            Self::F1r => "F1r",
         }
     }
 
@@ -87,7 +90,8 @@ impl Scenario {
             Self::D2 => "JWKS",
             Self::D2n => "JWKS, not modified",
             Self::A1 => "authorize to login page",
-            Self::F1 => "federated login",
+            Self::F1 => "federated login, ES256",
+            Self::F1r => "federated login, RS256",
         }
     }
 
@@ -95,7 +99,7 @@ impl Scenario {
     pub(crate) fn contestants(self) -> &'static [Contestant] {
         match self {
             Self::H0 => &[Contestant::Ceiling],
-            Self::F1 => &[Contestant::Keywright],
+            Self::F1 | Self::F1r => &[Contestant::Keywright],
             _ => &[Contestant::Keywright, Contestant::Ceiling],
         }
     }
@@ -103,7 +107,7 @@ impl Scenario {
     /// The target.
     pub(crate) fn goal(self) -> Option<Goal> {
         match self {
-            Self::H0 => None,
+            Self::H0 | Self::F1r => None,
             Self::T1 | Self::T2 | Self::I1 | Self::U1 => Some(Goal::Ratio(0.60)),
             Self::T3 => Some(Goal::Ratio(0.90)),
             Self::C1 | Self::R1 => Some(Goal::Ratio(0.50)),
@@ -111,6 +115,11 @@ impl Scenario {
             Self::A1 => Some(Goal::Ratio(0.25)),
             Self::F1 => Some(Goal::PerCpuSecond(1000.0)),
         }
+    }
+
+    /// Whether it is a whole sign-in of a person.
+    pub(crate) fn signs_in(self) -> bool {
+        matches!(self, Self::F1 | Self::F1r)
     }
 
     /// Whether missing the target fails the gate; the other targets are information.

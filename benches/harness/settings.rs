@@ -16,6 +16,8 @@ pub(crate) const VERIFIER: &str = "harness-verifier-0123456789-0123456789-012345
 pub(crate) const WEB: &str = "bench-web";
 /// An app as it comes: default algorithms, no refresh token.
 pub(crate) const APP: &str = "bench-app";
+/// The same with ES256 ID tokens.
+pub(crate) const APP_ES256: &str = "bench-app-es256";
 /// The resource server that introspects.
 pub(crate) const API: &str = "bench-api";
 
@@ -105,6 +107,16 @@ type = "confidential"
 redirect_uris = ["{CALLBACK}"]
 grant_types = ["authorization_code"]
 scopes = ["openid", "profile", "email"]
+
+[[clients]]
+id = "{APP_ES256}"
+name = "Bench app ES256"
+secret = "{SECRET}"
+type = "confidential"
+redirect_uris = ["{CALLBACK}"]
+grant_types = ["authorization_code"]
+scopes = ["openid", "profile", "email"]
+id_token_signing_alg = "ES256"
 
 [[clients]]
 id = "{API}"

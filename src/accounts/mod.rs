@@ -1,4 +1,5 @@
 //! People: their passwords, and how an account comes to be.
 
+pub mod local;
 pub mod passwords;
 pub mod provisioning;

@@ -16,6 +16,7 @@ use argon2::{
     Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version,
     password_hash::phc::PasswordHash,
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -62,8 +63,8 @@ pub struct Passwords {
     waiting: AtomicUsize,
     max_waiting: usize,
     min_length: usize,
-    /// The hash of no password: what is checked when there is no account, so that the answer takes
-    /// as long as for a wrong password.
+    /// What is checked when there is no account, so that the answer takes as long as for a wrong
+    /// password.
     decoy: String,
     random: Arc<dyn Random>,
 }
@@ -85,8 +86,7 @@ impl Passwords {
         )
         .map_err(|error| anyhow::anyhow!("passwords.argon2_*: {error}"))?;
         let cores = available_parallelism().map_or(1, usize::from);
-        let decoy = hash(&params, "no password at all", &random::bytes(&*random))
-            .map_err(|error| anyhow::anyhow!(error))?;
+        let decoy = decoy(&params, &*random);
         Ok(Self {
             params,
             running: Arc::new(Semaphore::new(cores)),
@@ -182,6 +182,20 @@ fn hash(params: &Params, password: &str, salt: &[u8; 16]) -> Result<String, Hash
     hashed.map(|hash| hash.to_string()).map_err(failed)
 }
 
+/// A hash that no password is known to have. Made of chance instead of a password, it costs neither
+/// time nor memory at the start.
+fn decoy(params: &Params, random: &dyn Random) -> String {
+    let (salt, hash) = (random::bytes::<16>(random), random::bytes::<32>(random));
+    format!(
+        "$argon2id$v=19$m={},t={},p={}${}${}",
+        params.m_cost(),
+        params.t_cost(),
+        params.p_cost(),
+        STANDARD_NO_PAD.encode(salt),
+        STANDARD_NO_PAD.encode(hash)
+    )
+}
+
 fn verify(
     params: &Params,
     password: &str,
@@ -246,6 +260,21 @@ mod tests {
         let verdict = new.verify(&password, Some(&stored)).await.unwrap();
         let Verdict::RightAndRehashed(better) = verdict else { panic!("{verdict:?}") };
         assert_eq!(new.verify(&password, Some(&better)).await, Ok(Verdict::Right));
+    }
+
+    /// The decoy is read and hashed against like any stored hash: same form, same parameters.
+    #[tokio::test]
+    async fn the_decoy_is_as_dear_as_a_stored_hash() {
+        let passwords = passwords("3");
+        let stored = passwords.hash(&Secret::new("some password")).await.unwrap();
+        let (stored, decoy) =
+            [stored, passwords.decoy.clone()].map(|text| PasswordHash::new(&text).unwrap()).into();
+        let params = |hash: &PasswordHash| Params::try_from(hash).unwrap();
+        assert_eq!(params(&stored), params(&decoy));
+        assert_eq!(stored.algorithm, decoy.algorithm);
+        assert_eq!(stored.version, decoy.version);
+        assert_eq!(stored.salt.map(|salt| salt.len()), decoy.salt.map(|salt| salt.len()));
+        assert_eq!(stored.hash.map(|hash| hash.len()), decoy.hash.map(|hash| hash.len()));
     }
 
     #[tokio::test]

@@ -8,14 +8,14 @@ use anyhow::Context as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    accounts::passwords::Passwords,
+    accounts::{local::LocalAccounts, passwords::Passwords},
     audit::Audit,
     clients::Clients,
     config::{Config, StateUrl},
     ephemeral::{EphemeralStore, MemoryStore, RedisStore, ShortLivedState},
     federation::{HttpClient, Upstreams},
     foundation::{
-        clock::Clock,
+        clock::{Clock, Timestamp},
         random::Random,
         seal::{KeyRing, Purpose},
     },
@@ -51,6 +51,8 @@ pub struct Parts {
     pub upstreams: Upstreams,
     /// The hashing pool.
     pub passwords: Passwords,
+    /// Whether there are local accounts.
+    pub local_accounts: LocalAccounts,
     /// Where audit events go.
     pub audit: Audit,
     /// The numbers.
@@ -147,6 +149,7 @@ impl App {
         tasks.spawn(writer.run());
         let parts = Parts {
             passwords: Passwords::new(&config.passwords, Arc::clone(&random))?,
+            local_accounts: LocalAccounts::new(config.passwords.login),
             csrf_ring: ring(Purpose::Csrf),
             refresh_ring: ring(Purpose::RefreshSuccessor),
             metrics: Metrics::default(),
@@ -175,7 +178,7 @@ impl App {
 
 impl Parts {
     /// The present moment. A handler asks once.
-    pub fn now(&self) -> crate::foundation::clock::Timestamp {
+    pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
@@ -184,8 +187,13 @@ impl Parts {
         &*self.random.0
     }
 
+    /// Whether anybody can sign in with a password.
+    pub async fn has_local_accounts(&self, now: Timestamp) -> StoreResult<bool> {
+        self.local_accounts.any(async || self.store.connection().await, now).await
+    }
+
     /// What issuing tokens needs.
-    pub fn issuing(&self, now: crate::foundation::clock::Timestamp) -> Issuing<'_> {
+    pub fn issuing(&self, now: Timestamp) -> Issuing<'_> {
         Issuing { issuer: self.urls.issuer(), keys: &self.keys, random: self.random(), now }
     }
 

@@ -3,19 +3,23 @@
 //! The documents are drawn once and answered as bytes. They are the same for every host and header
 //! (IN-10), may be read from any origin, and list only what works.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use axum::{
-    body::Bytes,
-    extract::State,
+    body::{Body, Bytes},
+    extract::{Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse as _, Response},
+    response::Response,
 };
 use serde_json::{Value, json};
 
 use crate::{
     app::App,
-    foundation::digest::{base64url, sha256},
+    foundation::{
+        clock::{Span, Timestamp},
+        digest::{base64url, sha256},
+    },
+    keys::Jwks,
     protocol::{
         jwa::SigningAlgorithm,
         scope,
@@ -31,82 +35,107 @@ const ANY_ORIGIN: HeaderValue = HeaderValue::from_static("*");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const JWK_SET: HeaderValue = HeaderValue::from_static("application/jwk-set+json");
 
-/// A document and its entity tag.
-#[derive(Clone, Debug)]
-pub struct Document {
+/// A document as it is answered: its bytes, and every header of the answer.
+#[derive(Debug)]
+struct Document {
     body: Bytes,
     etag: HeaderValue,
+    headers: HeaderMap,
 }
 
-/// The documents of one server, drawn when first asked for.
-#[derive(Debug, Default)]
-pub struct Documents {
-    metadata: OnceLock<Document>,
-}
+impl Document {
+    fn new(app: &App, body: Bytes, etag: &str, cache_control: HeaderValue) -> Self {
+        let etag = HeaderValue::try_from(etag).unwrap_or(HeaderValue::from_static("\"\""));
+        let mut headers = HeaderMap::with_capacity(12);
+        headers.insert(header::ETAG, etag.clone());
+        headers.insert(header::CACHE_CONTROL, cache_control);
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN);
+        add_security_headers(app, &mut headers);
+        Self { body, etag, headers }
+    }
 
-impl Documents {
-    fn metadata(&self, app: &App) -> &Document {
-        self.metadata.get_or_init(|| {
-            let body = metadata(app).to_string();
-            let tag = format!("\"{}\"", base64url(&sha256(body.as_bytes())));
-            let etag = HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("\"\""));
-            Document { body: Bytes::from(body), etag }
-        })
+    /// The document, or 304 for who has it already (RFC 9110 §13.1.2).
+    fn answer(&self, request: &HeaderMap, kind: HeaderValue) -> Response {
+        let known = request.get_all(header::IF_NONE_MATCH).iter().any(|line| {
+            let line = line.to_str().unwrap_or_default();
+            line.split(',').any(|tag| self.etag == tag.trim().trim_start_matches("W/").as_bytes())
+        });
+        let body = if known { Body::empty() } else { Body::from(self.body.clone()) };
+        let mut response = Response::new(body);
+        *response.headers_mut() = self.headers.clone();
+        if known {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+        } else {
+            response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        }
+        response
     }
 }
 
-/// What the document routes share.
+/// The documents of one server, drawn when first asked for.
+#[derive(Debug)]
+pub struct Documents {
+    app: App,
+    metadata: OnceLock<Document>,
+    jwks: RwLock<Option<DrawnJwks>>,
+}
+
+/// The JWKS as it was answered last, and what it was drawn from.
 #[derive(Clone, Debug)]
-pub struct Serving {
-    /// The house.
-    pub app: App,
-    /// Its documents.
-    pub documents: std::sync::Arc<Documents>,
+struct DrawnJwks {
+    jwks: Arc<Jwks>,
+    max_age: Span,
+    document: Arc<Document>,
+}
+
+impl Documents {
+    /// The documents of this server.
+    pub fn new(app: App) -> Self {
+        Self { app, metadata: OnceLock::new(), jwks: RwLock::default() }
+    }
+
+    fn metadata(&self) -> &Document {
+        self.metadata.get_or_init(|| {
+            let body = metadata(&self.app).to_string();
+            let etag = format!("\"{}\"", base64url(&sha256(body.as_bytes())));
+            Document::new(&self.app, Bytes::from(body), &etag, METADATA_MAX_AGE)
+        })
+    }
+
+    fn jwks(&self, now: Timestamp) -> Arc<Document> {
+        let (jwks, max_age) = self.app.keys.jwks(now);
+        let drawn = self.jwks.read().unwrap_or_else(PoisonError::into_inner);
+        let current =
+            |drawn: &&DrawnJwks| drawn.max_age == max_age && Arc::ptr_eq(&drawn.jwks, &jwks);
+        if let Some(drawn) = drawn.as_ref().filter(current) {
+            return Arc::clone(&drawn.document);
+        }
+        drop(drawn);
+        let cache_control = format!("public, max-age={}", max_age.seconds());
+        let cache_control = HeaderValue::try_from(cache_control);
+        let cache_control = cache_control.unwrap_or(HeaderValue::from_static("no-cache"));
+        let document = Document::new(&self.app, jwks.body.clone(), &jwks.etag, cache_control);
+        let document = Arc::new(document);
+        let drawn = DrawnJwks { jwks, max_age, document: Arc::clone(&document) };
+        *self.jwks.write().unwrap_or_else(PoisonError::into_inner) = Some(drawn);
+        document
+    }
 }
 
 /// `GET /.well-known/openid-configuration` and `/.well-known/oauth-authorization-server`.
 pub async fn openid_configuration(
-    State(Serving { app, documents }): State<Serving>,
-    headers: HeaderMap,
+    State(documents): State<Arc<Documents>>,
+    request: Request,
 ) -> Response {
-    let document = documents.metadata(&app);
-    let kept = Kept { etag: document.etag.clone(), cache_control: METADATA_MAX_AGE, kind: JSON };
-    answer(&app, &headers, kept, document.body.clone())
+    documents.metadata().answer(request.headers(), JSON)
 }
 
 /// `GET /.well-known/jwks.json`: may be kept until the keys next change (RFC 7517 §5).
-pub async fn jwks(State(Serving { app, .. }): State<Serving>, headers: HeaderMap) -> Response {
+pub async fn jwks(State(documents): State<Arc<Documents>>, request: Request) -> Response {
+    let app = &documents.app;
     let now = app.now();
     app.keys.catch_up(&app.store, now).await;
-    let (jwks, max_age) = app.keys.jwks(now);
-    let cache_control = format!("public, max-age={}", max_age.seconds());
-    let value = |text: &str| HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""));
-    let kept =
-        Kept { etag: value(&jwks.etag), cache_control: value(&cache_control), kind: JWK_SET };
-    answer(&app, &headers, kept, jwks.body.clone())
-}
-
-struct Kept {
-    etag: HeaderValue,
-    cache_control: HeaderValue,
-    kind: HeaderValue,
-}
-
-fn answer(app: &App, request: &HeaderMap, kept: Kept, body: Bytes) -> Response {
-    let mut headers = HeaderMap::with_capacity(12);
-    let known = request.get_all(header::IF_NONE_MATCH).iter().any(|line| {
-        let line = line.to_str().unwrap_or_default();
-        line.split(',').any(|tag| kept.etag == tag.trim().trim_start_matches("W/").as_bytes())
-    });
-    headers.insert(header::ETAG, kept.etag);
-    headers.insert(header::CACHE_CONTROL, kept.cache_control);
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN);
-    add_security_headers(app, &mut headers);
-    if known {
-        return (StatusCode::NOT_MODIFIED, headers).into_response();
-    }
-    headers.insert(header::CONTENT_TYPE, kept.kind);
-    (headers, body).into_response()
+    documents.jwks(now).answer(request.headers(), JWK_SET)
 }
 
 fn metadata(app: &App) -> Value {

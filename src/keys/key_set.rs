@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use josekit::jws::{JwsSigner, JwsVerifier};
+use josekit::jws::JwsVerifier;
 use serde_json::{Map, Value};
 
 use super::{
@@ -31,7 +31,7 @@ struct LoadedKey {
     alg: SigningAlgorithm,
     schedule: Schedule,
     public_jwk: Value,
-    signer: Box<dyn JwsSigner>,
+    signer: material::Signer,
     verifier: Box<dyn JwsVerifier>,
     access_token_header: String,
     id_token_header: String,
@@ -105,7 +105,7 @@ impl KeySet {
                 alg: row.alg,
                 schedule: Schedule::of(row),
                 public_jwk: serde_json::from_str(&row.public_jwk)?,
-                signer: material::signer(row.alg, &private)?,
+                signer: material::Signer::new(row.alg, &private)?,
                 verifier: material::verifier(row.alg, &row.public_jwk)?,
                 access_token_header: encode_header(alg, TokenType::AccessToken, row.id.as_str()),
                 id_token_header: encode_header(alg, TokenType::IdToken, row.id.as_str()),

@@ -1,6 +1,13 @@
 //! Key pairs: making, keeping and using them.
 
 use anyhow::{Context as _, anyhow};
+use aws_lc_rs::{
+    rand::SystemRandom,
+    signature::{
+        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair as EcdsaSigner,
+        Ed25519KeyPair as Ed25519Signer, RSA_PKCS1_SHA256, RsaKeyPair as RsaSigner,
+    },
+};
 use josekit::{
     jwk::{
         Jwk, KeyPair as _,
@@ -10,7 +17,7 @@ use josekit::{
             rsa::RsaKeyPair,
         },
     },
-    jws::{ES256, EdDSA, JwsSigner, JwsVerifier, RS256},
+    jws::{ES256, EdDSA, JwsVerifier, RS256},
 };
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -87,17 +94,51 @@ fn public_members(alg: SigningAlgorithm, jwk: &Jwk) -> anyhow::Result<(KeyId, St
     Ok((KeyId::new(id), Value::Object(members).to_string()))
 }
 
-/// The signer of a stored private key. Dear to make: keep it.
-pub(super) fn signer(
-    alg: SigningAlgorithm,
-    private_jwk: &[u8],
-) -> anyhow::Result<Box<dyn JwsSigner>> {
-    let jwk = Jwk::from_bytes(private_jwk).map_err(|error| anyhow!("a private key: {error}"))?;
-    Ok(match alg {
-        SigningAlgorithm::Rs256 => Box::new(RS256.signer_from_jwk(&jwk)?),
-        SigningAlgorithm::Es256 => Box::new(ES256.signer_from_jwk(&jwk)?),
-        SigningAlgorithm::EdDsa => Box::new(EdDSA.signer_from_jwk(&jwk)?),
-    })
+/// A private key, ready to sign. Dear to make: keep it.
+///
+/// josekit makes and reads the keys; the signature itself is made by AWS-LC, which takes a third
+/// less for ES256 and less than half for EdDSA, and is what every token costs.
+pub(super) enum Signer {
+    Rs256(Box<RsaSigner>),
+    Es256(Box<EcdsaSigner>),
+    EdDsa(Box<Ed25519Signer>),
+}
+
+impl Signer {
+    /// The signer of a stored private key.
+    pub(super) fn new(alg: SigningAlgorithm, private_jwk: &[u8]) -> anyhow::Result<Self> {
+        let jwk =
+            Jwk::from_bytes(private_jwk).map_err(|error| anyhow!("a private key: {error}"))?;
+        Ok(match alg {
+            SigningAlgorithm::Rs256 => {
+                let pkcs8 = Zeroizing::new(RsaKeyPair::from_jwk(&jwk)?.to_der_private_key());
+                Self::Rs256(Box::new(RsaSigner::from_pkcs8(&pkcs8)?))
+            }
+            SigningAlgorithm::Es256 => {
+                let der = Zeroizing::new(EcKeyPair::from_jwk(&jwk)?.to_der_private_key());
+                let key = EcdsaSigner::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, &der);
+                Self::Es256(Box::new(key?))
+            }
+            SigningAlgorithm::EdDsa => {
+                let pkcs8 = Zeroizing::new(EdKeyPair::from_jwk(&jwk)?.to_der_private_key());
+                Self::EdDsa(Box::new(Ed25519Signer::from_pkcs8_maybe_unchecked(&pkcs8)?))
+            }
+        })
+    }
+
+    /// The signature of a message (RFC 7518 §3.3, §3.4; RFC 8037 §3.1).
+    pub(super) fn sign(&self, message: &[u8]) -> anyhow::Result<Vec<u8>> {
+        let random = SystemRandom::new();
+        match self {
+            Self::Rs256(key) => {
+                let mut signature = vec![0; key.public_modulus_len()];
+                key.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature)?;
+                Ok(signature)
+            }
+            Self::Es256(key) => Ok(key.sign(&random, message)?.as_ref().to_vec()),
+            Self::EdDsa(key) => Ok(key.sign(message).as_ref().to_vec()),
+        }
+    }
 }
 
 /// The verifier of a stored public key. Dear to make: keep it.

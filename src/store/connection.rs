@@ -31,23 +31,44 @@ pub(super) enum Backend {
 /// A connection to the database, out of the pool.
 pub struct Connection {
     backend: Backend,
-    in_transaction: bool,
+    transaction: Transaction,
     statements: Arc<AtomicU64>,
 }
 
-/// Runs the same query on whichever database this connection belongs to.
+/// How far a connection is in a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Transaction {
+    None,
+    /// PostgreSQL hears of it together with the first statement, which saves a round trip.
+    Wanted,
+    Open,
+}
+
+/// Runs the same query on whichever database this connection belongs to; or, of two that differ,
+/// its own.
 macro_rules! on_backend {
     ($any:expr, |$conn:ident| $query:expr) => {
+        on_backend!($any, postgres | $conn | $query, sqlite | $conn | $query)
+    };
+    ($any:expr, postgres |$pg:ident| $postgres:expr, sqlite |$lite:ident| $sqlite:expr) => {{
+        let begins = $any.note_statement();
         match $any.backend_mut() {
-            $crate::store::connection::Backend::Postgres($conn) => {
-                $crate::store::connection::bounded(async { $query }).await
+            $crate::store::connection::Backend::Postgres(conn) => {
+                // Statements on a shared connection are sent in the order in which they are first
+                // polled, without waiting for one another's answers.
+                let conn: &diesel_async::AsyncPgConnection = conn;
+                let query = async {
+                    let $pg = &mut &*conn;
+                    $postgres
+                };
+                $crate::store::connection::bounded(conn, begins, query).await
             }
-            $crate::store::connection::Backend::Sqlite($conn) => $query,
+            $crate::store::connection::Backend::Sqlite($lite) => $sqlite,
             $crate::store::connection::Backend::Abandoned => {
                 Err(diesel::result::Error::BrokenTransactionManager)
             }
         }
-    };
+    }};
 }
 
 /// How long PostgreSQL may take over a statement. The server's own limit is shorter; this one is for
@@ -57,8 +78,19 @@ const PATIENCE: Duration = Duration::from_secs(7);
 /// Gives up on a statement whose answer does not come. The connection's driver has to read that
 /// answer before any other, so a sick connection fails its next use as well, and is not reused: it
 /// counts as closed once the kernel gives up on it.
-pub(super) async fn bounded<T>(statement: impl Future<Output = QueryResult<T>>) -> QueryResult<T> {
-    tokio::time::timeout(PATIENCE, statement).await.unwrap_or_else(|_| {
+pub(super) async fn bounded<T>(
+    mut conn: &AsyncPgConnection,
+    begins: bool,
+    statement: impl Future<Output = QueryResult<T>>,
+) -> QueryResult<T> {
+    let answered = async {
+        if begins {
+            let begun = conn.batch_execute("BEGIN");
+            return futures_util::try_join!(begun, statement).map(|((), answer)| answer);
+        }
+        statement.await
+    };
+    tokio::time::timeout(PATIENCE, answered).await.unwrap_or_else(|_| {
         let text = Box::new("timeout: the database does not answer".to_owned());
         Err(QueryError::DatabaseError(DatabaseErrorKind::UnableToSendCommand, text))
     })
@@ -66,13 +98,23 @@ pub(super) async fn bounded<T>(statement: impl Future<Output = QueryResult<T>>) 
 
 impl Connection {
     pub(super) const fn new(backend: Backend, statements: Arc<AtomicU64>) -> Self {
-        Self { backend, in_transaction: false, statements }
+        Self { backend, transaction: Transaction::None, statements }
     }
 
-    /// The connection to run one statement on. Every statement is counted: how many a flow takes is
-    /// part of what is tested.
-    pub(super) fn backend_mut(&mut self) -> &mut Backend {
+    /// Counts a statement: how many a flow takes is part of what is tested. Answers whether it is
+    /// the first of a transaction that the database has not heard of.
+    pub(super) fn note_statement(&mut self) -> bool {
         self.statements.fetch_add(1, Ordering::Relaxed);
+        let begins = self.transaction == Transaction::Wanted;
+        if begins {
+            self.statements.fetch_add(1, Ordering::Relaxed);
+            self.transaction = Transaction::Open;
+        }
+        begins
+    }
+
+    /// The connection to run one statement on.
+    pub(super) const fn backend_mut(&mut self) -> &mut Backend {
         &mut self.backend
     }
 
@@ -94,33 +136,44 @@ impl Connection {
     {
         self.begin().await?;
         let result = work(self).await;
-        let ending = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        let ended = self.execute(ending).await;
+        let ended = self.end(result.is_ok()).await;
         match result {
             Ok(value) => {
                 ended?;
-                self.in_transaction = false;
+                self.transaction = Transaction::None;
                 Ok(value)
             }
             Err(error) => {
                 // A connection that cannot even roll back stays marked and is given up.
-                self.in_transaction = ended.is_err();
+                if ended.is_ok() {
+                    self.transaction = Transaction::None;
+                }
                 Err(error)
             }
         }
     }
 
     async fn begin(&mut self) -> QueryResult<()> {
-        let begin = match self.backend {
+        if let Backend::Sqlite(_) = self.backend {
             // Taking the write lock at once: a reader that turns writer later could fail with a
             // stale snapshot.
-            Backend::Sqlite(_) => "BEGIN IMMEDIATE",
-            _ => "BEGIN",
-        };
-        self.in_transaction = true;
-        let result = self.execute(begin).await;
-        self.in_transaction = result.is_ok();
-        result
+            self.transaction = Transaction::Open;
+            let begun = self.execute("BEGIN IMMEDIATE").await;
+            if begun.is_err() {
+                self.transaction = Transaction::None;
+            }
+            return begun;
+        }
+        self.transaction = Transaction::Wanted;
+        Ok(())
+    }
+
+    async fn end(&mut self, keep: bool) -> QueryResult<()> {
+        if self.transaction == Transaction::Wanted {
+            // Nothing was asked, so nothing was begun.
+            return Ok(());
+        }
+        self.execute(if keep { "COMMIT" } else { "ROLLBACK" }).await
     }
 
     pub(super) async fn execute(&mut self, sql: &str) -> QueryResult<()> {
@@ -135,7 +188,7 @@ impl Drop for Connection {
     /// transaction, the connection would return to the pool with the transaction open and its
     /// locks held. Detached, it closes, and the database rolls back.
     fn drop(&mut self) {
-        if self.in_transaction {
+        if self.transaction == Transaction::Open {
             match std::mem::replace(&mut self.backend, Backend::Abandoned) {
                 Backend::Postgres(conn) => drop(Object::take(conn)),
                 Backend::Sqlite(conn) => drop(Object::take(conn)),

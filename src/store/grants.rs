@@ -2,11 +2,12 @@
 
 use diesel::QueryResult;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
 use super::{
     Connection,
-    schema::{grants, identities, revoked_access_tokens, users},
+    schema::{grants, identities, revoked_access_tokens, sessions, users},
     users::{Person, User, fold_person},
 };
 use crate::foundation::{
@@ -75,15 +76,66 @@ pub struct Grant {
     pub trace_id: TraceId,
 }
 
-/// Inserts a grant; `false` if its code was redeemed already.
-#[must_use = "false means that the code was redeemed already"]
+/// Inserts a grant; `false` if its code was redeemed already, or its session has ended.
+///
+/// PostgreSQL holds the session's row meanwhile: what begins in a session cannot slip past its end.
+#[must_use = "false means that nothing was inserted"]
 pub async fn insert(conn: &mut Connection, grant: &Grant) -> QueryResult<bool> {
-    on_backend!(conn, |conn| diesel::insert_into(grants::table)
-        .values(grant)
-        .on_conflict(grants::code_digest)
-        .do_nothing()
-        .execute(conn)
-        .await)
+    let live = sessions::table.find(&grant.session_id).filter(sessions::ended_at.is_null());
+    let row = live.select((
+        (&grant.id).into_sql::<Text>(),
+        (&grant.user_id).into_sql::<Text>(),
+        (&grant.client_id).into_sql::<Text>(),
+        sessions::id,
+        (&grant.code_digest).into_sql::<Binary>(),
+        (&grant.code_challenge).into_sql::<Nullable<Text>>(),
+        (&grant.redirect_uri).into_sql::<Text>(),
+        (&grant.scope).into_sql::<Text>(),
+        grant.auth_time.into_sql::<BigInt>(),
+        (&grant.amr).into_sql::<Text>(),
+        (&grant.acr).into_sql::<Nullable<Text>>(),
+        grant.created_at.into_sql::<BigInt>(),
+        grant.expires_at.into_sql::<BigInt>(),
+        (&grant.trace_id).into_sql::<Text>(),
+    ));
+    let columns = (
+        grants::id,
+        grants::user_id,
+        grants::client_id,
+        grants::session_id,
+        grants::code_digest,
+        grants::code_challenge,
+        grants::redirect_uri,
+        grants::scope,
+        grants::auth_time,
+        grants::amr,
+        grants::acr,
+        grants::created_at,
+        grants::expires_at,
+        grants::trace_id,
+    );
+    on_backend!(
+        conn,
+        postgres
+            | conn
+            | row
+                .for_share()
+                .insert_into(grants::table)
+                .into_columns(columns)
+                .on_conflict(grants::code_digest)
+                .do_nothing()
+                .execute(conn)
+                .await,
+        sqlite
+            | conn
+            | row
+                .insert_into(grants::table)
+                .into_columns(columns)
+                .on_conflict(grants::code_digest)
+                .do_nothing()
+                .execute(conn)
+                .await
+    )
     .map(|rows| rows == 1)
 }
 

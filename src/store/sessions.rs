@@ -171,15 +171,3 @@ pub async fn renew(conn: &mut Connection, session: &Session) -> QueryResult<bool
         .await)
     .map(|rows| rows == 1)
 }
-
-/// Notes the use of a session that is alive, and holds its row until the transaction ends: what
-/// begins in a session cannot slip past its end. `false` if it has ended.
-#[must_use = "false means that the session has ended"]
-pub async fn hold_live(conn: &mut Connection, id: &SessionId, now: Timestamp) -> QueryResult<bool> {
-    let live = sessions::table.find(id).filter(sessions::ended_at.is_null());
-    on_backend!(conn, |conn| diesel::update(live)
-        .set(sessions::last_seen_at.eq(now))
-        .execute(conn)
-        .await)
-    .map(|rows| rows == 1)
-}

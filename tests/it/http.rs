@@ -57,6 +57,37 @@ async fn read_all(stream: &mut TcpStream) -> String {
 
 const KEYS: &str = "GET /.well-known/jwks.json HTTP/1.1\r\nhost: id.test\r\n\r\n";
 
+/// HT-01: half a request is not waited for; a connection that rests between two requests is kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_request_is_closed_and_a_resting_connection_is_not() {
+    let app = TestApp::start().await;
+    let server = Server::start(&app).await;
+    let mut resting = server.connect().await;
+    let mut half = server.connect().await;
+    let mut silent = server.connect().await;
+    let mut buffer = [0; 4_096];
+    resting.write_all(KEYS.as_bytes()).await.unwrap();
+    assert!(resting.read(&mut buffer).await.unwrap() > 0);
+    half.write_all(KEYS.as_bytes()).await.unwrap();
+    assert!(half.read(&mut buffer).await.unwrap() > 0);
+    half.write_all(b"GET /.well-known/jwks.json HTTP/1.1\r\nhost: id").await.unwrap();
+    let dribble = async {
+        // A byte now and then does not make it a request.
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if half.write_all(b"x").await.is_err() {
+                break;
+            }
+        }
+    };
+    let closed = tokio::time::timeout(Duration::from_secs(20), dribble).await;
+    closed.expect("half a request is waited for");
+    assert_eq!(read_all(&mut silent).await, "", "who says nothing is told nothing");
+    resting.write_all(KEYS.as_bytes()).await.unwrap();
+    assert!(resting.read(&mut buffer).await.unwrap() > 0);
+    assert!(buffer.starts_with(b"HTTP/1.1 200"));
+}
+
 /// FT-41: told to stop, the server lets a request in flight finish, closes idle connections and
 /// takes no new ones.
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 //!
 //! axum, aws-lc-rs, prepared keys, and the same store work on the same kind of database; no policy,
 //! no limits, no audit, no metrics, no logs. What Keywright costs above this is Keywright's own.
-//! Both use the system's allocator: should one ever change it, so must the other.
+//! Both use the same allocator.
 
 mod grants;
 mod requests;

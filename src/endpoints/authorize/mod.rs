@@ -24,9 +24,8 @@ use crate::{
     audit::Event,
     foundation::{clock::Timestamp, ids::TraceId},
     interactions::{self, AuthorizationRequest, Interaction, Purpose},
-    protocol::error::OAuthError,
+    protocol::{error::OAuthError, words::Prompt},
     sessions::LiveSession,
-    store::users,
     tokens::codes::{self, CodePayload},
     urls,
     web::{
@@ -86,25 +85,18 @@ async fn begin(
     let purpose = Purpose::Authorize(Box::new(request));
     let mut interaction = Interaction::begin(purpose, trace, &mark.digest(), app.random(), now);
     interaction.note(now, what);
-    let trace = interaction.trace_id.clone();
     let kept = interactions::put(&app.state, &interaction).await;
-    kept.map_err(|error| PageError::from(error).trace(&trace))?;
-    let way = way_in(app, &interaction).await.map_err(|error| error.trace(&trace))?;
-    let mut response = see_other(&way);
+    kept.map_err(|error| PageError::from(error).trace(&interaction.trace_id))?;
+    let mut response = sign_in(app, &interaction, now).await?;
     cookies::add(response.headers_mut(), mark.cookie(app));
     Ok(response)
 }
 
 /// Where the person signs in: at the only upstream there is, else on our page.
-async fn way_in(app: &App, interaction: &Interaction) -> Result<String, PageError> {
-    use crate::{config::PasswordLogin, protocol::words::Prompt};
+async fn way_in(app: &App, interaction: &Interaction, now: Timestamp) -> Result<String, PageError> {
     let chooses = interaction.request().is_some_and(|r| r.prompts(Prompt::SelectAccount));
     if let Some(only) = app.upstreams.only().filter(|_| !chooses) {
-        let with_passwords = app.config.passwords.login == PasswordLogin::On
-            && users::any_with_password(&mut app.connection().await?)
-                .await
-                .map_err(crate::store::StoreError::from)?;
-        if !with_passwords {
+        if !app.has_local_accounts(now).await? {
             return Ok(urls::upstream_start(only.slug(), &interaction.flow));
         }
     }
@@ -119,36 +111,46 @@ pub async fn resume(State(app): State<App>, request: Request) -> Result<Response
     let trace = interaction.trace_id.clone();
     let session = browser::session(&app, &headers, now).await;
     let session = session.map_err(|error| PageError::from(error).trace(&trace))?;
-    let next = match interaction.request() {
-        Some(request) => decide(&app, request, session.as_ref(), Some(&interaction), now),
-        None if session.is_some() => {
-            interactions::take(&app.state, &interaction.flow).await?;
-            return Ok(see_other(urls::path::ACCOUNT));
+    let Some(request) = interaction.request() else {
+        if session.is_none() {
+            return sign_in(&app, &interaction, now).await;
         }
-        None => Next::SignIn,
+        interactions::take(&app.state, &interaction.flow).await?;
+        return Ok(see_other(urls::path::ACCOUNT));
     };
-    match next {
-        Next::SignIn => Ok(see_other(&way_in(&app, &interaction).await?)),
+    match decide(&app, request, session.as_ref(), Some(&interaction), now) {
+        Next::SignIn => sign_in(&app, &interaction, now).await,
         Next::ShowPage(error) => Err((*error).trace(&trace)),
         Next::Answer(session) => {
-            let request = finish(&app, &interaction).await?;
-            answer_with_code(&app, &request, session, &trace, now).await
+            // Nobody knows the code before the answer leaves, so it may be kept in the same flight
+            // that ends the interaction.
+            let finished = finish(&app, &interaction);
+            let answer = answer_with_code(&app, request, session, &trace, now);
+            let (finished, answer) = futures_util::join!(finished, answer);
+            finished.and(answer)
         }
         Next::Refuse(error) => {
-            let request = finish(&app, &interaction).await?;
+            finish(&app, &interaction).await?;
             note_refusal(&app, &trace, &request.client_id, &error, Some(&interaction));
-            Ok(respond::with_error(&app, &respond::Target::of(&request), &error))
+            Ok(respond::with_error(&app, &respond::Target::of(request), &error))
         }
     }
 }
 
+/// Sends the person to sign in.
+async fn sign_in(
+    app: &App,
+    interaction: &Interaction,
+    now: Timestamp,
+) -> Result<Response, PageError> {
+    let way = way_in(app, interaction, now).await;
+    Ok(see_other(&way.map_err(|error| error.trace(&interaction.trace_id))?))
+}
+
 /// Ends the interaction: it answers once (AZ-30).
-async fn finish(app: &App, interaction: &Interaction) -> Result<AuthorizationRequest, PageError> {
+async fn finish(app: &App, interaction: &Interaction) -> Result<(), PageError> {
     let taken = interactions::take(&app.state, &interaction.flow).await?;
-    match taken.map(|interaction| interaction.purpose) {
-        Some(Purpose::Authorize(request)) => Ok(*request),
-        _ => Err(flow::expired().trace(&interaction.trace_id)),
-    }
+    taken.map(drop).ok_or_else(|| flow::expired().trace(&interaction.trace_id))
 }
 
 /// Issues the code and sends the browser back to the app (OIDC Core §3.1.2.5).

@@ -9,11 +9,9 @@ use axum::{
 
 use crate::{
     app::App,
-    config::PasswordLogin,
     interactions::{self, FreshSignIn, Interaction},
     protocol::words::Prompt,
     sessions::LiveSession,
-    store::{StoreError, users},
     urls,
     web::{
         browser::{self, BrowserMark},
@@ -92,10 +90,7 @@ pub(super) async fn build(
 ) -> Result<ChoosePage, PageError> {
     let request = interaction.request();
     let client = request.and_then(|request| app.clients.find(request.client_id.as_str()));
-    let with_passwords = app.config.passwords.login == PasswordLogin::On
-        && users::any_with_password(&mut app.connection().await?)
-            .await
-            .map_err(StoreError::from)?;
+    let with_passwords = app.has_local_accounts(app.now()).await?;
     let hint = request.and_then(|request| request.login_hint.clone()).unwrap_or_default();
     let form = with_passwords.then(|| PasswordForm {
         csrf: csrf::token(app, mark),

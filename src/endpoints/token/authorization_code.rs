@@ -185,31 +185,43 @@ enum Kept {
     Replayed,
 }
 
-/// Stores the use of the code and the refresh token, in a session that is held alive meanwhile.
+/// Stores the use of the code, and the refresh token with it.
 async fn keep(
     exchange: &Exchange<'_>,
     connection: &mut Connection,
     grant: &Grant,
     payload: &CodePayload,
 ) -> StoreResult<Kept> {
-    let (app, now) = (exchange.app, exchange.now);
     let with_refresh_token =
         payload.scope.contains(OFFLINE_ACCESS) && exchange.client.may_use(GrantType::RefreshToken);
+    let kept = if with_refresh_token {
+        keep_with_refresh_token(exchange, connection, grant).await?
+    } else {
+        grants::insert(connection, grant).await?.then_some(None)
+    };
+    if let Some(refresh_token) = kept {
+        return Ok(Kept::Yes(refresh_token));
+    }
+    let replayed = revoke_first(connection, &grant.code_digest, exchange.now).await?;
+    Ok(if replayed { Kept::Replayed } else { Kept::SessionEnded })
+}
+
+/// Both or neither; nothing if the grant cannot be.
+async fn keep_with_refresh_token(
+    exchange: &Exchange<'_>,
+    connection: &mut Connection,
+    grant: &Grant,
+) -> StoreResult<Option<Option<String>>> {
+    let (app, now) = (exchange.app, exchange.now);
     connection
         .transaction(async |conn| {
-            let live = sessions::hold_live(conn, &grant.session_id, now).await?;
-            if !live || !grants::insert(conn, grant).await? {
-                let replayed = revoke_first(conn, &grant.code_digest, now).await?;
-                return Ok(if replayed { Kept::Replayed } else { Kept::SessionEnded });
+            if !grants::insert(conn, grant).await? {
+                return Ok(None);
             }
-            if !with_refresh_token {
-                return Ok(Kept::Yes(None));
-            }
-            let ends = grant.expires_at;
-            let policy = app.refresh_policy();
+            let (ends, policy) = (grant.expires_at, app.refresh_policy());
             let token =
                 refresh::issue_first(conn, &grant.id, ends, policy, app.random(), now).await?;
-            Ok(Kept::Yes(Some(token.expose().to_owned())))
+            Ok(Some(Some(token.expose().to_owned())))
         })
         .await
 }

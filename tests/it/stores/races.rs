@@ -3,14 +3,23 @@
 use std::sync::Arc;
 
 use keywright::{
-    foundation::{clock::Span, ids::UserId},
-    store::{Connection, Store, facts, grants, refresh_tokens, users},
+    foundation::{
+        clock::Span,
+        ids::{GrantId, SessionId, UserId},
+    },
+    store::{
+        Connection, Store, facts,
+        grants::{self, Grant},
+        refresh_tokens, sessions, users,
+    },
 };
 use tokio::sync::Barrier;
 
 use super::{
     connection, fresh,
-    rows::{NOW, digest, grant, insert_family, insert_user},
+    rows::{
+        NOW, digest, grant, insert_family, insert_session, insert_session_of_grants, insert_user,
+    },
 };
 
 /// Runs `work` fifty times at once, each with a connection of its own, and counts its `true`s.
@@ -67,11 +76,40 @@ async fn a_token_that_does_not_exist_is_consumed_by_nobody() {
     assert!(!refresh_tokens::consume(&mut conn, &digest("no such token"), NOW).await.unwrap());
 }
 
+/// Nothing begins in a session that has ended, whichever of the two comes first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_never_slips_past_the_end_of_its_session() {
+    let (store, _database) = fresh().await;
+    let mut conn = connection(&store).await;
+    let user = insert_user(&mut conn, "alice").await;
+    let expires = NOW.plus(Span::from_days(30));
+    for round in 0..20 {
+        let name = format!("session-{round}");
+        insert_session(&mut conn, &user, &name, expires).await;
+        let id = SessionId::new(name.as_str());
+        let grant = Grant { session_id: id.clone(), ..grant(&user, &name, expires) };
+        let (mut one, mut other) = (connection(&store).await, connection(&store).await);
+        let ending = async {
+            sessions::end(&mut one, &id, &user, NOW).await.unwrap();
+            grants::revoke_of_session(&mut one, &id, &[], NOW).await.unwrap();
+        };
+        let (inserted, ()) = tokio::join!(grants::insert(&mut other, &grant), ending);
+        let kept = grants::find_by_code(&mut conn, &grant.code_digest).await.unwrap();
+        assert_eq!(kept.is_some(), inserted.unwrap());
+        assert!(kept.is_none_or(|kept| kept.revoked_at.is_some()), "{round}");
+        let late = Grant { code_digest: digest(&format!("late {round}")), ..grant };
+        assert!(
+            !grants::insert(&mut conn, &Grant { id: GrantId::new(name), ..late }).await.unwrap()
+        );
+    }
+}
+
 /// CD-09: the digest of a code is unique, so a code is redeemed once, whoever forgets what.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_fifty_grants_from_one_code_exactly_one_is_kept() {
     let (store, database) = fresh().await;
     let user = insert_user(&mut connection(&store).await, "alice").await;
+    insert_session_of_grants(&mut connection(&store).await, &user).await;
     let expires = NOW.plus(Span::from_days(30));
     let won = winners(&store, move |mut conn, _| {
         let grant = grant(&user, "the code", expires);

@@ -21,6 +21,9 @@ use crate::support::clock::START;
 
 pub(super) const NOW: Timestamp = Timestamp::from_unix(START);
 
+/// The session of every grant here, which outlives them all.
+pub(super) const SESSION: &str = "the session";
+
 pub(super) fn digest(text: &str) -> TokenDigest {
     TokenDigest::of("test", text.as_bytes())
 }
@@ -50,7 +53,7 @@ pub(super) fn grant(user: &UserId, code: &str, expires_at: Timestamp) -> Grant {
         id: GrantId::generate(&OsRandom, NOW),
         user_id: user.clone(),
         client_id: ClientId::new("web"),
-        session_id: SessionId::new("session"),
+        session_id: SessionId::new(SESSION),
         code_digest: digest(code),
         code_challenge: None,
         redirect_uri: "https://web.test/cb".to_owned(),
@@ -73,6 +76,7 @@ pub(super) async fn insert_family(
     name: &str,
     expires_at: Timestamp,
 ) -> GrantId {
+    insert_session_of_grants(conn, user).await;
     let grant = grant(user, &format!("code of {name}"), expires_at);
     assert!(grants::insert(conn, &grant).await.unwrap());
     let token = RefreshToken {
@@ -85,6 +89,13 @@ pub(super) async fn insert_family(
     };
     assert!(refresh_tokens::insert(conn, &token).await.unwrap());
     grant.id
+}
+
+pub(super) async fn insert_session_of_grants(conn: &mut Connection, user: &UserId) {
+    let id = SessionId::new(SESSION);
+    if sessions::find(conn, &id).await.unwrap().is_none() {
+        insert_session(conn, user, SESSION, NOW.plus(Span::from_days(10_000))).await;
+    }
 }
 
 pub(super) async fn insert_session(

@@ -4,7 +4,9 @@
 //! (HT-01). At the end the listener closes first, requests in flight may finish, and idle
 //! connections are told to go.
 
-use std::{convert::Infallible, net::SocketAddr, time::Duration};
+mod activity;
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use axum::{Router, body::Body, extract::ConnectInfo};
@@ -17,8 +19,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
-/// How long a client may take over its request's head.
-const HEADER_TIME: Duration = Duration::from_secs(10);
+use self::activity::{Activity, Watched};
+
 /// The longest head that is read.
 const MAX_HEADER_BYTES: usize = 32 * 1_024;
 const MAX_HEADERS: usize = 100;
@@ -40,12 +42,7 @@ pub async fn serve(
     drain: Duration,
 ) {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME)
-        .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_HEADER_BYTES);
+    builder.http1().max_headers(MAX_HEADERS).max_buf_size(MAX_HEADER_BYTES);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -82,18 +79,30 @@ fn attend(
 ) {
     // Answers are small and complete: waiting to fill a packet only costs time.
     let _ = stream.set_nodelay(true);
-    let router = router.clone();
+    let activity = Arc::new(Activity::default());
+    let (router, noted) = (router.clone(), Arc::clone(&activity));
     let service = service_fn(move |request: Request<Incoming>| {
+        noted.begin(request.version());
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
         let answer = router.clone().call(request);
-        async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
+        let noted = Arc::clone(&noted);
+        async move {
+            let answer = answer.await.unwrap_or_else(|never| match never {});
+            noted.end();
+            Ok::<_, Infallible>(answer)
+        }
     });
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    let connection = builder
+        .serve_connection(Watched::new(TokioIo::new(stream), &activity), service)
+        .into_owned();
     let watched = connections.watch(connection);
     tokio::spawn(async move {
-        if let Err(error) = watched.await {
-            tracing::debug!(error, "a connection ended early");
+        tokio::select! {
+            ended = watched => if let Err(error) = ended {
+                tracing::debug!(error, "a connection ended early");
+            },
+            () = activity.stalls() => tracing::debug!("a connection that did nothing was closed"),
         }
     });
 }
