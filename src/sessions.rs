@@ -14,7 +14,9 @@ use crate::{
         secret::Secret,
     },
     store::{
-        Connection, StoreResult, grants,
+        Connection, StoreResult,
+        audit_events::{self, AuditEvent},
+        grants,
         sessions::{self, Session},
         users::Person,
     },
@@ -87,15 +89,17 @@ pub async fn find_live(
 
 /// Begins a session for who has just proved who they are, and answers the cookie's secret. The
 /// former session of this browser ends: with all its tokens if it was another person's, and handing
-/// on its name if it was the same person's, so that apps see one session that was renewed.
+/// on its name if it was the same person's, so that apps see one session that was renewed. The event
+/// is kept with it.
 pub async fn begin(
     conn: &mut Connection,
     former: Option<&Session>,
     proof: Proof,
-    settings: &SessionSettings,
-    random: &dyn Random,
+    event: &AuditEvent,
+    policy: (&SessionSettings, &dyn Random),
     now: Timestamp,
 ) -> StoreResult<(SessionId, Secret)> {
+    let (settings, random) = policy;
     let secret = Opaque::generate(OpaqueKind::Session, random);
     let renewed = former.filter(|session| session.user_id == proof.user_id);
     if let (Some(former), None) = (former, renewed) {
@@ -119,6 +123,7 @@ pub async fn begin(
         user_agent: proof.user_agent,
     };
     if renewed.is_some() && sessions::renew(conn, &session).await? {
+        audit_events::insert(conn, event).await?;
         return Ok((session.id, secret.reveal()));
     }
     // A session that ended in this very moment is not renewed but replaced.
@@ -126,7 +131,7 @@ pub async fn begin(
         Some(_) => Session { id: SessionId::generate(random, now), ..session },
         None => session,
     };
-    sessions::insert(conn, &session).await?;
+    sessions::insert(conn, &session, event).await?;
     Ok((session.id, secret.reveal()))
 }
 

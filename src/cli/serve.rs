@@ -1,6 +1,7 @@
 //! `keywright serve`: run the identity provider until told to stop.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::{Ambient, App},
@@ -18,45 +19,54 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let app = App::start(config, Ambient::default()).await?;
     jobs::start(&app);
     let drain = settings.drain_timeout.to_std();
-    let servers = [
-        app.tasks.spawn(server::serve(public, router::public(&app), app.stopping.clone(), drain)),
-        app.tasks.spawn(server::serve(
-            management,
-            router::management(&app),
-            app.stopping.clone(),
-            drain,
-        )),
-    ];
+    let (serving, managing) = (app.stopping.clone(), CancellationToken::new());
+    let public = server::serve(public, router::public(&app), serving, drain);
+    let public = app.tasks.spawn(public);
+    let management = server::serve(management, router::management(&app), managing.clone(), drain);
+    let management = app.tasks.spawn(management);
+    let stop = StopSignal::listen()?;
     tracing::info!(issuer = app.urls.issuer(), listen = %settings.listen, "ready");
-    stop_signal().await?;
+    stop.received().await;
     tracing::info!("stopping");
     app.stopping.cancel();
-    for server in servers {
-        server.await?;
-    }
+    public.await?;
+    // Whoever asks how things stand is answered for as long as anybody is served.
+    managing.cancel();
+    management.await?;
     app.audit.flush().await;
     Ok(())
 }
 
-/// Waits for SIGTERM or SIGINT. A second one ends the process at once.
-pub(super) async fn stop_signal() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    insist(terminate, interrupt);
-    Ok(())
+/// Hears SIGTERM and SIGINT from the moment it is made.
+pub(super) struct StopSignal {
+    terminate: Signal,
+    interrupt: Signal,
 }
 
-#[expect(clippy::disallowed_methods, reason = "this watcher ends with the process")]
-fn insist(mut terminate: tokio::signal::unix::Signal, mut interrupt: tokio::signal::unix::Signal) {
-    tokio::spawn(async move {
+impl StopSignal {
+    pub(super) fn listen() -> anyhow::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the first one. A second one ends the process at once.
+    pub(super) async fn received(mut self) {
+        self.next().await;
+        self.insist();
+    }
+
+    async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-        std::process::exit(1);
-    });
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this watcher ends with the process")]
+    fn insist(mut self) {
+        tokio::spawn(async move {
+            self.next().await;
+            std::process::exit(1);
+        });
+    }
 }

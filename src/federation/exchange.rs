@@ -24,14 +24,15 @@ use crate::config::{ClientAuthentication, UpstreamSettings};
 
 /// The part of a token response that OIDC adds. The token stays a text until it is validated.
 #[derive(Debug, Serialize, Deserialize)]
-struct IdTokenField {
+pub(super) struct IdTokenField {
     #[serde(default)]
     id_token: Option<String>,
 }
 
 impl ExtraTokenFields for IdTokenField {}
 
-type RelyingParty = Client<
+/// What we are at an upstream: made once for each version of its metadata.
+pub(super) type RelyingParty = Client<
     BasicErrorResponse,
     StandardTokenResponse<IdTokenField, BasicTokenType>,
     StandardTokenIntrospectionResponse<EmptyExtraTokenFields, BasicTokenType>,
@@ -44,7 +45,8 @@ type RelyingParty = Client<
     oauth2::EndpointSet,
 >;
 
-fn relying_party(
+/// We, as the upstream's metadata and our settings make us.
+pub(super) fn relying_party(
     settings: &UpstreamSettings,
     metadata: &Metadata,
     redirect_uri: &str,
@@ -67,7 +69,6 @@ fn relying_party(
 
 /// What the authorization request carries.
 pub(super) struct AuthorizationRequest<'a> {
-    pub(super) redirect_uri: &'a str,
     pub(super) state: &'a str,
     pub(super) nonce: &'a str,
     pub(super) verifier: &'a str,
@@ -76,11 +77,10 @@ pub(super) struct AuthorizationRequest<'a> {
 
 /// The address at which the person signs in (OIDC Core §3.1.2.1), always with PKCE (UP-11).
 pub(super) fn authorization_url(
+    client: &RelyingParty,
     settings: &UpstreamSettings,
-    metadata: &Metadata,
     request: &AuthorizationRequest<'_>,
-) -> Result<String, UpstreamFault> {
-    let client = relying_party(settings, metadata, request.redirect_uri)?;
+) -> String {
     let verifier = PkceCodeVerifier::new(request.verifier.to_owned());
     let state = request.state.to_owned();
     let mut url = client
@@ -91,7 +91,7 @@ pub(super) fn authorization_url(
     for (name, value) in request.extra {
         url = url.add_extra_param(*name, value.as_str());
     }
-    Ok(url.url().0.into())
+    url.url().0.into()
 }
 
 /// What the upstream gave for the code.
@@ -103,9 +103,8 @@ pub(super) struct Tokens {
 /// Redeems a code. Never tries twice: a code that was sent may have been used (FT-39).
 pub(super) async fn redeem(
     http: &HttpClient,
+    client: &RelyingParty,
     settings: &UpstreamSettings,
-    metadata: &Metadata,
-    redirect_uri: &str,
     code: &str,
     verifier: &str,
 ) -> Result<Tokens, UpstreamFault> {
@@ -114,7 +113,7 @@ pub(super) async fn redeem(
         let http = http.clone();
         async move { send(&http, request, patience).await }
     };
-    let answer = relying_party(settings, metadata, redirect_uri)?
+    let answer = client
         .exchange_code(AuthorizationCode::new(code.to_owned()))
         .set_pkce_verifier(PkceCodeVerifier::new(verifier.to_owned()))
         .request_async(&send)

@@ -1,11 +1,14 @@
 //! One upstream, and all of them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use serde_json::{Map, Value};
 
 use super::{
-    exchange::{self, AuthorizationRequest},
+    exchange::{self, AuthorizationRequest, RelyingParty},
     fault::UpstreamFault,
     http::HttpClient,
     id_token::{self, Expected, IdTokenFault, ValidIdToken},
@@ -28,6 +31,7 @@ pub struct Upstream {
     pub settings: UpstreamSettings,
     redirect_uri: String,
     documents: Documents,
+    party: RwLock<Option<(Arc<Metadata>, Arc<RelyingParty>)>>,
     http: HttpClient,
 }
 
@@ -110,13 +114,13 @@ impl Upstream {
         .flatten()
         .collect();
         let request = AuthorizationRequest {
-            redirect_uri: &self.redirect_uri,
             state: begin.state,
             nonce: &nonce,
             verifier: &verifier,
             extra: &extra,
         };
-        let url = exchange::authorization_url(&self.settings, &metadata, &request)?;
+        let party = self.relying_party(&metadata)?;
+        let url = exchange::authorization_url(&party, &self.settings, &request);
         Ok(Begun { url, nonce, verifier })
     }
 
@@ -137,6 +141,21 @@ impl Upstream {
         }
     }
 
+    /// What we are at this upstream, made anew when its metadata was.
+    fn relying_party(&self, metadata: &Arc<Metadata>) -> Result<Arc<RelyingParty>, UpstreamFault> {
+        let made = self.party.read().unwrap_or_else(PoisonError::into_inner);
+        let current = made.as_ref().filter(|(of, _)| Arc::ptr_eq(of, metadata));
+        if let Some((_, party)) = current {
+            return Ok(Arc::clone(party));
+        }
+        drop(made);
+        let party = exchange::relying_party(&self.settings, metadata, &self.redirect_uri)?;
+        let party = Arc::new(party);
+        let made = Some((Arc::clone(metadata), Arc::clone(&party)));
+        *self.party.write().unwrap_or_else(PoisonError::into_inner) = made;
+        Ok(party)
+    }
+
     /// Completes a sign-in: redeems the code, validates the ID token, adds UserInfo, maps.
     pub async fn complete(
         &self,
@@ -146,10 +165,9 @@ impl Upstream {
         now: Timestamp,
     ) -> Result<Asserted, UpstreamFault> {
         let metadata = self.documents.metadata(&self.http, now).await?;
-        let redirect_uri = &self.redirect_uri;
-        let (http, settings) = (&self.http, &self.settings);
-        let tokens =
-            exchange::redeem(http, settings, &metadata, redirect_uri, code, verifier).await?;
+        let settings = &self.settings;
+        let party = self.relying_party(&metadata)?;
+        let tokens = exchange::redeem(&self.http, &party, settings, code, verifier).await?;
         let expected = Expected {
             issuer: &metadata.issuer,
             client_id: &settings.client_id,
@@ -268,6 +286,7 @@ impl Upstreams {
             let others = all.iter().filter(|other| other.slug != settings.slug).map(origin);
             Arc::new(Upstream {
                 redirect_uri: redirect_uri(&settings.slug),
+                party: RwLock::default(),
                 documents: Documents::new(
                     settings.issuer.clone(),
                     settings.timeout.to_std(),

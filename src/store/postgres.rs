@@ -46,14 +46,27 @@ async fn connect(
     let mut connection = if let Some(tls) = tls {
         let connected = tokio_postgres::connect(&address, tls).await;
         let (client, driver) = connected.map_err(|error| failed(&error))?;
-        AsyncPgConnection::try_from_client_and_connection(client, driver).await?
+        drive(driver);
+        AsyncPgConnection::try_from(client).await?
     } else {
         let connected = tokio_postgres::connect(&address, tokio_postgres::NoTls).await;
         let (client, driver) = connected.map_err(|error| failed(&error))?;
-        AsyncPgConnection::try_from_client_and_connection(client, driver).await?
+        drive(driver);
+        AsyncPgConnection::try_from(client).await?
     };
     connection.batch_execute(SETUP).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
     Ok(connection)
+}
+
+/// Moves a connection's bytes until it is dropped or breaks. Left to diesel, every statement would
+/// subscribe to the driver's errors; a statement on a broken connection fails by itself.
+#[expect(clippy::disallowed_methods, reason = "it ends with its connection")]
+fn drive(driver: impl Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static) {
+    tokio::spawn(async move {
+        if let Err(error) = driver.await {
+            tracing::debug!(%error, "a connection to the database ended");
+        }
+    });
 }
 
 /// Splits `sslmode` and `sslrootcert` off the address. `require`, `verify-ca` and `verify-full`

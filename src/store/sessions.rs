@@ -6,7 +6,8 @@ use diesel_async::RunQueryDsl;
 
 use super::{
     Connection,
-    schema::{identities, sessions, users},
+    audit_events::AuditEvent,
+    schema::{audit_events, identities, sessions, users},
     users::{Person, User, fold_person},
 };
 use crate::foundation::{
@@ -53,12 +54,27 @@ pub struct Session {
     pub user_agent: String,
 }
 
-/// Begins a session.
-pub async fn insert(conn: &mut Connection, session: &Session) -> QueryResult<usize> {
-    on_backend!(conn, |conn| diesel::insert_into(sessions::table)
-        .values(session)
-        .execute(conn)
-        .await)
+/// Begins a session, and keeps the event that tells of it.
+pub async fn insert(
+    conn: &mut Connection,
+    session: &Session,
+    event: &AuditEvent,
+) -> QueryResult<()> {
+    let insert_session = diesel::insert_into(sessions::table).values(session);
+    let insert_event = diesel::insert_into(audit_events::table).values(event);
+    on_backend!(
+        conn,
+        postgres | conn | {
+            // Neither needs the other's answer: both travel together.
+            let (mut one, mut other) = (*conn, *conn);
+            let both = (insert_session.execute(&mut one), insert_event.execute(&mut other));
+            futures_util::try_join!(both.0, both.1).map(drop)
+        },
+        sqlite | conn | {
+            insert_session.execute(conn).await?;
+            insert_event.execute(conn).await.map(drop)
+        }
+    )
 }
 
 /// The session with this secret, with its person; ended and expired ones too.

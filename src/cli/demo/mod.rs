@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::{folder::Folder, parties::Parties};
 use super::{
     output::{say, say_json},
-    serve::stop_signal,
+    serve::StopSignal,
 };
 use crate::foundation::random::OsRandom;
 
@@ -28,14 +28,11 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
-    let mut stop = Box::pin(told_to_stop());
     // From here on signals are heard: whatever is made below is also tidied away.
-    if futures_util::poll!(&mut stop).is_ready() {
-        return Ok(());
-    }
+    let mut stop = Box::pin(told_to_stop()?);
     let folder = Folder::make(&OsRandom)?;
     let parties = tokio::select! {
-        stopped = &mut stop => return stopped,
+        () = &mut stop => return Ok(()),
         parties = Box::pin(Parties::start(folder.path())) => parties?,
     };
     if options.json {
@@ -43,18 +40,21 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     } else {
         say(&as_text(&parties));
     }
-    let stopped = stop.await;
+    stop.await;
     parties.stop().await;
-    stopped
+    Ok(())
 }
 
 /// A signal to stop, or the end of the terminal.
-async fn told_to_stop() -> anyhow::Result<()> {
+fn told_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
     let mut hangup = signal(SignalKind::hangup())?;
-    tokio::select! {
-        stopped = stop_signal() => stopped,
-        _ = hangup.recv() => Ok(()),
-    }
+    let stop = StopSignal::listen()?;
+    Ok(async move {
+        tokio::select! {
+            () = stop.received() => {}
+            _ = hangup.recv() => {}
+        }
+    })
 }
 
 fn as_json(parties: &Parties) -> Value {

@@ -20,7 +20,7 @@ use crate::{
     },
     interactions::{self, FreshSignIn, Interaction},
     sessions::{self, Proof},
-    store::{Connection, StoreResult, audit_events, sessions::Session},
+    store::{Connection, StoreResult, sessions::Session},
     urls,
     web::{
         cookies::{self, Cookie},
@@ -58,10 +58,8 @@ async fn begin_session(
         event = event.client(&request.client_id);
     }
     let event = event.address(proof.address.clone()).detail("story", interaction.story());
-    let begun =
-        sessions::begin(conn, former, proof, &app.config.sessions, app.random(), now).await?;
-    audit_events::insert(conn, &event.row(now, app.random())).await?;
-    Ok(begun)
+    let (event, policy) = (event.row(now, app.random()), (&app.config.sessions, app.random()));
+    sessions::begin(conn, former, proof, &event, policy, now).await
 }
 
 /// Notes the sign-in in the interaction and returns to the dispatcher with the session's cookie.

@@ -62,6 +62,41 @@ async fn an_interrupt_ends_it_as_well() {
     assert_eq!(server.ended().await.code(), Some(0), "{}", server.log());
 }
 
+/// While it finishes what it has begun, the probes are answered: live, and not ready because it stops.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_it_stops_the_probes_say_so() {
+    use std::io::{Read as _, Write as _};
+    let place = Place::new();
+    let mut server = place.serve().await;
+    let mut slow = std::net::TcpStream::connect(("127.0.0.1", place.port)).unwrap();
+    let form = "grant_type=client_credentials&client_id=nobody";
+    let head = format!(
+        "POST /token HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+         content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n",
+        form.len()
+    );
+    slow.write_all(head.as_bytes()).unwrap();
+    // So that the request has begun before the server is told to stop.
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    server.signal("TERM");
+    let ready = loop {
+        let ready = server.management("/readyz").unwrap();
+        if ready.status == 503 {
+            break ready;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
+    assert_eq!(ready.json()["stopping"], true);
+    assert_eq!(ready.json()["database"], "ok");
+    assert_eq!(server.management("/livez").unwrap().status, 200);
+    assert!(server.get("/.well-known/jwks.json").is_err(), "nobody new is let in");
+    slow.write_all(form.as_bytes()).unwrap();
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("invalid_client"), "{answer}");
+    assert_eq!(server.ended().await.code(), Some(0), "{}", server.log());
+}
+
 /// FT-31.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_server_on_the_same_file_is_refused_and_harms_nobody() {

@@ -4,8 +4,7 @@ use keywright::{
     foundation::{clock::Timestamp, ids::KeyId},
     jobs,
     store::{
-        Connection, StoreError,
-        audit_events::{self, AuditEvent, Outcome},
+        Connection, StoreError, audit_events,
         purge::{self, BATCH},
         revoked_access_tokens, signing_keys,
     },
@@ -13,7 +12,7 @@ use keywright::{
 
 use super::{
     connection, fresh,
-    rows::{NOW, insert_family, insert_session, insert_user},
+    rows::{NOW, event, insert_family, insert_session, insert_user},
 };
 use crate::support::{app::TestApp, clock::START};
 
@@ -22,22 +21,6 @@ const TABLES: [&str; 5] =
 
 fn at(offset: i64) -> Timestamp {
     Timestamp::from_unix(START + offset)
-}
-
-fn event(id: &str, at: Timestamp) -> AuditEvent {
-    AuditEvent {
-        id: id.to_owned(),
-        at,
-        action: "test".to_owned(),
-        outcome: Outcome::Done,
-        reason: None,
-        trace_id: None,
-        user_id: None,
-        client_id: None,
-        upstream: None,
-        address: None,
-        detail: "{}".to_owned(),
-    }
 }
 
 /// One row of each kind that ends, or happened, at this moment.

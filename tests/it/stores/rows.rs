@@ -10,6 +10,7 @@ use keywright::{
     },
     store::{
         Connection,
+        audit_events::{AuditEvent, Outcome},
         grants::{self, Grant},
         refresh_tokens::{self, RefreshToken},
         sessions::{self, Session},
@@ -98,6 +99,22 @@ pub(super) async fn insert_session_of_grants(conn: &mut Connection, user: &UserI
     }
 }
 
+pub(super) fn event(id: &str, at: Timestamp) -> AuditEvent {
+    AuditEvent {
+        id: id.to_owned(),
+        at,
+        action: "test".to_owned(),
+        outcome: Outcome::Done,
+        reason: None,
+        trace_id: None,
+        user_id: None,
+        client_id: None,
+        upstream: None,
+        address: None,
+        detail: "{}".to_owned(),
+    }
+}
+
 pub(super) async fn insert_session(
     conn: &mut Connection,
     user: &UserId,
@@ -121,5 +138,7 @@ pub(super) async fn insert_session(
         address: "10.0.0.1".to_owned(),
         user_agent: "test".to_owned(),
     };
-    assert_eq!(sessions::insert(conn, &session).await.unwrap(), 1);
+    let began =
+        AuditEvent { action: "sign_in".to_owned(), ..event(&format!("beginning of {name}"), NOW) };
+    sessions::insert(conn, &session, &began).await.unwrap();
 }
