@@ -21,7 +21,7 @@ use crate::{
     },
     keys::{self, Rotation, SigningKeys},
     metrics::Metrics,
-    store::{Access, Connection, Store, StoreResult, migrate, pending},
+    store::{Access, Connection, Store, StoreResult, is_first, migrate, pending},
     tokens::{access::Issuing, refresh::RefreshPolicy},
     urls::Urls,
 };
@@ -125,7 +125,7 @@ impl App {
         let ring =
             |purpose| KeyRing::derive(&secret, &config.secrets.previous_secret_keys, purpose);
         let rows_ring = Arc::new(ring(Purpose::Rows));
-        if !pending(&store).await?.iter().any(|name| name.ends_with("_first")) {
+        if !pending(&store).await?.iter().any(|name| is_first(name)) {
             // The tables are there: a wrong secret key must not even change their shape.
             keys::secret_key::check(&store, &rows_ring, &*random).await?;
         }

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, bail};
 
 use crate::{
-    config::{Config, DatabaseUrl},
+    config::{Config, DatabaseUrl, Problems},
     foundation::{
         digest::base64url,
         random::{self, Random},
@@ -18,6 +18,7 @@ use crate::{
     },
 };
 
+const SETTING: &str = "secrets.secret_key";
 const FILE: &str = "secret_key";
 
 /// The configured key, else the one beside the database, else a new one there.
@@ -26,19 +27,25 @@ pub(super) fn find_or_make(config: &Config, random: &dyn Random) -> anyhow::Resu
         return Ok(secret.clone());
     }
     let DatabaseUrl::Sqlite(database) = &config.database.url else {
-        bail!("secrets.secret_key: must be set with PostgreSQL; make one: openssl rand -hex 32");
+        let fix = "must be set with PostgreSQL; make one: openssl rand -hex 32";
+        bail!(Problems::one(SETTING, fix));
     };
     let file = database.with_file_name(FILE);
     if file.exists() {
         let mode = fs::metadata(&file)?.permissions().mode();
         if mode & 0o077 != 0 {
             let path = file.display();
-            bail!("{path} can be read by others (mode {:o}); run: chmod 600 {path}", mode & 0o777);
+            let mode = mode & 0o777;
+            let fix =
+                format!("{path} can be read by others (mode {mode:o}); run: chmod 600 {path}");
+            bail!(Problems::one(SETTING, fix));
         }
         let text = fs::read_to_string(&file)?;
         let text = text.trim();
         if text.len() < 32 {
-            bail!("{} is damaged: it holds no key; restore it from a backup", file.display());
+            let path = file.display();
+            let fix = format!("{path} is damaged: it holds no key; restore it from a backup");
+            bail!(Problems::one(SETTING, fix));
         }
         return Ok(Secret::new(text));
     }

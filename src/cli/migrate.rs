@@ -9,7 +9,7 @@ use crate::{
 
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     app::install_tls_provider();
-    let store = Store::open(&config.database, Access::Visitor)?;
+    let store = Store::open(&config.database, Access::Founder)?;
     let applied = migrate(&store).await?;
     if applied.is_empty() {
         say("The database is up to date.");

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use anyhow::bail;
+
 use crate::{
     app::{self, Ambient},
-    config::Config,
+    config::{Config, Problems},
     foundation::{clock::Timestamp, random::Random},
     keys::{Rotation, secret_key},
-    store::{Access, Connection, Store, StoreResult, migrate},
+    store::{Access, Connection, Store, StoreResult, is_first, migrate, pending},
 };
 
 /// The tools of a verb.
@@ -18,11 +20,33 @@ pub(super) struct Tools {
 }
 
 impl Tools {
-    /// Opens the database beside a server that may be running, and brings it up to date.
+    /// Opens the database beside a server that may be running. Changes nothing about its shape: a
+    /// server of another version may be at work.
     pub(super) async fn open(config: Config) -> anyhow::Result<Self> {
+        Self::open_as(config, Access::Visitor).await
+    }
+
+    /// The same, and makes the database if there is none.
+    pub(super) async fn open_or_make(config: Config) -> anyhow::Result<Self> {
+        Self::open_as(config, Access::Founder).await
+    }
+
+    async fn open_as(config: Config, access: Access) -> anyhow::Result<Self> {
         app::install_tls_provider();
-        let store = Store::open(&config.database, Access::Visitor)?;
-        migrate(&store).await?;
+        let store = Store::open(&config.database, access)?;
+        let missing = pending(&store).await?;
+        let empty = missing.iter().any(|name| is_first(name));
+        match missing.last() {
+            None => {}
+            Some(_) if empty && access == Access::Founder => drop(migrate(&store).await?),
+            Some(_) if empty => {
+                let fix = "the database is empty; start the server first, or name the right one";
+                bail!(Problems::one("database.url", fix));
+            }
+            Some(name) => {
+                bail!("the database has not seen the migration {name} yet; run: keywright migrate")
+            }
+        }
         Ok(Self { config, store, ambient: Ambient::default() })
     }
 

@@ -76,7 +76,10 @@ pub(super) struct SetPassword {
 }
 
 pub(super) async fn run(config: Config, verb: Verb) -> anyhow::Result<()> {
-    let tools = Tools::open(config).await?;
+    let tools = match verb {
+        Verb::Add(_) => Tools::open_or_make(config).await?,
+        _ => Tools::open(config).await?,
+    };
     match verb {
         Verb::Add(add) => add_user(&tools, add).await,
         Verb::List { json } => list(&tools, json).await,

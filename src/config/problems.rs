@@ -27,6 +27,13 @@ impl fmt::Display for Problem {
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
+    /// A single problem, seen only when the setting is put to use.
+    pub fn one(setting: &str, message: impl Into<String>) -> Self {
+        let mut problems = Self::default();
+        problems.add_bare(setting, message);
+        problems
+    }
+
     /// Notes a problem whose value may be shown.
     pub fn add(&mut self, setting: &str, value: impl fmt::Display, message: impl Into<String>) {
         self.push(setting, Some(value.to_string()), message.into());

@@ -15,7 +15,7 @@ fn settings(more: &str) -> UpstreamSettings {
         .remove(0)
 }
 
-fn mapped(more: &str, claims: Value) -> MappedPerson {
+fn mapped(more: &str, claims: &Value) -> MappedPerson {
     map(&settings(more), claims.as_object().unwrap())
 }
 
@@ -23,14 +23,14 @@ fn mapped(more: &str, claims: Value) -> MappedPerson {
 fn the_usual_claims_fill_an_account() {
     let person = mapped(
         "",
-        json!({
+        &json!({
             "preferred_username": "alice", "email": "alice@corp.test", "email_verified": true,
             "name": "Alice Berg", "picture": "https://corp.test/a.png", "groups": ["admin"],
         }),
     );
     let other = mapped(
         "claims = { email = [\"upn\"] }",
-        json!({ "upn": "boss@corp.test", "email": "alice@corp.test", "email_verified": true }),
+        &json!({ "upn": "boss@corp.test", "email": "alice@corp.test", "email_verified": true }),
     );
     assert_eq!(other.email_verified, None, "the claim speaks of `email`, not of `upn`");
     let expected = MappedPerson {
@@ -49,17 +49,17 @@ fn the_usual_claims_fill_an_account() {
 fn email_verified_has_three_values() {
     let said = |value: Value, trust: &str| {
         let claims = json!({ "email": "a@corp.test", "email_verified": value });
-        mapped(&format!("email_trust = \"{trust}\""), claims).email_verified
+        mapped(&format!("email_trust = \"{trust}\""), &claims).email_verified
     };
     assert_eq!(said(json!(true), "claim"), Some(true));
     for no in [json!(false), json!("false"), json!("true"), json!(1), json!("1"), json!([])] {
         assert_eq!(said(no.clone(), "claim"), Some(false), "{no}");
     }
     assert_eq!(said(json!(null), "claim"), None);
-    assert_eq!(mapped("", json!({ "email": "a@corp.test" })).email_verified, None);
+    assert_eq!(mapped("", &json!({ "email": "a@corp.test" })).email_verified, None);
     assert_eq!(said(json!(false), "always"), Some(true));
     assert_eq!(said(json!(true), "never"), Some(false));
-    assert_eq!(mapped("email_trust = \"always\"", json!({})).email_verified, None);
+    assert_eq!(mapped("email_trust = \"always\"", &json!({})).email_verified, None);
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn groups_are_filtered_renamed_and_prefixed() {
         "groups": ["/staff", "/staff/leads"],
         "urn:x:roles": { "editor": { "org": "1" } },
     });
-    let rules = |rules: &str| mapped(&format!("groups = {{ {rules} }}"), claims.clone()).groups;
+    let rules = |rules: &str| mapped(&format!("groups = {{ {rules} }}"), &claims).groups;
     assert_eq!(
         rules(
             "claim = \"realm_access.roles\", match = \"^app-(.*)$\", rename = \"$1\", prefix = \"kc:\""
@@ -87,7 +87,7 @@ fn claim_bombs_are_defused() {
     let many: Vec<String> = (0..50_000).map(|n| format!("g{n}")).collect();
     let person = mapped(
         "groups = { claim = \"groups\" }",
-        json!({
+        &json!({
             "preferred_username": "x".repeat(100_000), "email": "a@b@c", "name": "n\u{202e}\u{0}".repeat(100_000),
             "picture": "javascript:alert(1)", "groups": many,
         }),

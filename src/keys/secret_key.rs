@@ -2,6 +2,7 @@
 
 use super::key_set::place;
 use crate::{
+    config::Problems,
     foundation::{random::Random, seal::KeyRing},
     store::{Store, StoreError, facts, signing_keys},
 };
@@ -20,10 +21,9 @@ pub async fn check(store: &Store, ring: &KeyRing, random: &dyn Random) -> anyhow
     let sealed = facts::find_sealed(&mut connection, CHECK).await?;
     let sealed = sealed.ok_or_else(|| StoreError::Unreachable("the check was not kept".into()))?;
     if ring.open(CHECK, &sealed).is_none() {
-        anyhow::bail!(
-            "secrets.secret_key is not the key that this database was written with; \
-             set the former key, or list it in secrets.previous_secret_keys"
-        );
+        let fix = "is not the key that this database was written with; set the former key, or \
+                   list it in secrets.previous_secret_keys";
+        anyhow::bail!(Problems::one("secrets.secret_key", fix));
     }
     Ok(())
 }

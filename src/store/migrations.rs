@@ -33,6 +33,11 @@ pub async fn migrate(store: &Store) -> anyhow::Result<Vec<String>> {
     }
 }
 
+/// Whether a missing migration of this name means that the database is empty.
+pub fn is_first(name: &str) -> bool {
+    name.ends_with("_first")
+}
+
 /// The names of the migrations that are missing; an error if the schema is newer than this program.
 pub async fn pending(store: &Store) -> anyhow::Result<Vec<String>> {
     match store.connection().await?.into_backend() {

@@ -28,5 +28,5 @@ pub mod users;
 pub use connection::Connection;
 pub use diesel::{QueryResult, result::Error as QueryError};
 pub use error::{StoreError, StoreResult};
-pub use migrations::{migrate, pending};
+pub use migrations::{is_first, migrate, pending};
 pub use open::{Access, Store};

@@ -29,7 +29,9 @@ const WAIT_FOR_CONNECTION: Duration = Duration::from_secs(2);
 pub enum Access {
     /// A server. It must be the only one on a SQLite file.
     Server,
-    /// A verb of the command line, beside a server that may be running.
+    /// A verb of the command line that prepares a database, beside a server that may be running.
+    Founder,
+    /// A verb of the command line that works on what is there.
     Visitor,
 }
 
@@ -65,10 +67,13 @@ impl Store {
     }
 
     fn open_sqlite(file: &Path, access: Access) -> anyhow::Result<Self> {
+        if access == Access::Visitor {
+            sqlite::find_file(file)?;
+        }
         sqlite::prepare_file(file)?;
         let lock = match access {
             Access::Server => Some(sqlite::lock(file)?),
-            Access::Visitor => None,
+            Access::Founder | Access::Visitor => None,
         };
         Ok(Self::new(Backing::Sqlite(sqlite::pool(file)?), lock))
     }

@@ -14,6 +14,7 @@ use diesel_async::{
 use futures_util::FutureExt as _;
 
 use super::connection::Sqlite;
+use crate::config::Problems;
 
 /// What every connection is set to. `synchronous = FULL`: with the write-ahead log, `NORMAL` could
 /// lose commits that were already acknowledged when the power goes.
@@ -39,9 +40,23 @@ pub(super) fn prepare_file(file: &Path) -> anyhow::Result<()> {
     let mode = opened.metadata()?.permissions().mode();
     if mode & 0o077 != 0 {
         let path = file.display();
-        bail!("{path} can be read by others (mode {:o}); run: chmod 600 {path}", mode & 0o777);
+        let mode = mode & 0o777;
+        let fix = format!("{path} can be read by others (mode {mode:o}); run: chmod 600 {path}");
+        bail!(Problems::one("database.url", fix));
     }
     Ok(())
+}
+
+/// Refuses a file that is not there: what only looks at a database makes none.
+pub(super) fn find_file(file: &Path) -> anyhow::Result<()> {
+    if file.exists() {
+        return Ok(());
+    }
+    let fix = format!(
+        "there is no database {} here; start the server first, or name the right one",
+        file.display()
+    );
+    bail!(Problems::one("database.url", fix))
 }
 
 /// Takes the lock of the only server on this file.

@@ -162,7 +162,7 @@ mod tests {
             encoded(b"a:%"),
             encoded(b"a:%ff%fe"),
             encoded(b"\xff:\xfe"),
-            encoded(&[b'a'; 32_768]),
+            encoded(&vec![b'a'; 32_768]),
             b"\xff".to_vec(),
         ] {
             assert!(basic(&wrong).is_none(), "{:?}", String::from_utf8_lossy(&wrong));

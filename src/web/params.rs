@@ -133,7 +133,7 @@ mod tests {
         assert!(Params::read(b"a=1&a=1").is_err());
         assert!(Params::read(b"a=1&a=").is_err());
         assert!(Params::read(b"a=1").unwrap().and(b"a=2").is_err());
-        let many: String = (0..200).map(|n| format!("p{n}=1&")).collect();
-        assert!(Params::read(many.as_bytes()).is_err(), "HT-04");
+        let many: Vec<String> = (0..200).map(|n| format!("p{n}=1")).collect();
+        assert!(Params::read(many.join("&").as_bytes()).is_err(), "HT-04");
     }
 }

@@ -3,7 +3,7 @@
 //! A request is validated once. If the browser's session is good for it, the answer leaves at once;
 //! otherwise the request becomes an interaction, and the person is sent to sign in. Every step
 //! returns to `/authorize/continue`. Only this module decides what comes next, and only
-//! [`respond`] leaves the house.
+//! `respond` leaves the house.
 
 mod decide;
 mod request;
@@ -95,10 +95,10 @@ async fn begin(
 /// Where the person signs in: at the only upstream there is, else on our page.
 async fn way_in(app: &App, interaction: &Interaction, now: Timestamp) -> Result<String, PageError> {
     let chooses = interaction.request().is_some_and(|r| r.prompts(Prompt::SelectAccount));
-    if let Some(only) = app.upstreams.only().filter(|_| !chooses) {
-        if !app.has_local_accounts(now).await? {
-            return Ok(urls::upstream_start(only.slug(), &interaction.flow));
-        }
+    if let Some(only) = app.upstreams.only().filter(|_| !chooses)
+        && !app.has_local_accounts(now).await?
+    {
+        return Ok(urls::upstream_start(only.slug(), &interaction.flow));
     }
     Ok(urls::login(&interaction.flow))
 }

@@ -128,6 +128,7 @@ fn migrating_is_done_once_and_says_what_it_did() {
 #[test]
 fn a_story_that_nobody_knows_is_not_invented() {
     let place = Place::new();
+    place.run(&["migrate"]).ok();
     place.run(&["trace", "ABCD2345"]).failed(1, &["ABCD2345", "no story"]);
     place.run(&["trace", "ABCD2345", "--json"]).failed(1, &["no story"]);
     for wrong in ["x", "'; DROP TABLE grants; --", ""] {

@@ -125,7 +125,7 @@ async fn files_that_others_may_read_are_refused_with_the_fix() {
         server.ended().await;
         let file = place.path("data").join(name);
         fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-        place.run(&["serve"]).failed(1, &[name, "chmod 600", "640"]);
+        place.run(&["serve"]).failed(78, &[name, "chmod 600", "640"]);
         assert_eq!(mode(&file), 0o640, "it is for the administrator to change");
     }
 }
@@ -138,19 +138,43 @@ async fn another_secret_key_is_refused_before_anything_changes() {
     server.signal("TERM");
     server.ended().await;
     place.set("SECRET_KEY", OTHER);
-    place.run(&["serve"]).failed(1, &["secrets.secret_key"]).shows_none_of(&[OTHER]);
+    place.run(&["serve"]).failed(78, &["secrets.secret_key"]).shows_none_of(&[OTHER]);
     place.environment.remove("SECRET_KEY");
     assert_eq!(place.serve().await.get("/.well-known/jwks.json").unwrap().body, jwks);
 }
 
 /// Several verbs and the server may meet an empty folder at the same moment.
+/// What only looks, or works on what is there, makes no database in the wrong folder.
+#[tokio::test(flavor = "multi_thread")]
+async fn verbs_that_need_a_database_do_not_make_one() {
+    let place = Place::new();
+    let verbs: [&[&str]; 7] = [
+        &["user", "list"],
+        &["user", "disable", "anna"],
+        &["user", "enable", "anna"],
+        &["key", "list"],
+        &["key", "rotate"],
+        &["key", "drop", "kid"],
+        &["trace", "ABCD2345"],
+    ];
+    for verb in verbs {
+        let fix = "start the server first";
+        place.run(verb).failed(78, &["database.url", "data/keywright.db", fix]);
+        assert!(!place.path("data").exists(), "{verb:?}");
+    }
+    // Those that prepare one do.
+    place.run(&["migrate"]).ok();
+    place.run(&["user", "list"]).ok();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn verbs_that_start_together_in_an_empty_folder_all_succeed() {
     for _ in 0..3 {
         let place = Place::new();
-        let verbs = [["migrate"].as_slice(), &["user", "list"], &["key", "list"], &["migrate"]];
+        let verbs = [["migrate"]; 4];
         std::thread::scope(|scope| {
-            let running = verbs.map(|verb| scope.spawn(|| place.run(verb)));
+            let place = &place;
+            let running = verbs.map(|verb| scope.spawn(move || place.run(&verb)));
             for verb in running {
                 verb.join().unwrap().ok();
             }

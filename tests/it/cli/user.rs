@@ -24,6 +24,7 @@ fn list(place: &Place) -> Vec<Value> {
 #[test]
 fn an_account_is_added_and_listed() {
     let place = place();
+    place.run(&["migrate"]).ok();
     assert_eq!(list(&place), Vec::<Value>::new());
     let more =
         ["--email", "Anna@corp.test", "--name", "Anna Berg", "--group", "staff", "--group", "ops"];

@@ -33,7 +33,7 @@ async fn a_replay_is_recognised_when_the_short_lived_state_was_lost() {
     app.add_user("alice", &[]).await;
     let code = code_for(&mut app.browser(), "web", "alice", &[]).await;
     let family = Family::of(&redeem(&app, "web", &code).await);
-    app.forget_short_lived_state().await;
+    app.forget_short_lived_state();
     redeem(&app, "web", &code).await.assert_error(400, "invalid_grant");
     family.assert_dead(&app, "web").await;
     assert_eq!(refused(&app, "code_replay").await, 1);

@@ -85,7 +85,7 @@ async fn open(url: &str) -> Arc<Store> {
         "[database]\nurl = {url:?}\nmax_connections = 4\n[secrets]\nsecret_key = {SECRET_KEY:?}\n"
     );
     let config = config::parse(&text, &Environment::new()).unwrap();
-    let store = Store::open(&config.database, Access::Visitor).unwrap();
+    let store = Store::open(&config.database, Access::Founder).unwrap();
     migrate(&store).await.unwrap();
     Arc::new(store)
 }

@@ -2,6 +2,7 @@
 
 use axum::http::header;
 use base64::Engine as _;
+use keywright::foundation::ids::ClientId;
 
 use super::{Scene, assert_asks, assert_done, logout_path};
 use crate::{
@@ -44,7 +45,7 @@ async fn an_app_with_its_id_token_signs_out_at_once() {
         assert!(!is_active(&scene.app, "web", &scene.tokens.text("refresh_token")).await);
         let events = scene.app.events().await;
         let event = events.iter().find(|event| event.action == "sign_out").unwrap();
-        assert_eq!(event.client_id.as_ref().map(|id| id.as_str()), Some("web"));
+        assert_eq!(event.client_id.as_ref().map(ClientId::as_str), Some("web"));
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
 /// Somebody who holds the database.
 enum Holder {
     Sqlite(diesel::SqliteConnection),
-    Postgres(AsyncPgConnection),
+    Postgres(Box<AsyncPgConnection>),
 }
 
 impl Holder {
@@ -29,7 +29,7 @@ impl Holder {
         let mut connection = AsyncPgConnection::establish(url).await.unwrap();
         let lock = "BEGIN; LOCK TABLE sessions, grants, refresh_tokens IN EXCLUSIVE MODE";
         connection.batch_execute(lock).await.unwrap();
-        Self::Postgres(connection)
+        Self::Postgres(Box::new(connection))
     }
 
     async fn let_go(self) {

@@ -29,9 +29,9 @@ impl State {
         }
     }
 
-    async fn forget(&self, app: &TestApp) {
+    fn forget(&self, app: &TestApp) {
         match self {
-            Self::InProcess => app.forget_short_lived_state().await,
+            Self::InProcess => app.forget_short_lived_state(),
             Self::Redis(server) => server.flush(),
         }
     }
@@ -48,7 +48,7 @@ async fn a_person_who_comes_back_from_an_upstream_too_late_tries_again() {
         browser.stop_at("https://id.test/upstream/kc/callback");
         let away = browser.visit(&authorize_path("web", &[])).await;
         let back = away.landing().to_string();
-        state.forget(&app).await;
+        state.forget(&app);
         for _ in 0..2 {
             let page = browser.get(&back).await;
             assert_eq!(page.status, 400, "{}", page.text());
@@ -78,7 +78,7 @@ async fn sessions_and_refresh_tokens_outlive_the_state() {
         let mut browser = app.browser();
         let code = code_for(&mut browser, "web", "bob", &[]).await;
         let tokens = redeem(&app, "web", &code).await;
-        state.forget(&app).await;
+        state.forget(&app);
         let secret = cookie(&browser, SESSION);
         assert_eq!(person_of(&app, &secret).await.as_deref(), Some("bob"));
         let code = code_by_session(&mut browser, "web", &[]).await;
@@ -99,7 +99,7 @@ async fn a_used_code_stays_used() {
         let code = code_for(&mut browser, "web", "bob", &[]).await;
         let tokens = redeem(&app, "web", &code).await;
         let unused = code_by_session(&mut browser, "web", &[]).await;
-        state.forget(&app).await;
+        state.forget(&app);
         redeem(&app, "web", &unused).await.assert_error(400, "invalid_grant");
         assert!(is_active(&app, "web", &tokens.text("refresh_token")).await);
         redeem(&app, "web", &code).await.assert_error(400, "invalid_grant");
@@ -127,7 +127,7 @@ async fn a_rotation_and_a_revocation_are_not_forgotten() {
         assert_eq!(app.post_as("web", "/revoke", &form).await.status, 200);
         drop(browser);
         let app = state.used_by(stop(app).await).start().await;
-        state.forget(&app).await;
+        state.forget(&app);
         assert!(!is_active(&app, "web", &given_back.text("access_token")).await);
         assert!(is_active(&app, "web", &new.text("access_token")).await);
 

@@ -1,7 +1,7 @@
 //! The short id on an error page leads to the whole story.
 
 use keywright::{
-    foundation::ids::TraceId,
+    foundation::ids::{TraceId, UpstreamSlug},
     store::audit_events::{self, AuditEvent},
 };
 use serde_json::Value;
@@ -59,7 +59,7 @@ async fn a_failed_sign_in_tells_every_hop() {
     let reasons: Vec<&str> = events.iter().filter_map(|e| e.reason.as_deref()).collect();
     assert_eq!(reasons, ["wrong_password", "upstream_refused"]);
     let last = &events[1];
-    assert_eq!(last.upstream.as_ref().map(|slug| slug.as_str()), Some("other"));
+    assert_eq!(last.upstream.as_ref().map(UpstreamSlug::as_str), Some("other"));
     assert!(last.address.as_deref().is_some_and(|address| address.starts_with("10.")));
     assert_eq!(detail(last)["what"], "access_denied: not a member");
     let hops = hops(last);

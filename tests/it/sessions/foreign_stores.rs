@@ -1,5 +1,6 @@
 //! Sessions against those who read or write our stores, and against other deployments.
 
+use diesel_async::{AsyncConnection as _, RunQueryDsl as _};
 use keywright::{
     ephemeral::{EphemeralStore, Key, KeyKind, RedisStore},
     foundation::{
@@ -17,6 +18,12 @@ use crate::support::{
     journey::{authorize_path, code_by_session, redeem},
 };
 
+#[derive(diesel::QueryableByName)]
+struct Dump {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    dump: String,
+}
+
 /// Everything that the database holds, as bytes.
 async fn dump(app: &TestApp) -> Vec<u8> {
     app.app.audit.flush().await;
@@ -24,12 +31,6 @@ async fn dump(app: &TestApp) -> Vec<u8> {
     if let Some(file) = url.strip_prefix("sqlite:") {
         let log = std::fs::read(format!("{file}-wal")).unwrap_or_default();
         return [std::fs::read(file).unwrap(), log].concat();
-    }
-    use diesel_async::{AsyncConnection as _, RunQueryDsl as _};
-    #[derive(diesel::QueryableByName)]
-    struct Dump {
-        #[diesel(sql_type = diesel::sql_types::Text)]
-        dump: String,
     }
     let tables = ["users", "identities", "sessions", "grants", "refresh_tokens", "audit_events"];
     let mut connection = diesel_async::AsyncPgConnection::establish(url).await.unwrap();
@@ -65,7 +66,8 @@ async fn the_database_holds_no_secret() {
     ];
     for (kind, secret) in opaque {
         let bits = *Opaque::parse(kind, &secret).unwrap().bits();
-        let hex: String = bits.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex: Vec<String> = bits.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hex.concat();
         for form in [secret.as_bytes(), &bits, hex.as_bytes()] {
             assert!(!holds(&dump, form), "{kind:?}");
         }

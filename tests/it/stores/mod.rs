@@ -22,7 +22,7 @@ fn open(url: &str) -> Store {
     // PostgreSQL asks for a secret key, which no test here needs.
     let text = format!("{text}[secrets]\nsecret_key = {SECRET_KEY:?}\n");
     let config = config::parse(&text, &Environment::new()).unwrap();
-    Store::open(&config.database, Access::Visitor).unwrap()
+    Store::open(&config.database, Access::Founder).unwrap()
 }
 
 /// A store on a database of its own that is up to date.

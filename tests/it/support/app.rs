@@ -111,11 +111,12 @@ impl Builder {
     pub(crate) fn upstream(mut self, slug: &str, upstream: &FakeUpstream, more: &str) -> Self {
         let clock = Arc::clone(&self.clock);
         upstream.set_clock(move || clock.unix());
-        self.upstreams.push_str(&format!(
+        let settings = format!(
             "[[upstreams]]\nslug = {slug:?}\nname = \"{slug} sign-in\"\nissuer = {:?}\n\
              client_id = {CLIENT_ID:?}\nclient_secret = {CLIENT_SECRET:?}\n{more}\n",
             upstream.issuer(),
-        ));
+        );
+        self.upstreams.push_str(&settings);
         self
     }
 
@@ -324,7 +325,7 @@ impl TestApp {
     }
 
     /// Lets go of the short-lived state, as a flush or restart of its store would.
-    pub(crate) async fn forget_short_lived_state(&self) {
+    pub(crate) fn forget_short_lived_state(&self) {
         if let Some(memory) = &self.app.memory {
             return memory.clear();
         }

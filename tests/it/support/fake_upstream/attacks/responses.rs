@@ -146,7 +146,7 @@ pub(crate) fn slow_or_endless(endpoint: Endpoint) -> Vec<Attack> {
         ("no answer ever", Fault::Hang),
         ("one byte per second", Fault::Trickle(Duration::from_secs(1))),
         ("an endless body", Fault::Endless),
-        ("a minute late", Fault::Delay(Duration::from_mins(1))),
+        ("a minute late", Fault::Delay(Duration::from_secs(60))),
     ];
     on(endpoint, faults)
 }
