@@ -22,11 +22,12 @@ use hyper::{
 };
 
 /// How often a connection is looked at.
-const INTERVAL: Duration = Duration::from_secs(5);
-/// How many looks in a row may find half a request, or none at all on a new connection.
-const MAX_HALF_READ: u32 = 2;
-/// How many looks in a row may find a connection resting.
-const MAX_RESTING: u32 = 18;
+const INTERVAL: Duration = Duration::from_secs(2);
+/// How many looks in a row may find half a request, or none at all on a new connection: 8 to 10
+/// seconds.
+const MAX_HALF_READ: u32 = 4;
+/// How many looks in a row may find a connection resting: a minute and a half.
+const MAX_RESTING: u32 = 45;
 
 /// What a connection has done.
 #[derive(Debug, Default)]

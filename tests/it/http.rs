@@ -80,7 +80,7 @@ async fn half_a_request_is_closed_and_a_resting_connection_is_not() {
             }
         }
     };
-    let closed = tokio::time::timeout(Duration::from_secs(20), dribble).await;
+    let closed = tokio::time::timeout(Duration::from_secs(15), dribble).await;
     closed.expect("half a request is waited for");
     assert_eq!(read_all(&mut silent).await, "", "who says nothing is told nothing");
     resting.write_all(KEYS.as_bytes()).await.unwrap();
