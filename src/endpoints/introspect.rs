@@ -3,12 +3,7 @@
 //! A client may ask about tokens that were issued to it or are meant for it; every other answer is
 //! the same as for an unknown token, to the byte.
 
-use axum::{
-    body::Bytes,
-    extract::{State, rejection::BytesRejection},
-    http::{Extensions, HeaderMap, StatusCode, Uri},
-    response::Response,
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -22,34 +17,28 @@ use crate::{
     store::{StoreError, StoreResult, refresh_tokens},
     tokens::access::VerifiedAccessToken,
     web::{
-        address, bearer, client_auth,
+        bearer,
+        client_request::ClientRequest,
         error::{WireError, json},
-        params,
     },
 };
 
 /// `POST /introspect`.
 pub async fn introspect(
     State(app): State<App>,
-    uri: Uri,
-    headers: HeaderMap,
-    extensions: Extensions,
-    body: Result<Bytes, BytesRejection>,
+    request: ClientRequest,
 ) -> Result<Response, WireError> {
     let now = app.now();
-    let params = params::of_form(&uri, &headers, body)?;
-    let from = address::of(&app, &extensions, &headers);
-    let client = client_auth::authenticate(&app, &headers, &params, from).await?;
+    let client = &request.client;
     if client.is_public() {
         // RFC 7662 §2.1: whoever asks has to prove who they are.
         let fault = "only clients with a secret may introspect";
         return Err(OAuthError::invalid_client(fault).into());
     }
-    let token =
-        params.get("token").ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
+    let token = request.token()?;
     let found = match Opaque::parse(OpaqueKind::RefreshToken, token) {
-        Some(opaque) => refresh_token(&app, &client, &opaque, now).await?,
-        None => access_token(&app, &client, token, now).await?,
+        Some(opaque) => refresh_token(&app, client, &opaque, now).await?,
+        None => access_token(&app, client, token, now).await?,
     };
     let answer = found.map_or_else(|| json!({ "active": false }), Value::Object);
     Ok(json(StatusCode::OK, &answer))

@@ -2,9 +2,8 @@
 //! with it; an access token goes alone.
 
 use axum::{
-    body::Bytes,
-    extract::{State, rejection::BytesRejection},
-    http::{Extensions, HeaderMap, HeaderValue, StatusCode, Uri, header},
+    extract::State,
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 
@@ -16,33 +15,22 @@ use crate::{
         clock::Timestamp,
         opaque::{Opaque, OpaqueKind},
     },
-    protocol::error::OAuthError,
     store::{
-        StoreError, StoreResult,
+        StoreError, StoreResult, audit_events,
         grants::{self, RevokedBecause},
         refresh_tokens, revoked_access_tokens,
     },
     tokens::access::VerifiedAccessToken,
-    web::{address, client_auth, error::WireError, params},
+    web::{client_request::ClientRequest, error::WireError},
 };
 
 /// `POST /revoke`. What is unknown is as good as revoked (RFC 7009 §2.2).
-pub async fn revoke(
-    State(app): State<App>,
-    uri: Uri,
-    headers: HeaderMap,
-    extensions: Extensions,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, WireError> {
+pub async fn revoke(State(app): State<App>, request: ClientRequest) -> Result<Response, WireError> {
     let now = app.now();
-    let params = params::of_form(&uri, &headers, body)?;
-    let from = address::of(&app, &extensions, &headers);
-    let client = client_auth::authenticate(&app, &headers, &params, from).await?;
-    let token =
-        params.get("token").ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
+    let (client, token) = (&request.client, request.token()?);
     match Opaque::parse(OpaqueKind::RefreshToken, token) {
-        Some(opaque) => refresh_token(&app, &client, &opaque, now).await?,
-        None => access_token(&app, &client, token, now).await?,
+        Some(opaque) => refresh_token(&app, client, &opaque, now).await?,
+        None => access_token(&app, client, token, now).await?,
     }
     let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     Ok((StatusCode::OK, no_store).into_response())
@@ -63,11 +51,17 @@ async fn refresh_token(
         foreign(app, client);
         return Ok(());
     }
-    let because = RevokedBecause::RevokedByClient;
-    grants::revoke(&mut connection, &grant.id, because, now).await?;
     let event = Event::done("revoke").client(client.id()).user(&grant.user_id);
-    app.audit.note(event.trace(&grant.trace_id));
-    Ok(())
+    let event = event.trace(&grant.trace_id).row(now, app.random());
+    connection
+        .transaction(async |conn| {
+            let because = RevokedBecause::RevokedByClient;
+            if grants::revoke(conn, &grant.id, because, now).await? {
+                audit_events::insert(conn, &event).await?;
+            }
+            Ok(())
+        })
+        .await
 }
 
 async fn access_token(app: &App, client: &Client, token: &str, now: Timestamp) -> StoreResult<()> {
@@ -80,9 +74,15 @@ async fn access_token(app: &App, client: &Client, token: &str, now: Timestamp) -
     }
     let mut connection = app.connection().await?;
     let expires_at = token.expires_at().unwrap_or(now);
-    revoked_access_tokens::insert(&mut connection, token.jti(), expires_at).await?;
-    app.audit.note(Event::done("revoke").client(client.id()));
-    Ok(())
+    let event = Event::done("revoke").client(client.id()).row(now, app.random());
+    connection
+        .transaction(async |conn| {
+            if revoked_access_tokens::insert(conn, token.jti(), expires_at).await? == 1 {
+                audit_events::insert(conn, &event).await?;
+            }
+            Ok(())
+        })
+        .await
 }
 
 /// Another client's token stays as it is, and the attempt is kept (IN-04).

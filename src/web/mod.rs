@@ -5,6 +5,7 @@ pub mod assets;
 pub mod bearer;
 pub mod browser;
 pub mod client_auth;
+pub mod client_request;
 pub mod cookies;
 pub mod cors;
 pub mod csrf;

@@ -66,7 +66,10 @@ pub async fn of_page(request: Request) -> Result<(HeaderMap, Params), PageError>
             return Err(unreadable("The request was posted, but not as a form."));
         }
         let body = Bytes::from_request(request, &()).await;
-        let body = body.map_err(|error| unreadable("The request is too large.").because(error))?;
+        let body = body.map_err(|rejection| {
+            let status = rejection.status();
+            unreadable("The request is too large.").status(status).because(rejection)
+        })?;
         params = params.and(&body)?;
     }
     Ok((headers, params))

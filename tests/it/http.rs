@@ -231,7 +231,7 @@ async fn large_and_compressed_bodies_are_refused() {
     }
     for path in ["/login", "/logout", "/authorize", "/account/sessions/end"] {
         let answer = send(&app, "POST", path, large.clone()).await;
-        assert!(matches!(answer.status.as_u16(), 400 | 413), "{path}: {answer:?}");
+        assert_eq!(answer.status, 413, "{path}: {answer:?}");
         assert!(!answer.headers.contains_key("set-cookie"), "{path}");
     }
     for encoding in ["gzip", "br", "zstd", "identity, gzip"] {

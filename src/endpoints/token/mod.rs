@@ -7,12 +7,7 @@ mod authorization_code;
 mod client_credentials;
 mod refresh_token;
 
-use axum::{
-    body::Bytes,
-    extract::{State, rejection::BytesRejection},
-    http::{HeaderMap, StatusCode, Uri},
-    response::Response,
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Serialize;
 
 use crate::{
@@ -35,9 +30,9 @@ use crate::{
         id_token::{self, Occasion},
     },
     web::{
-        address, client_auth,
+        client_request::ClientRequest,
         error::{WireError, json},
-        params::{self, Params},
+        params::Params,
     },
 };
 
@@ -115,15 +110,9 @@ struct Story<'a> {
 /// `POST /token`.
 pub async fn token(
     State(app): State<App>,
-    uri: Uri,
-    headers: HeaderMap,
-    extensions: axum::http::Extensions,
-    body: Result<Bytes, BytesRejection>,
+    ClientRequest { client, params }: ClientRequest,
 ) -> Result<Response, WireError> {
     let now = app.now();
-    let params = params::of_form(&uri, &headers, body)?;
-    let from = address::of(&app, &extensions, &headers);
-    let client = client_auth::authenticate(&app, &headers, &params, from).await?;
     app.keys.catch_up(&app.store, now).await;
     let exchange = Exchange { app: &app, client: &client, params: &params, now };
     let grant_type = grant_type(&exchange)?;

@@ -30,8 +30,7 @@ pub(super) async fn refresh(exchange: &Exchange<'_>) -> Result<TokenResponse, Wi
     let story = Story { trace: Some(&grant.trace_id), user: Some(&grant.user_id) };
     check_family(exchange, &grant, story)?;
     let granted = Scope::from(grant.scope.clone());
-    if let Some(reason) = no_longer_allowed(exchange, &granted, &person) {
-        let because = RevokedBecause::NoLongerAllowed;
+    if let Some((reason, because)) = no_longer_allowed(exchange, &granted, &person) {
         let revoked = grants::revoke(&mut connection, &grant.id, because, exchange.now).await;
         revoked.map_err(StoreError::from)?;
         return Err(exchange.refuse(UNKNOWN, reason, story));
@@ -67,13 +66,13 @@ fn no_longer_allowed(
     exchange: &Exchange<'_>,
     granted: &Scope,
     person: &Person,
-) -> Option<&'static str> {
+) -> Option<(&'static str, RevokedBecause)> {
     if person.user.disabled_at.is_some() {
-        Some("user_disabled")
+        Some(("user_disabled", RevokedBecause::UserDisabled))
     } else if !exchange.client.admits(&person.groups()) {
-        Some("no_longer_allowed")
+        Some(("no_longer_allowed", RevokedBecause::NoLongerAllowed))
     } else if !granted.is_within(&exchange.client.scope) {
-        Some("scope_no_longer_allowed")
+        Some(("scope_no_longer_allowed", RevokedBecause::NoLongerAllowed))
     } else {
         None
     }

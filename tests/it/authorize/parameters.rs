@@ -91,7 +91,7 @@ async fn a_request_may_be_posted_as_a_form_and_as_nothing_else() {
     }
     let large = "x".repeat(70_000);
     let page = post(&mut browser, "", &[&all[..], &[("own", &large)]].concat()).await;
-    assert_refusal_page(&page, 400, "invalid_request");
+    assert_refusal_page(&page, 413, "invalid_request");
     assert_eq!(traces(&app).await, before);
 }
 

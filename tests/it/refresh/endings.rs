@@ -48,7 +48,7 @@ async fn a_family_whose_person_is_disabled_behind_our_back_ends_at_the_next_refr
     assert_eq!(app.get("/userinfo", Some(&bob.bearer())).await.status, 401);
     bob.try_refresh(&app).await.assert_error(400, "invalid_grant");
     assert_eq!(app.refusals("token").await, ["user_disabled"]);
-    assert_eq!(app.count("grants WHERE revoked_because = 'no_longer_allowed'").await, 1);
+    assert_eq!(app.count("grants WHERE revoked_because = 'user_disabled'").await, 1);
     assert_eq!(app.count("refresh_tokens").await, 1);
     execute(&app, "UPDATE users SET disabled_at = NULL").await;
     bob.assert_dead(&app).await;

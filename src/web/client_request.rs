@@ -1,0 +1,44 @@
+//! What every endpoint for clients begins with.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request},
+};
+
+use super::{
+    address, client_auth,
+    error::WireError,
+    params::{self, Params},
+};
+use crate::{app::App, clients::Client, protocol::error::OAuthError};
+
+/// A client's request: its form was read strictly, and the client is who it says it is.
+#[derive(Debug)]
+pub struct ClientRequest {
+    /// Who asks.
+    pub client: Arc<Client>,
+    /// What the form says.
+    pub params: Params,
+}
+
+impl ClientRequest {
+    /// The `token` that it is about (RFC 7009 §2.1, RFC 7662 §2.1).
+    pub fn token(&self) -> Result<&str, OAuthError> {
+        self.params.get("token").ok_or_else(|| OAuthError::invalid_request("token is missing"))
+    }
+}
+
+impl FromRequest<App> for ClientRequest {
+    type Rejection = WireError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, WireError> {
+        let from = address::of(app, request.extensions(), request.headers());
+        let (uri, headers) = (request.uri().clone(), request.headers().clone());
+        let body = Bytes::from_request(request, app).await;
+        let params = params::of_form(&uri, &headers, body)?;
+        let client = client_auth::authenticate(app, &headers, &params, from).await?;
+        Ok(Self { client, params })
+    }
+}
