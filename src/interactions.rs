@@ -4,6 +4,11 @@
 //! Every step reads it, does one thing, notes it and returns to the dispatcher; nothing in a later
 //! address or form can change what was asked (AZ-21).
 
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -174,4 +179,29 @@ pub async fn take(state: &ShortLivedState, flow: &str) -> EphemeralResult<Option
 
 fn key(flow: &str) -> Key {
     Key::of_text(KeyKind::Interaction, flow)
+}
+
+/// Counts the sign-ins that begin, in this process: each is kept for a while, and anybody can begin
+/// one, so that nobody may begin them all.
+#[derive(Debug, Default)]
+pub struct FlowBrake(Mutex<Minute>);
+
+#[derive(Debug, Default)]
+struct Minute {
+    number: i64,
+    begun: HashMap<String, u32>,
+}
+
+impl FlowBrake {
+    /// Counts one that begins now in this network; `false` if that is more than `most` in a minute.
+    pub fn begin(&self, network: String, most: u32, now: Timestamp) -> bool {
+        let mut minute = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = now.unix().div_euclid(60);
+        if minute.number != number {
+            *minute = Minute { number, begun: HashMap::new() };
+        }
+        let begun = minute.begun.entry(network).or_default();
+        *begun = begun.saturating_add(1);
+        *begun <= most
+    }
 }

@@ -19,8 +19,8 @@ use prometheus_client::{
 pub struct RequestLabels {
     /// The route's pattern.
     pub route: String,
-    /// The method.
-    pub method: String,
+    /// The method; `other` for what is none of HTTP's own.
+    pub method: &'static str,
     /// The status.
     pub status: u16,
 }
@@ -95,8 +95,8 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Counts an answered request.
-    pub fn count_request(&self, route: &str, method: &str, status: u16, took: Duration) {
-        let labels = RequestLabels { route: route.to_owned(), method: method.to_owned(), status };
+    pub fn count_request(&self, route: &str, method: &'static str, status: u16, took: Duration) {
+        let labels = RequestLabels { route: route.to_owned(), method, status };
         self.requests.get_or_create(&labels).inc();
         self.durations.observe(took.as_secs_f64());
     }

@@ -73,6 +73,9 @@ secret_key = "harness-secret-key-0123456789abcdefghijklmnop"
 [signup]
 federated = "open"
 
+[rate_limits]
+flows_per_minute = 1000000000
+
 [[upstreams]]
 slug = "stub"
 name = "Stub"

@@ -19,6 +19,7 @@ use crate::{
         random::Random,
         seal::{KeyRing, Purpose},
     },
+    interactions::FlowBrake,
     keys::{self, Rotation, SigningKeys},
     metrics::Metrics,
     store::{Access, Connection, Store, StoreResult, is_first, migrate, pending},
@@ -51,6 +52,8 @@ pub struct Parts {
     pub upstreams: Upstreams,
     /// The hashing pool.
     pub passwords: Passwords,
+    /// How many sign-ins begin.
+    pub flow_brake: FlowBrake,
     /// Whether there are local accounts.
     pub local_accounts: LocalAccounts,
     /// Where audit events go.
@@ -149,6 +152,7 @@ impl App {
         tasks.spawn(writer.run());
         let parts = Parts {
             passwords: Passwords::new(&config.passwords, Arc::clone(&random))?,
+            flow_brake: FlowBrake::default(),
             local_accounts: LocalAccounts::new(config.passwords.login),
             csrf_ring: ring(Purpose::Csrf),
             refresh_ring: ring(Purpose::RefreshSuccessor),

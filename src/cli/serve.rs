@@ -16,6 +16,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     }
     let public = server::bind(settings.listen, "server.listen").await?;
     let management = server::bind(settings.management_listen, "server.management_listen").await?;
+    let stop = StopSignal::listen()?;
     let app = App::start(config, Ambient::default()).await?;
     jobs::start(&app);
     let drain = settings.drain_timeout.to_std();
@@ -24,7 +25,6 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let public = app.tasks.spawn(public);
     let management = server::serve(management, router::management(&app), managing.clone(), drain);
     let management = app.tasks.spawn(management);
-    let stop = StopSignal::listen()?;
     tracing::info!(issuer = app.urls.issuer(), listen = %settings.listen, "ready");
     stop.received().await;
     tracing::info!("stopping");

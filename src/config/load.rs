@@ -31,14 +31,21 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Config, Pr
         problems.add("--config", file.display(), format!("cannot be read: {error}"));
         problems
     })?;
-    parse(&text, environment)
+    read(&text, &file.display().to_string(), environment)
 }
 
 /// Reads the configuration from the text of a file and the environment.
 pub fn parse(text: &str, environment: &Environment) -> Result<Config, Problems> {
+    read(text, "keywright.toml", environment)
+}
+
+fn read(text: &str, name: &str, environment: &Environment) -> Result<Config, Problems> {
     let mut problems = Problems::default();
     let mut table = text.parse::<Table>().unwrap_or_else(|error| {
-        problems.add_bare("keywright.toml", error.to_string().trim_end().replace('\n', "\n    "));
+        // Only where and why: the line itself may hold a secret (LG-01).
+        let at = error.span().map_or(0, |span| span.start);
+        let line = text.get(..at).unwrap_or(text).lines().count().max(1);
+        problems.add_bare(&format!("{name}, line {line}"), error.message());
         Table::new()
     });
     if problems.is_empty() {

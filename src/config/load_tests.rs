@@ -145,3 +145,12 @@ fn an_unknown_database_shows_its_scheme_only() {
     let said = faults("", &[("DATABASE_URL", "mysql://root:hunter2@db/x")]);
     assert!(said.contains("database.url = mysql") && !said.contains("hunter2"), "{said}");
 }
+
+/// LG-01: what cannot be parsed is named by its line, and not shown.
+#[test]
+fn a_syntax_error_does_not_show_the_line() {
+    let text = "[secrets]\nsecret_key = \"supersecretvalue0123456789abcdef\n";
+    let problems = parse(text, &Environment::new()).unwrap_err().to_string();
+    assert!(problems.contains("keywright.toml, line 2"), "{problems}");
+    assert!(!problems.contains("supersecret"), "{problems}");
+}

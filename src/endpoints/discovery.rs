@@ -58,7 +58,9 @@ impl Document {
     fn answer(&self, request: &HeaderMap, kind: HeaderValue) -> Response {
         let known = request.get_all(header::IF_NONE_MATCH).iter().any(|line| {
             let line = line.to_str().unwrap_or_default();
-            line.split(',').any(|tag| self.etag == tag.trim().trim_start_matches("W/").as_bytes())
+            line.split(',')
+                .map(|tag| tag.trim().trim_start_matches("W/"))
+                .any(|tag| tag == "*" || self.etag == tag.as_bytes())
         });
         let body = if known { Body::empty() } else { Body::from(self.body.clone()) };
         let mut response = Response::new(body);

@@ -9,7 +9,7 @@ use axum::{
 };
 use serde_json::json;
 
-use crate::{app::App, store::StoreError, web::error::json};
+use crate::{app::App, web::error::json};
 
 /// How long the database may take before the instance counts as not ready.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -22,8 +22,7 @@ pub async fn livez() -> &'static str {
 /// `GET /readyz`: the database answers and every algorithm can sign. Short-lived state that is away
 /// is reported, but does not take the instance out: most of what apps need works without it.
 pub async fn readyz(State(app): State<App>) -> Response {
-    let ping = tokio::time::timeout(PATIENCE, app.store.ping()).await;
-    let database = ping.unwrap_or_else(|_| Err(StoreError::Unreachable("no answer".to_owned())));
+    let database = app.store.ping(PATIENCE).await;
     let state = app.state.ping().await;
     let now = app.now();
     app.keys.catch_up(&app.store, now).await;

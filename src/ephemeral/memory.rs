@@ -7,103 +7,143 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{EphemeralError, EphemeralResult, EphemeralStore, Key};
+use super::{EphemeralError, EphemeralResult, EphemeralStore, Key, KeyKind};
 use crate::foundation::clock::{Clock, Span, Timestamp};
 
-/// The most entries that are kept. Beyond it new ones are refused rather than old ones lost.
-const CAPACITY: usize = 200_000;
+/// The most sign-ins in progress. Anybody can begin one.
+const MAX_FLOWS: usize = 100_000;
+/// The most of everything else, which strangers cannot use up.
+const MAX_OTHERS: usize = 100_000;
 
 struct Entry {
     value: Vec<u8>,
     ends_at: Timestamp,
 }
 
+/// Entries of which there may be so many. Beyond that new ones are refused rather than old ones lost.
+struct Shelf {
+    entries: HashMap<Key, Entry>,
+    most: usize,
+    /// When it was full and what had ended was looked for: once a second is enough.
+    cleared_at: Timestamp,
+}
+
+impl Shelf {
+    fn new(most: usize) -> Mutex<Self> {
+        let cleared_at = Timestamp::from_unix(0);
+        Mutex::new(Self { entries: HashMap::new(), most, cleared_at })
+    }
+
+    fn make_room(&mut self, now: Timestamp) -> EphemeralResult<()> {
+        if self.entries.len() >= self.most && now > self.cleared_at {
+            self.cleared_at = now;
+            self.entries.retain(|_, entry| entry.ends_at > now);
+        }
+        if self.entries.len() >= self.most {
+            return Err(EphemeralError(format!("{} entries are in use", self.most)));
+        }
+        Ok(())
+    }
+}
+
 /// A map that forgets.
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
-    entries: Mutex<HashMap<Key, Entry>>,
+    flows: Mutex<Shelf>,
+    others: Mutex<Shelf>,
 }
 
 impl std::fmt::Debug for MemoryStore {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "MemoryStore({} entries)", self.entries().len())
+        let kept = self.shelves().map(|shelf| shelf.entries.len());
+        write!(out, "MemoryStore({kept:?} entries)")
     }
 }
 
 impl MemoryStore {
     /// An empty store that reads the time from `clock`.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, entries: Mutex::default() }
+        Self { clock, flows: Shelf::new(MAX_FLOWS), others: Shelf::new(MAX_OTHERS) }
     }
 
     /// Drops what has ended, so that memory follows use. Called from time to time.
     pub fn forget_ended(&self) {
         let now = self.clock.now();
-        let mut entries = self.entries();
-        entries.retain(|_, entry| entry.ends_at > now);
-        entries.shrink_to(1_024);
+        for mut shelf in self.shelves() {
+            shelf.entries.retain(|_, entry| entry.ends_at > now);
+            shelf.entries.shrink_to(1_024);
+        }
     }
 
     /// Drops everything, as a restart would.
     pub fn clear(&self) {
-        self.entries().clear();
+        self.shelves().into_iter().for_each(|mut shelf| shelf.entries.clear());
     }
 
-    fn entries(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
+    fn shelves(&self) -> [MutexGuard<'_, Shelf>; 2] {
+        [Self::lock(&self.flows), Self::lock(&self.others)]
+    }
+
+    fn lock(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
         // No code can panic while it holds the lock in the middle of a change.
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn room(&self) -> EphemeralResult<MutexGuard<'_, HashMap<Key, Entry>>> {
-        let mut entries = self.entries();
-        if entries.len() >= CAPACITY {
-            let now = self.clock.now();
-            entries.retain(|_, entry| entry.ends_at > now);
-            if entries.len() >= CAPACITY {
-                return Err(EphemeralError(format!("{CAPACITY} entries are in use")));
-            }
+    fn shelf(&self, key: &Key) -> MutexGuard<'_, Shelf> {
+        Self::lock(match key.kind() {
+            KeyKind::Interaction | KeyKind::UpstreamState => &self.flows,
+            _ => &self.others,
+        })
+    }
+
+    /// The shelf of a key that is about to be written.
+    fn room(&self, key: &Key, now: Timestamp) -> EphemeralResult<MutexGuard<'_, Shelf>> {
+        let mut shelf = self.shelf(key);
+        if !shelf.entries.contains_key(key) {
+            shelf.make_room(now)?;
         }
-        Ok(entries)
+        Ok(shelf)
     }
 }
 
 #[async_trait]
 impl EphemeralStore for MemoryStore {
     async fn put(&self, key: &Key, value: &[u8], life: Span) -> EphemeralResult<()> {
-        let ends_at = self.clock.now().plus(life);
-        self.room()?.insert(key.clone(), Entry { value: value.to_vec(), ends_at });
+        let now = self.clock.now();
+        let entry = Entry { value: value.to_vec(), ends_at: now.plus(life) };
+        self.room(key, now)?.entries.insert(key.clone(), entry);
         Ok(())
     }
 
     async fn get(&self, key: &Key) -> EphemeralResult<Option<Vec<u8>>> {
         let now = self.clock.now();
-        let entries = self.entries();
-        let live = entries.get(key).filter(|entry| entry.ends_at > now);
+        let shelf = self.shelf(key);
+        let live = shelf.entries.get(key).filter(|entry| entry.ends_at > now);
         Ok(live.map(|entry| entry.value.clone()))
     }
 
     async fn take(&self, key: &Key) -> EphemeralResult<Option<Vec<u8>>> {
         let now = self.clock.now();
-        let taken = self.entries().remove(key).filter(|entry| entry.ends_at > now);
+        let taken = self.shelf(key).entries.remove(key).filter(|entry| entry.ends_at > now);
         Ok(taken.map(|entry| entry.value))
     }
 
     async fn insert_new(&self, key: &Key, value: &[u8], life: Span) -> EphemeralResult<bool> {
         let now = self.clock.now();
-        let mut entries = self.room()?;
-        if entries.get(key).is_some_and(|entry| entry.ends_at > now) {
+        let mut shelf = self.room(key, now)?;
+        if shelf.entries.get(key).is_some_and(|entry| entry.ends_at > now) {
             return Ok(false);
         }
         let entry = Entry { value: value.to_vec(), ends_at: now.plus(life) };
-        entries.insert(key.clone(), entry);
+        shelf.entries.insert(key.clone(), entry);
         Ok(true)
     }
 
     async fn increment(&self, key: &Key, life: Span) -> EphemeralResult<u64> {
         let now = self.clock.now();
-        let mut entries = self.room()?;
+        let mut shelf = self.room(key, now)?;
         let fresh = || Entry { value: vec![0; 8], ends_at: now.plus(life) };
-        let entry = entries.entry(key.clone()).or_insert_with(fresh);
+        let entry = shelf.entries.entry(key.clone()).or_insert_with(fresh);
         if entry.ends_at <= now {
             *entry = fresh();
         }

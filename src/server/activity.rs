@@ -58,15 +58,17 @@ impl Activity {
 
     /// Returns when the connection has done nothing for too long.
     pub(super) async fn stalls(&self) {
-        let (mut before, mut looks) = (0, 0);
+        let (mut before, mut looks) = ((0, true), 0);
         loop {
             tokio::time::sleep(INTERVAL).await;
             let begun = self.begun.load(Ordering::Relaxed);
+            let half_read = begun == 0 || self.half_read.load(Ordering::Relaxed);
             let busy = self.running.load(Ordering::Relaxed) > 0
                 || self.multiplexed.load(Ordering::Relaxed);
-            looks = if busy || begun != before { 0 } else { looks + 1 };
-            before = begun;
-            let half_read = begun == 0 || self.half_read.load(Ordering::Relaxed);
+            // Time that was rested does not count against a request that has just begun to come.
+            let changed = before != (begun, half_read);
+            looks = if busy || changed { 0 } else { looks + 1 };
+            before = (begun, half_read);
             if looks >= if half_read { MAX_HALF_READ } else { MAX_RESTING } {
                 return;
             }

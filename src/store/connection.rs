@@ -32,6 +32,8 @@ pub(super) enum Backend {
 pub struct Connection {
     backend: Backend,
     transaction: Transaction,
+    /// A statement was not answered, so nothing on this connection may be waited for any more.
+    lost: bool,
     statements: Arc<AtomicU64>,
 }
 
@@ -52,7 +54,7 @@ macro_rules! on_backend {
     };
     ($any:expr, postgres |$pg:ident| $postgres:expr, sqlite |$lite:ident| $sqlite:expr) => {{
         let begins = $any.note_statement();
-        match $any.backend_mut() {
+        let answer = match $any.backend_mut() {
             $crate::store::connection::Backend::Postgres(conn) => {
                 // Statements on a shared connection are sent in the order in which they are first
                 // polled, without waiting for one another's answers.
@@ -67,7 +69,9 @@ macro_rules! on_backend {
             $crate::store::connection::Backend::Abandoned => {
                 Err(diesel::result::Error::BrokenTransactionManager)
             }
-        }
+        };
+        $any.note_answer(&answer);
+        answer
     }};
 }
 
@@ -76,8 +80,7 @@ macro_rules! on_backend {
 const PATIENCE: Duration = Duration::from_secs(7);
 
 /// Gives up on a statement whose answer does not come. The connection's driver has to read that
-/// answer before any other, so a sick connection fails its next use as well, and is not reused: it
-/// counts as closed once the kernel gives up on it.
+/// answer before any other, so such a connection is lost.
 pub(super) async fn bounded<T>(
     mut conn: &AsyncPgConnection,
     begins: bool,
@@ -98,7 +101,7 @@ pub(super) async fn bounded<T>(
 
 impl Connection {
     pub(super) const fn new(backend: Backend, statements: Arc<AtomicU64>) -> Self {
-        Self { backend, transaction: Transaction::None, statements }
+        Self { backend, transaction: Transaction::None, lost: false, statements }
     }
 
     /// Counts a statement: how many a flow takes is part of what is tested. Answers whether it is
@@ -111,6 +114,18 @@ impl Connection {
             self.transaction = Transaction::Open;
         }
         begins
+    }
+
+    /// Notes that a connection is lost: the next one out of the pool is another.
+    pub(super) const fn note_answer<T>(&mut self, answer: &QueryResult<T>) {
+        if let Err(QueryError::DatabaseError(DatabaseErrorKind::UnableToSendCommand, _)) = answer {
+            self.lost = true;
+        }
+    }
+
+    /// Keeps this connection from being used again.
+    pub(super) const fn give_up(&mut self) {
+        self.lost = true;
     }
 
     /// The connection to run one statement on.
@@ -182,18 +197,25 @@ impl Connection {
 }
 
 impl Drop for Connection {
-    /// Keeps a connection with an open transaction out of the pool.
+    /// Keeps a connection with an open transaction, or a lost one, out of the pool.
     ///
     /// The web server drops a handler's future when the client goes away. Dropped inside a
     /// transaction, the connection would return to the pool with the transaction open and its
     /// locks held. Detached, it closes, and the database rolls back.
     fn drop(&mut self) {
-        if self.transaction == Transaction::Open {
-            match std::mem::replace(&mut self.backend, Backend::Abandoned) {
-                Backend::Postgres(conn) => drop(Object::take(conn)),
-                Backend::Sqlite(conn) => drop(Object::take(conn)),
-                Backend::Abandoned => {}
+        if self.transaction != Transaction::Open && !self.lost {
+            return;
+        }
+        match std::mem::replace(&mut self.backend, Backend::Abandoned) {
+            Backend::Postgres(conn) => {
+                if let Some(pool) = Object::pool(&conn).filter(|_| self.lost) {
+                    // Those that rest in the pool led to the same server.
+                    pool.retain(|_, _| false);
+                }
+                drop(Object::take(conn));
             }
+            Backend::Sqlite(conn) => drop(Object::take(conn)),
+            Backend::Abandoned => {}
         }
     }
 }

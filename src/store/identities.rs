@@ -37,19 +37,30 @@ pub struct Identity {
     pub confirmed_at: Timestamp,
 }
 
-/// The identity of a subject, with its account.
+/// The identity of a subject, with its account, which both stay as they are until the transaction
+/// ends: whoever shuts the account meanwhile comes after it.
 pub async fn find(
     conn: &mut Connection,
     issuer: &str,
     subject: &str,
 ) -> QueryResult<Option<(Identity, User)>> {
-    on_backend!(conn, |conn| identities::table
+    let known = identities::table
         .inner_join(users::table)
-        .filter(identities::issuer.eq(issuer).and(identities::subject.eq(subject)))
-        .select((Identity::as_select(), User::as_select()))
-        .first(conn)
-        .await
-        .optional())
+        .filter(identities::issuer.eq(issuer).and(identities::subject.eq(subject)));
+    on_backend!(
+        conn,
+        postgres
+            | conn
+            | known
+                .select((Identity::as_select(), User::as_select()))
+                .for_no_key_update()
+                .first(conn)
+                .await
+                .optional(),
+        sqlite
+            | conn
+            | known.select((Identity::as_select(), User::as_select())).first(conn).await.optional()
+    )
 }
 
 /// The identities of an account.

@@ -109,9 +109,19 @@ impl Store {
         })
     }
 
-    /// Whether the database answers.
-    pub async fn ping(&self) -> StoreResult<()> {
-        Ok(self.connection().await?.execute("SELECT 1").await?)
+    /// Whether the database answers within `patience`. A connection that does not is lost.
+    pub async fn ping(&self, patience: Duration) -> StoreResult<()> {
+        let silent = || StoreError::Unreachable("no answer".to_owned());
+        let connection = tokio::time::timeout(patience, self.connection()).await;
+        let mut connection = connection.unwrap_or_else(|_| Err(silent()))?;
+        let pinged = tokio::time::timeout(patience, connection.execute("SELECT 1")).await;
+        match pinged {
+            Ok(answer) => Ok(answer?),
+            Err(_) => {
+                connection.give_up();
+                Err(silent())
+            }
+        }
     }
 }
 

@@ -42,7 +42,7 @@ async fn connect(
     address: String,
     tls: Option<MakeRustlsConnect>,
 ) -> Result<AsyncPgConnection, ConnectionError> {
-    let failed = |error: &dyn std::fmt::Display| ConnectionError::BadConnection(error.to_string());
+    let failed = |error: &tokio_postgres::Error| ConnectionError::BadConnection(chain(error));
     let mut connection = if let Some(tls) = tls {
         let connected = tokio_postgres::connect(&address, tls).await;
         let (client, driver) = connected.map_err(|error| failed(&error))?;
@@ -56,6 +56,17 @@ async fn connect(
     };
     connection.batch_execute(SETUP).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
     Ok(connection)
+}
+
+/// The error with everything that caused it: by itself the driver's says only "db error".
+fn chain(error: &tokio_postgres::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
 }
 
 /// Moves a connection's bytes until it is dropped or breaks. Left to diesel, every statement would
@@ -75,21 +86,25 @@ fn address_and_tls(url: &str) -> anyhow::Result<(String, Option<rustls::ClientCo
     let mut url = Url::parse(url).context("database.url is not an address")?;
     let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
     let value = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, v)| v.as_str());
+    let given = |name: &str| pairs.iter().any(|(key, _)| key == name);
     let tls = match value("sslmode") {
         None | Some("disable" | "prefer" | "allow") => None,
         Some("require" | "verify-ca" | "verify-full") => Some(tls_config(value("sslrootcert"))?),
         Some(other) => anyhow::bail!("database.url: sslmode={other} is unknown; use verify-full"),
     };
-    url.query_pairs_mut().clear();
-    for (key, value) in pairs.iter().filter(|(key, _)| key != "sslmode" && key != "sslrootcert") {
-        url.query_pairs_mut().append_pair(key, value);
-    }
+    // What is not ours stays as it was written: the driver reads `+` as itself.
+    let ours = |pair: &&str| !pair.starts_with("sslmode=") && !pair.starts_with("sslrootcert=");
+    let query = url.query().unwrap_or_default().to_owned();
+    let mut query: Vec<&str> = query.split('&').filter(|pair| !pair.is_empty()).collect();
+    query.retain(|pair| ours(&pair));
     if tls.is_some() {
-        url.query_pairs_mut().append_pair("sslmode", "require");
+        query.push("sslmode=require");
     }
-    if url.query() == Some("") {
-        url.set_query(None);
+    if !given("tcp_user_timeout") {
+        // A server that is gone without a word is given up, and another connection made.
+        query.push("tcp_user_timeout=10");
     }
+    url.set_query(Some(&query.join("&")));
     Ok((url.into(), tls))
 }
 
@@ -116,7 +131,11 @@ mod tests {
     #[test]
     fn what_only_we_understand_is_taken_off_the_address() {
         let (plain, tls) = address_and_tls("postgres://u:p@db/x?application_name=a").unwrap();
-        assert_eq!(plain, "postgres://u:p@db/x?application_name=a");
+        assert_eq!(plain, "postgres://u:p@db/x?application_name=a&tcp_user_timeout=10");
+        let (options, _) =
+            address_and_tls("postgres://db/x?options=-c%20search_path%3Da&sslmode=disable")
+                .unwrap();
+        assert!(options.contains("?options=-c%20search_path%3Da&tcp"), "{options}");
         assert!(tls.is_none());
         let unknown = address_and_tls("postgres://db/x?sslmode=maybe").unwrap_err();
         assert!(unknown.to_string().contains("sslmode=maybe"));

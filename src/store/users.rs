@@ -118,6 +118,16 @@ pub async fn find(conn: &mut Connection, id: &UserId) -> QueryResult<Option<User
         .optional())
 }
 
+/// The account with this id, which stays as it is until the transaction ends.
+pub async fn hold(conn: &mut Connection, id: &UserId) -> QueryResult<Option<User>> {
+    let user = users::table.find(id);
+    on_backend!(
+        conn,
+        postgres | conn | user.select(User::as_select()).for_share().first(conn).await.optional(),
+        sqlite | conn | user.select(User::as_select()).first(conn).await.optional()
+    )
+}
+
 /// The account with this canonical username.
 pub async fn find_by_username(conn: &mut Connection, key: &str) -> QueryResult<Option<User>> {
     on_backend!(conn, |conn| users::table

@@ -7,7 +7,7 @@ use std::{
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -83,8 +83,27 @@ pub async fn edge(State(app): State<App>, request: Request, next: Next) -> Respo
     }
     add_security_headers(&app, response.headers_mut());
     let status = response.status().as_u16();
-    app.metrics.count_request(route, method.as_str(), status, began.elapsed());
+    app.metrics.count_request(route, word(&method), status, began.elapsed());
     response
+}
+
+/// The method as a label: strangers may invent others, and each would be a line for ever (HT-10).
+fn word(method: &Method) -> &'static str {
+    const KNOWN: [Method; 9] = [
+        Method::GET,
+        Method::POST,
+        Method::HEAD,
+        Method::OPTIONS,
+        Method::PUT,
+        Method::DELETE,
+        Method::PATCH,
+        Method::TRACE,
+        Method::CONNECT,
+    ];
+    const WORDS: [&str; 9] =
+        ["GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT"];
+    let known = KNOWN.iter().zip(WORDS).find(|(known, _)| *known == method);
+    known.map_or("other", |(_, word)| word)
 }
 
 /// Adds what every answer has, unless the handler knew better.
@@ -98,9 +117,10 @@ pub fn add_security_headers(app: &App, headers: &mut HeaderMap) {
 }
 
 fn refuse_page(app: &App, error: &PageError, route: &str, from: std::net::IpAddr) -> Response {
-    if error.code == "not_found" {
-        // Strangers ask for what does not exist all day: no story is kept, so none is named.
-        tracing::debug!(route, "not found");
+    if matches!(error.code, "not_found" | "too_many_sign_ins") {
+        // Strangers ask for what does not exist, or for too much, all day: no story is kept, so none
+        // is named.
+        tracing::debug!(route, code = error.code, "not kept");
         return pages::error_page(app, error, &TraceId::new("-"), app.now());
     }
     let trace = error.trace_id.clone().unwrap_or_else(|| TraceId::generate(app.random()));

@@ -136,6 +136,17 @@ impl PageError {
         .next_step("Go back, reload the page and send the form again.")
     }
 
+    /// Too many sign-ins begin at once in one place.
+    pub fn too_many_flows() -> Self {
+        Self::new(
+            "too_many_sign_ins",
+            "Too many sign-ins begin where you are",
+            "More sign-ins began from your network within this minute than are allowed.",
+        )
+        .status(StatusCode::TOO_MANY_REQUESTS)
+        .next_step("Please try again in a minute.")
+    }
+
     /// Something that we need is away for the moment.
     pub fn unavailable(cause: impl Into<anyhow::Error>) -> Self {
         Self::new(

@@ -3,11 +3,11 @@
 
 use std::net::IpAddr;
 
-use super::address;
+use super::{address, error::PageError};
 use crate::{
     app::App,
     ephemeral::{Key, KeyKind},
-    foundation::ids::ClientId,
+    foundation::{clock::Timestamp, ids::ClientId},
 };
 
 /// Whether the brake is on.
@@ -30,6 +30,13 @@ pub async fn client_failure(app: &App, client: &ClientId, from: IpAddr) -> Brake
     let who = format!("{client} {}", address::network(from));
     let key = Key::of_text(KeyKind::ClientFailures, &who);
     count(app, &key, app.config.rate_limits.client_failures_per_minute).await
+}
+
+/// Refuses a sign-in that begins, if too many have begun from its network (AZ-30).
+pub fn begin_flow(app: &App, from: IpAddr, now: Timestamp) -> Result<(), PageError> {
+    let most = app.config.rate_limits.flows_per_minute;
+    let fits = app.flow_brake.begin(address::network(from), most, now);
+    fits.then_some(()).ok_or_else(PageError::too_many_flows)
 }
 
 async fn count(app: &App, key: &Key, most: u32) -> Brake {

@@ -351,3 +351,34 @@ async fn forwarded_headers_change_no_address_of_ours() {
     let callback = "redirect_uri=https%3A%2F%2Fid.test%2Fupstream%2Fkc%2Fcallback";
     assert!(asked[0].uri.query().unwrap().contains(callback), "{:?}", asked[0].uri);
 }
+
+/// HT-10: what strangers invent is not a label.
+#[tokio::test(flavor = "multi_thread")]
+async fn invented_methods_do_not_become_numbers() {
+    let app = TestApp::start().await;
+    for number in 0..20 {
+        send(&app, &format!("M{number}"), "/nowhere", Bytes::new()).await;
+        send(&app, &format!("M{number}"), "/login", Bytes::new()).await;
+    }
+    let text = app.app.metrics.render().unwrap();
+    assert!(!text.contains("M1"), "{text}");
+    assert_eq!(text.matches("method=\"other\"").count(), 2, "{text}");
+}
+
+/// HT-01: a connection that has rested may still bring a request in two pieces.
+#[tokio::test(flavor = "multi_thread")]
+async fn time_that_was_rested_does_not_count_against_a_request() {
+    let app = TestApp::start().await;
+    let server = Server::start(&app).await;
+    let mut stream = server.connect().await;
+    let mut buffer = [0; 4_096];
+    stream.write_all(KEYS.as_bytes()).await.unwrap();
+    assert!(stream.read(&mut buffer).await.unwrap() > 0);
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    let (first, rest) = KEYS.split_at(20);
+    stream.write_all(first.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    stream.write_all(rest.as_bytes()).await.unwrap();
+    assert!(stream.read(&mut buffer).await.unwrap() > 0);
+    assert!(buffer.starts_with(b"HTTP/1.1 200"));
+}

@@ -29,6 +29,7 @@ mod bearer;
 mod cli;
 mod codes;
 mod demo;
+mod documents;
 mod ephemeral;
 mod http;
 mod jose;

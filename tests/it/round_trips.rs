@@ -87,9 +87,9 @@ async fn a_password_sign_in() {
     let form = page.form_to("/login").fill("username", "bob").fill("password", "bob-password");
     let counter = Counter::begin(&app).await;
     let page = browser.submit(&page, &form).await;
-    // The account; begin, session with its event, commit. The sign-in read and written, the try
-    // counted.
-    counter.assert("the password", asked(4, 3));
+    // The account; begin, account held, session with its event, commit. The sign-in read and written,
+    // the try counted.
+    counter.assert("the password", asked(5, 3));
     let counter = Counter::begin(&app).await;
     let journey = browser.follow(page).await;
     // The session. The sign-in read and taken, the code written.

@@ -20,10 +20,12 @@ use crate::{
     store::{StoreError, identities, sessions as session_rows, sessions::Session},
     urls,
     web::{
+        address,
         browser::{self, BrowserMark},
         cookies, csrf,
         error::PageError,
         pages::{PageFrame, page, see_other},
+        throttle,
     },
 };
 
@@ -67,7 +69,11 @@ pub async fn home(State(app): State<App>, request: Request) -> Result<Response, 
     let headers = request.headers();
     match browser::session(&app, headers, now).await? {
         Some(session) => show(&app, headers, &session, now).await,
-        None => sign_in_first(&app, headers, now).await,
+        None => {
+            let from = address::of(&app, request.extensions(), headers);
+            throttle::begin_flow(&app, from, now)?;
+            sign_in_first(&app, headers, now).await
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use self::{
 };
 use crate::{
     app::App,
-    audit::Event,
+    audit::{Event, printable},
     foundation::{clock::Timestamp, ids::TraceId},
     interactions::{self, AuthorizationRequest, Interaction, Purpose},
     protocol::{error::OAuthError, words::Prompt},
@@ -29,12 +29,13 @@ use crate::{
     tokens::codes::{self, CodePayload},
     urls,
     web::{
+        address,
         browser::{self, BrowserMark},
         cookies,
         error::PageError,
         flow,
         pages::see_other,
-        params,
+        params, throttle,
     },
 };
 
@@ -43,6 +44,7 @@ pub async fn authorize(State(app): State<App>, request: Request) -> Result<Respo
     let now = app.now();
     let trace = TraceId::generate(app.random());
     let posted = request.method() == Method::POST;
+    let from = address::of(&app, request.extensions(), request.headers());
     let (headers, params) = params::of_page(request).await.map_err(|error| error.trace(&trace))?;
     let checked = request::check(&app, &params).await;
     let request = match checked {
@@ -67,7 +69,10 @@ pub async fn authorize(State(app): State<App>, request: Request) -> Result<Respo
             note_refusal(&app, &trace, &request.client_id, &error, None);
             Ok(respond::with_error(&app, &respond::Target::of(&request), &error))
         }
-        Next::SignIn => begin(&app, &headers, request, trace, now).await,
+        Next::SignIn => {
+            throttle::begin_flow(&app, from, now).map_err(|error| error.trace(&trace))?;
+            begin(&app, &headers, request, trace, now).await
+        }
         Next::ShowPage(error) => Err((*error).trace(&trace)),
     }
 }
@@ -186,7 +191,9 @@ fn note_refusal(
     interaction: Option<&Interaction>,
 ) {
     let code = error.code.as_str();
-    tracing::info!(%trace, %client, code, "authorization refused");
+    let cause = error.source.as_ref().map(|cause| printable(&cause.to_string()));
+    let cause = cause.unwrap_or_default();
+    tracing::info!(%trace, %client, code, cause, "authorization refused");
     let event = Event::refused("authorize", code).trace(trace).client(client);
     let event = event.detail("description", error.description);
     app.audit.note(match interaction {

@@ -49,7 +49,7 @@ pub async fn post(State(app): State<App>, request: Request) -> Result<Response, 
         return refuse(&app, &headers, (&interaction, &mark), &form, Refused::TooMany).await;
     }
     let verified = verify(&app, &form).await.map_err(|error| error.trace(&interaction.trace_id))?;
-    let Some(user) = verified else {
+    let Some((user, hash)) = verified else {
         return refuse(&app, &headers, (&interaction, &mark), &form, Refused::Wrong).await;
     };
     interaction.note(now, format!("{} signed in with a password", user.username));
@@ -63,26 +63,43 @@ pub async fn post(State(app): State<App>, request: Request) -> Result<Response, 
         address: from.to_string(),
         user_agent: address::user_agent(&headers),
     };
-    sign_in(&app, &headers, &mut interaction, proof, now).await
+    match sign_in(&app, &headers, &mut interaction, proof, &hash, now).await? {
+        Some(response) => Ok(response),
+        None => refuse(&app, &headers, (&interaction, &mark), &form, Refused::Wrong).await,
+    }
 }
 
+/// Begins the session, unless the password was replaced or the account shut while it was checked:
+/// what ends all sessions ends those that are about to begin.
 async fn sign_in(
     app: &App,
     headers: &HeaderMap,
     interaction: &mut Interaction,
     proof: Proof,
+    hash: &str,
     now: Timestamp,
-) -> Result<Response, PageError> {
+) -> Result<Option<Response>, PageError> {
     let former = browser::session(app, headers, now).await?.map(|former| former.session);
     let mut connection = app.connection().await?;
     let begun = connection
         .transaction(async |conn| {
-            begin_session(app, conn, former.as_ref(), proof, interaction, now).await
+            let user = users::hold(conn, &proof.user_id).await?;
+            let same = |user: &User| {
+                user.disabled_at.is_none() && user.password_hash.as_deref() == Some(hash)
+            };
+            if !user.as_ref().is_some_and(same) {
+                return Ok(None);
+            }
+            let former = former.as_ref();
+            begin_session(app, conn, former, proof, interaction, now).await.map(Some)
         })
         .await?;
     drop(connection);
+    let Some(begun) = begun else {
+        return Ok(None);
+    };
     app.metrics.count_sign_in("password");
-    return_to_dispatcher(app, interaction, begun, now).await
+    return_to_dispatcher(app, interaction, begun, now).await.map(Some)
 }
 
 struct Form {
@@ -98,8 +115,9 @@ impl Form {
     }
 }
 
-/// The account, if the password is its own. Takes as long when there is no such account.
-async fn verify(app: &App, form: &Form) -> Result<Option<User>, PageError> {
+/// The account and its hash, if the password is its own. Takes as long when there is no such
+/// account.
+async fn verify(app: &App, form: &Form) -> Result<Option<(User, String)>, PageError> {
     // The connection goes back before the hash is made: hashing is slow.
     let user = find_user(&mut app.connection().await?, &form.username).await?;
     let stored = user.as_ref().and_then(|user| user.password_hash.as_deref());
@@ -109,13 +127,16 @@ async fn verify(app: &App, form: &Form) -> Result<Option<User>, PageError> {
     };
     match verdict {
         Verdict::Wrong => Ok(None),
-        Verdict::Right => Ok(Some(user)),
+        Verdict::Right => {
+            let hash = user.password_hash.clone().unwrap_or_default();
+            Ok(Some((user, hash)))
+        }
         Verdict::RightAndRehashed(better) => {
             let old = user.password_hash.clone().unwrap_or_default();
             let mut connection = app.connection().await?;
             let rehashed = users::rehash_password(&mut connection, &user.id, &old, &better).await;
             rehashed.map_err(StoreError::from)?;
-            Ok(Some(user))
+            Ok(Some((user, better)))
         }
     }
 }

@@ -1,9 +1,14 @@
 //! Guessing is slow.
 
+use keywright::{
+    foundation::secret::Secret,
+    store::{sessions, users},
+};
+
 use super::{Attempt, WRONG};
 use crate::{
     sessions::{SESSION, sorted},
-    support::app::TestApp,
+    support::{app::TestApp, journey::authorize_path},
 };
 
 const THREE: &str = "[rate_limits]\nsign_in_per_minute = 3";
@@ -59,4 +64,68 @@ async fn one_ipv6_network_is_one_guesser() {
         statuses.push(attempt.try_with("user1", "wrong").await.status);
     }
     assert_eq!(statuses, [400, 400, 400, 429]);
+}
+
+/// AZ-30: sign-ins that begin are counted by network, so that nobody begins them all.
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_sign_ins_from_one_network_are_turned_away_for_a_minute() {
+    let app = TestApp::builder().config("[rate_limits]\nflows_per_minute = 3\n").start().await;
+    let visit = async |path: &str| {
+        let mut browser = app.browser();
+        browser.set_peer("192.0.2.7:40000".parse().unwrap());
+        browser.get(path).await
+    };
+    let begin = async || {
+        let page = visit(&authorize_path("web", &[])).await;
+        (page.status, page.header("retry-after").is_some(), page.location().is_some())
+    };
+    for _ in 0..3 {
+        assert_eq!(begin().await, (303, false, true));
+    }
+    let commands = app.app.state.commands();
+    assert_eq!(begin().await, (429, true, false));
+    let account = visit("/account").await;
+    assert_eq!(account.status, 429, "{}", account.text());
+    assert!(account.text().contains("code: too_many_sign_ins\n"), "{}", account.text());
+    assert_eq!(app.app.state.commands(), commands, "nothing is kept of it");
+    app.app.audit.flush().await;
+    assert!(app.events().await.is_empty(), "and no events, which a stranger could pile up");
+    app.clock.advance(60);
+    assert_eq!(begin().await, (303, false, true));
+}
+
+/// Who signs in with a password while it is replaced is signed in with neither: what ends all
+/// sessions ends those that are about to begin.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_never_outlives_the_password_it_was_made_with() {
+    let app = TestApp::start().await;
+    let user = app.add_user("bob", &[]).await.id;
+    for round in 0..12 {
+        let mut attempts = [Attempt::begin(&app).await, Attempt::begin(&app).await];
+        let [one, other] = &mut attempts;
+        let replace = async {
+            tokio::time::sleep(std::time::Duration::from_millis(round)).await;
+            let mut connection = app.app.connection().await.unwrap();
+            let now = app.app.now();
+            connection
+                .transaction(async |conn| {
+                    let hash = format!("replaced {round}");
+                    assert!(users::set_password_hash(conn, &user, &hash, now).await?);
+                    sessions::end_all_of_user(conn, &user, now).await
+                })
+                .await
+                .unwrap();
+        };
+        tokio::join!(
+            one.try_with("bob", "bob-password"),
+            other.try_with("bob", "bob-password"),
+            replace
+        );
+        assert_eq!(app.count("sessions WHERE ended_at IS NULL").await, 0, "{round}");
+        let hash = app.app.passwords.hash(&Secret::new("bob-password")).await.unwrap();
+        let mut connection = app.app.connection().await.unwrap();
+        let now = app.app.now();
+        assert!(users::set_password_hash(&mut connection, &user, &hash, now).await.unwrap());
+        app.clock.advance(60);
+    }
 }
