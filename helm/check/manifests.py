@@ -76,8 +76,8 @@ def restricted(pod, container):
         yield "the service account's token is mounted"
     if pod.get("enableServiceLinks") is not False:
         yield "service links bring variables of our prefix"
-    if pod.get("terminationGracePeriodSeconds") != 30:
-        yield "the grace period is not 30 seconds"
+    if pod.get("terminationGracePeriodSeconds") != 45:
+        yield "the grace period is not 45 seconds"
 
 
 def probes(container):

@@ -1,5 +1,7 @@
 //! `keywright serve`: run the identity provider until told to stop.
 
+use std::time::Duration;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -9,13 +11,16 @@ use crate::{
     jobs, router, server,
 };
 
+/// How long answers to probes may take when everything else has ended.
+const PROBES_DRAIN: Duration = Duration::from_secs(2);
+
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let settings = config.server.clone();
     if let DatabaseUrl::Sqlite(file) = &config.database.url {
         tracing::info!(file = %file.display(), "the database is a file");
     }
     let public = server::bind(settings.listen, "server.listen").await?;
-    let management = server::bind(settings.management_listen, "server.management_listen").await?;
+    let probes = server::bind(settings.management_listen, "server.management_listen").await?;
     let stop = StopSignal::listen()?;
     let app = App::start(config, Ambient::default()).await?;
     jobs::start(&app);
@@ -23,7 +28,8 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let (serving, managing) = (app.stopping.clone(), CancellationToken::new());
     let public = server::serve(public, router::public(&app), serving, drain);
     let public = app.tasks.spawn(public);
-    let management = server::serve(management, router::management(&app), managing.clone(), drain);
+    let management = router::management(&app);
+    let management = server::serve(probes, management, managing.clone(), PROBES_DRAIN);
     let management = app.tasks.spawn(management);
     tracing::info!(issuer = app.urls.issuer(), listen = %settings.listen, "ready");
     stop.received().await;

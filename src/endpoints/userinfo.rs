@@ -1,9 +1,8 @@
 //! UserInfo (OIDC Core §5.3): what an app may know about the person behind an access token.
 
 use axum::{
-    body::Bytes,
-    extract::{State, rejection::BytesRejection},
-    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    extract::{Request, State},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use serde_json::{Map, Value, json};
@@ -28,13 +27,10 @@ const INSUFFICIENT: &str =
     "Bearer realm=\"keywright\", error=\"insufficient_scope\", scope=\"openid\"";
 
 /// `GET` and `POST /userinfo`.
-pub async fn userinfo(
-    State(app): State<App>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, WireError> {
+pub async fn userinfo(State(app): State<App>, request: Request) -> Result<Response, WireError> {
     let now = app.now();
+    let (uri, headers) = (request.uri().clone(), request.headers().clone());
+    let body = params::body(request).await;
     let in_query = uri.query().is_some_and(|query| !query.is_empty());
     let form = params::of_form(&uri, &headers, body);
     if in_query || form.is_ok_and(|form| form.get("access_token").is_some()) {

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{
-    body::Bytes,
-    extract::{FromRequest, Request},
-};
+use axum::extract::{FromRequest, Request};
 
 use super::{
     address, client_auth,
@@ -36,7 +33,7 @@ impl FromRequest<App> for ClientRequest {
     async fn from_request(request: Request, app: &App) -> Result<Self, WireError> {
         let from = address::of(app, request.extensions(), request.headers());
         let (uri, headers) = (request.uri().clone(), request.headers().clone());
-        let body = Bytes::from_request(request, app).await;
+        let body = params::body(request).await;
         let params = params::of_form(&uri, &headers, body)?;
         let client = client_auth::authenticate(app, &headers, &params, from).await?;
         Ok(Self { client, params })

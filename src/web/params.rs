@@ -1,15 +1,19 @@
 //! Strictly read parameters: none twice, empty ones as if absent (RFC 6749 §3.1, §3.2).
 
+use std::time::Duration;
+
 use axum::{
     body::Bytes,
-    extract::{FromRequest, Request, rejection::BytesRejection},
-    http::{HeaderMap, Method, Uri, header},
+    extract::{FromRequest, Request},
+    http::{HeaderMap, Method, StatusCode, Uri, header},
 };
 use url::form_urlencoded;
 
 use super::error::{PageError, WireError};
 use crate::{audit::Event, protocol::error::OAuthError};
 
+/// How long a body may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(10);
 /// More parameters than this are an attack.
 const MAX_PARAMS: usize = 100;
 
@@ -56,6 +60,14 @@ impl Params {
     }
 }
 
+/// The body of a request, or the status of its refusal: 413 for what is too large, 408 for what does
+/// not arrive in time (HT-02).
+pub async fn body(request: Request) -> Result<Bytes, StatusCode> {
+    let read = tokio::time::timeout(BODY_TIME, Bytes::from_request(request, &())).await;
+    let read = read.map_err(|_| StatusCode::REQUEST_TIMEOUT)?;
+    read.map_err(|rejection| rejection.status())
+}
+
 /// The parameters of a request to a page: of the query and, for POST, of the form.
 pub async fn of_page(request: Request) -> Result<(HeaderMap, Params), PageError> {
     let headers = request.headers().clone();
@@ -65,10 +77,9 @@ pub async fn of_page(request: Request) -> Result<(HeaderMap, Params), PageError>
         if !is_form(&headers) {
             return Err(unreadable("The request was posted, but not as a form."));
         }
-        let body = Bytes::from_request(request, &()).await;
-        let body = body.map_err(|rejection| {
-            let status = rejection.status();
-            unreadable("The request is too large.").status(status).because(rejection)
+        let body = body(request).await;
+        let body = body.map_err(|status| {
+            unreadable("The request is too large, or did not arrive in time.").status(status)
         })?;
         params = params.and(&body)?;
     }
@@ -105,11 +116,11 @@ fn is_form(headers: &HeaderMap) -> bool {
 pub fn of_form(
     uri: &Uri,
     headers: &HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Result<Bytes, StatusCode>,
 ) -> Result<Params, WireError> {
-    let body = body.map_err(|rejection| WireError {
-        status: Some(rejection.status()),
-        ..OAuthError::invalid_request("the body is too large or cannot be read").into()
+    let body = body.map_err(|status| WireError {
+        status: Some(status),
+        ..OAuthError::invalid_request("the body is too large, or did not arrive in time").into()
     })?;
     if uri.query().is_some_and(|query| !query.is_empty()) {
         let fault = "parameters belong in the body, not in the query";

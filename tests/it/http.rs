@@ -382,3 +382,19 @@ async fn time_that_was_rested_does_not_count_against_a_request() {
     assert!(stream.read(&mut buffer).await.unwrap() > 0);
     assert!(buffer.starts_with(b"HTTP/1.1 200"));
 }
+
+/// HT-02: a body that does not come is not waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_does_not_come_is_refused() {
+    let server = Server::start(&TestApp::start().await).await;
+    let begin = async |path: &str| {
+        let mut stream = server.connect().await;
+        let head = format!("POST {path} HTTP/1.1\r\nhost: id.test\r\nconnection: close\r\n");
+        let form = "content-type: application/x-www-form-urlencoded\r\ncontent-length: 9\r\n\r\na=";
+        stream.write_all((head + form).as_bytes()).await.unwrap();
+        read_all(&mut stream).await
+    };
+    let (token, login) = tokio::join!(begin("/token"), begin("/login"));
+    assert!(token.starts_with("HTTP/1.1 408") && token.contains("invalid_request"), "{token}");
+    assert!(login.starts_with("HTTP/1.1 408") && login.contains("text/html"), "{login}");
+}
