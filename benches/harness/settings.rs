@@ -74,7 +74,7 @@ secret_key = "harness-secret-key-0123456789abcdefghijklmnop"
 federated = "open"
 
 [rate_limits]
-flows_per_minute = 1000000000
+max_new_flows = 1000000000
 
 [[upstreams]]
 slug = "stub"
@@ -101,6 +101,7 @@ redirect_uris = ["{CALLBACK}"]
 grant_types = ["authorization_code", "refresh_token"]
 scopes = ["openid", "profile", "email", "offline_access"]
 id_token_signing_alg = "ES256"
+audience = "{API}"
 
 [[clients]]
 id = "{APP}"

@@ -8,8 +8,8 @@ use crate::{
     store::{Connection, StoreResult, users},
 };
 
-/// Knows whether anybody can sign in with a password, so that the form is shown only then. The
-/// database is asked at most once a second, however many people come.
+/// Knows whether anybody can sign in with a password, so that the form is shown only then. An answer
+/// of the database is good for the second in which it was given.
 #[derive(Debug)]
 pub struct LocalAccounts {
     login: PasswordLogin,

@@ -44,8 +44,10 @@ pub(super) fn say_table(headings: &[&str], rows: &[Vec<String>]) {
 /// Logs go to standard error: for people on a terminal, as JSON lines elsewhere. `RUST_LOG` chooses
 /// what is logged; otherwise it is what the verb usually logs.
 pub(super) fn start_logging(environment: &Environment, usual: &str) {
-    let wanted = environment.get("RUST_LOG").map_or(usual, String::as_str);
-    let filter = EnvFilter::try_new(wanted).unwrap_or_else(|_| EnvFilter::new(usual));
+    // The driver passes on what PostgreSQL remarks about migrations at every start.
+    let usual = format!("{usual},tokio_postgres=warn");
+    let wanted = environment.get("RUST_LOG").unwrap_or(&usual);
+    let filter = EnvFilter::try_new(wanted).unwrap_or_else(|_| EnvFilter::new(&usual));
     let logging = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     // An error means that somebody else has set up logging already.
     let _ = if io::stderr().is_terminal() {

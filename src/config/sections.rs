@@ -250,9 +250,9 @@ section! {
         sign_in_per_minute: u32 = 20,
         /// Failed client authentications per minute for one client from one network.
         client_failures_per_minute: u32 = 30,
-        /// Sign-ins that may begin per minute from one network, at each instance. A whole company
-        /// may come from one address.
-        flows_per_minute: u32 = 1200,
+        /// Sign-ins that may begin within a minute from one network, at each instance. A whole
+        /// company may come from one address.
+        max_new_flows: u32 = 1200,
     }
 }
 

@@ -98,11 +98,11 @@ impl MemoryStore {
 
     /// The shelf of a key that is about to be written.
     fn room(&self, key: &Key, now: Timestamp) -> EphemeralResult<MutexGuard<'_, Shelf>> {
-        let mut shelf = self.shelf(key);
-        if !shelf.entries.contains_key(key) {
-            shelf.make_room(now)?;
+        let mut there = self.shelf(key);
+        if !there.entries.contains_key(key) {
+            there.make_room(now)?;
         }
-        Ok(shelf)
+        Ok(there)
     }
 }
 
@@ -117,8 +117,8 @@ impl EphemeralStore for MemoryStore {
 
     async fn get(&self, key: &Key) -> EphemeralResult<Option<Vec<u8>>> {
         let now = self.clock.now();
-        let shelf = self.shelf(key);
-        let live = shelf.entries.get(key).filter(|entry| entry.ends_at > now);
+        let there = self.shelf(key);
+        let live = there.entries.get(key).filter(|entry| entry.ends_at > now);
         Ok(live.map(|entry| entry.value.clone()))
     }
 
@@ -130,20 +130,20 @@ impl EphemeralStore for MemoryStore {
 
     async fn insert_new(&self, key: &Key, value: &[u8], life: Span) -> EphemeralResult<bool> {
         let now = self.clock.now();
-        let mut shelf = self.room(key, now)?;
-        if shelf.entries.get(key).is_some_and(|entry| entry.ends_at > now) {
+        let mut there = self.room(key, now)?;
+        if there.entries.get(key).is_some_and(|entry| entry.ends_at > now) {
             return Ok(false);
         }
         let entry = Entry { value: value.to_vec(), ends_at: now.plus(life) };
-        shelf.entries.insert(key.clone(), entry);
+        there.entries.insert(key.clone(), entry);
         Ok(true)
     }
 
     async fn increment(&self, key: &Key, life: Span) -> EphemeralResult<u64> {
         let now = self.clock.now();
-        let mut shelf = self.room(key, now)?;
+        let mut there = self.room(key, now)?;
         let fresh = || Entry { value: vec![0; 8], ends_at: now.plus(life) };
-        let entry = shelf.entries.entry(key.clone()).or_insert_with(fresh);
+        let entry = there.entries.entry(key.clone()).or_insert_with(fresh);
         if entry.ends_at <= now {
             *entry = fresh();
         }

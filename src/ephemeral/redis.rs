@@ -103,8 +103,11 @@ impl Command<'_> {
     }
 }
 
+/// Whether another connection may do better: this one is gone, or leads to a server that no longer
+/// is the primary.
 fn is_broken(error: &RedisError) -> bool {
-    error.is_io_error() || error.is_connection_dropped() || error.is_timeout()
+    let demoted = matches!(error.code(), Some("READONLY" | "MASTERDOWN" | "LOADING"));
+    demoted || error.is_io_error() || error.is_connection_dropped() || error.is_timeout()
 }
 
 fn millis(life: Span) -> i64 {

@@ -115,13 +115,11 @@ impl Store {
         let connection = tokio::time::timeout(patience, self.connection()).await;
         let mut connection = connection.unwrap_or_else(|_| Err(silent()))?;
         let pinged = tokio::time::timeout(patience, connection.execute("SELECT 1")).await;
-        match pinged {
-            Ok(answer) => Ok(answer?),
-            Err(_) => {
-                connection.give_up();
-                Err(silent())
-            }
-        }
+        let Ok(answer) = pinged else {
+            connection.give_up();
+            return Err(silent());
+        };
+        Ok(answer?)
     }
 }
 

@@ -96,7 +96,7 @@ fn address_and_tls(url: &str) -> anyhow::Result<(String, Option<rustls::ClientCo
     let ours = |pair: &&str| !pair.starts_with("sslmode=") && !pair.starts_with("sslrootcert=");
     let query = url.query().unwrap_or_default().to_owned();
     let mut query: Vec<&str> = query.split('&').filter(|pair| !pair.is_empty()).collect();
-    query.retain(|pair| ours(&pair));
+    query.retain(ours);
     if tls.is_some() {
         query.push("sslmode=require");
     }

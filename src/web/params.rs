@@ -64,7 +64,7 @@ impl Params {
 /// not arrive in time (HT-02).
 pub async fn body(request: Request) -> Result<Bytes, StatusCode> {
     let read = tokio::time::timeout(BODY_TIME, Bytes::from_request(request, &())).await;
-    let read = read.map_err(|_| StatusCode::REQUEST_TIMEOUT)?;
+    let read = read.map_err(|_elapsed| StatusCode::REQUEST_TIMEOUT)?;
     read.map_err(|rejection| rejection.status())
 }
 

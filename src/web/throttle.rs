@@ -34,7 +34,7 @@ pub async fn client_failure(app: &App, client: &ClientId, from: IpAddr) -> Brake
 
 /// Refuses a sign-in that begins, if too many have begun from its network (AZ-30).
 pub fn begin_flow(app: &App, from: IpAddr, now: Timestamp) -> Result<(), PageError> {
-    let most = app.config.rate_limits.flows_per_minute;
+    let most = app.config.rate_limits.max_new_flows;
     let fits = app.flow_brake.begin(address::network(from), most, now);
     fits.then_some(()).ok_or_else(PageError::too_many_flows)
 }

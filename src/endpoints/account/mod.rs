@@ -67,14 +67,12 @@ struct SessionRow {
 pub async fn home(State(app): State<App>, request: Request) -> Result<Response, PageError> {
     let now = app.now();
     let headers = request.headers();
-    match browser::session(&app, headers, now).await? {
-        Some(session) => show(&app, headers, &session, now).await,
-        None => {
-            let from = address::of(&app, request.extensions(), headers);
-            throttle::begin_flow(&app, from, now)?;
-            sign_in_first(&app, headers, now).await
-        }
+    if let Some(session) = browser::session(&app, headers, now).await? {
+        return show(&app, headers, &session, now).await;
     }
+    let from = address::of(&app, request.extensions(), headers);
+    throttle::begin_flow(&app, from, now)?;
+    sign_in_first(&app, headers, now).await
 }
 
 /// `GET /`: the account page is the front door.

@@ -143,7 +143,6 @@ async fn another_secret_key_is_refused_before_anything_changes() {
     assert_eq!(place.serve().await.get("/.well-known/jwks.json").unwrap().body, jwks);
 }
 
-/// Several verbs and the server may meet an empty folder at the same moment.
 /// What only looks, or works on what is there, makes no database in the wrong folder.
 #[tokio::test(flavor = "multi_thread")]
 async fn verbs_that_need_a_database_do_not_make_one() {
@@ -167,6 +166,7 @@ async fn verbs_that_need_a_database_do_not_make_one() {
     place.run(&["user", "list"]).ok();
 }
 
+/// Several verbs may meet an empty folder at the same moment.
 #[tokio::test(flavor = "multi_thread")]
 async fn verbs_that_start_together_in_an_empty_folder_all_succeed() {
     for _ in 0..3 {

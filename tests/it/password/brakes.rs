@@ -69,7 +69,7 @@ async fn one_ipv6_network_is_one_guesser() {
 /// AZ-30: sign-ins that begin are counted by network, so that nobody begins them all.
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_sign_ins_from_one_network_are_turned_away_for_a_minute() {
-    let app = TestApp::builder().config("[rate_limits]\nflows_per_minute = 3\n").start().await;
+    let app = TestApp::builder().config("[rate_limits]\nmax_new_flows = 3\n").start().await;
     let visit = async |path: &str| {
         let mut browser = app.browser();
         browser.set_peer("192.0.2.7:40000".parse().unwrap());
