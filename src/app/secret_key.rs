@@ -33,13 +33,7 @@ pub(super) fn find_or_make(config: &Config, random: &dyn Random) -> anyhow::Resu
     let file = database.with_file_name(FILE);
     if file.exists() {
         let mode = fs::metadata(&file)?.permissions().mode();
-        if mode & 0o077 != 0 {
-            let path = file.display();
-            let mode = mode & 0o777;
-            let fix =
-                format!("{path} can be read by others (mode {mode:o}); run: chmod 600 {path}");
-            bail!(Problems::one(SETTING, fix));
-        }
+        Problems::refuse_exposed(SETTING, &file, mode)?;
         let text = fs::read_to_string(&file)?;
         let text = text.trim();
         if text.len() < 32 {

@@ -1,6 +1,6 @@
 //! What is wrong with a configuration: every problem names the setting, the value and the fix.
 
-use std::fmt;
+use std::{fmt, path::Path};
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,17 @@ impl Problems {
         let mut problems = Self::default();
         problems.add_bare(setting, message);
         problems
+    }
+
+    /// Refuses a file with secrets that others than its owner may read (LG-06).
+    pub fn refuse_exposed(setting: &str, file: &Path, mode: u32) -> Result<(), Self> {
+        let (path, mode) = (file.display(), mode & 0o777);
+        if mode & 0o077 != 0 {
+            let fix =
+                format!("{path} can be read by others (mode {mode:o}); run: chmod 600 {path}");
+            return Err(Self::one(setting, fix));
+        }
+        Ok(())
     }
 
     /// Notes a problem whose value may be shown.

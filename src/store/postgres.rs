@@ -93,10 +93,10 @@ fn address_and_tls(url: &str) -> anyhow::Result<(String, Option<rustls::ClientCo
         Some(other) => anyhow::bail!("database.url: sslmode={other} is unknown; use verify-full"),
     };
     // What is not ours stays as it was written: the driver reads `+` as itself.
-    let ours = |pair: &&str| !pair.starts_with("sslmode=") && !pair.starts_with("sslrootcert=");
+    let theirs = |pair: &&str| !pair.starts_with("sslmode=") && !pair.starts_with("sslrootcert=");
     let query = url.query().unwrap_or_default().to_owned();
     let mut query: Vec<&str> = query.split('&').filter(|pair| !pair.is_empty()).collect();
-    query.retain(ours);
+    query.retain(theirs);
     if tls.is_some() {
         query.push("sslmode=require");
     }

@@ -38,12 +38,7 @@ pub(super) fn prepare_file(file: &Path) -> anyhow::Result<()> {
         || OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(file);
     let opened = open().with_context(|| format!("{} cannot be opened", file.display()))?;
     let mode = opened.metadata()?.permissions().mode();
-    if mode & 0o077 != 0 {
-        let path = file.display();
-        let mode = mode & 0o777;
-        let fix = format!("{path} can be read by others (mode {mode:o}); run: chmod 600 {path}");
-        bail!(Problems::one("database.url", fix));
-    }
+    Problems::refuse_exposed("database.url", file, mode)?;
     Ok(())
 }
 

@@ -89,21 +89,9 @@ pub async fn edge(State(app): State<App>, request: Request, next: Next) -> Respo
 
 /// The method as a label: strangers may invent others, and each would be a line for ever (HT-10).
 fn word(method: &Method) -> &'static str {
-    const KNOWN: [Method; 9] = [
-        Method::GET,
-        Method::POST,
-        Method::HEAD,
-        Method::OPTIONS,
-        Method::PUT,
-        Method::DELETE,
-        Method::PATCH,
-        Method::TRACE,
-        Method::CONNECT,
-    ];
-    const WORDS: [&str; 9] =
+    const KNOWN: [&str; 9] =
         ["GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT"];
-    let known = KNOWN.iter().zip(WORDS).find(|(known, _)| *known == method);
-    known.map_or("other", |(_, word)| word)
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }
 
 /// Adds what every answer has, unless the handler knew better.
