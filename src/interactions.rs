@@ -1,7 +1,7 @@
 //! Sign-ins in progress.
 //!
 //! An authorization request is validated once and kept here, bound to the browser that brought it.
-//! Every step reads it, does one thing, notes it and returns to the dispatcher; nothing in a later
+//! Every step reads it, does one thing, notes it and hands over to the dispatcher; nothing in a later
 //! address or form can change what was asked (AZ-21).
 
 use std::{
@@ -16,7 +16,7 @@ use crate::{
     foundation::{
         clock::{Span, Timestamp},
         digest::{TokenDigest, base64url},
-        ids::{ClientId, SessionId, TraceId, UserId},
+        ids::{ClientId, TraceId, UserId},
         random::{self, Random},
     },
     protocol::{
@@ -81,15 +81,6 @@ pub struct Hop {
     pub what: String,
 }
 
-/// A sign-in that was just completed within an interaction.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct FreshSignIn {
-    /// The session it led to.
-    pub session_id: SessionId,
-    /// When the person proved who they are.
-    pub auth_time: Timestamp,
-}
-
 /// A sign-in in progress.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Interaction {
@@ -103,8 +94,9 @@ pub struct Interaction {
     pub purpose: Purpose,
     /// When it began.
     pub started_at: Timestamp,
-    /// The sign-in that was completed within it.
-    pub signed_in: Option<FreshSignIn>,
+    /// Whether it is kept under its own name, for pages to name it. One that has not shown a page
+    /// travels with the person to the upstream, and nowhere else.
+    pub kept: bool,
     /// What happened so far.
     pub hops: Vec<Hop>,
 }
@@ -124,7 +116,7 @@ impl Interaction {
             browser: browser.to_text(),
             purpose,
             started_at: now,
-            signed_in: None,
+            kept: false,
             hops: Vec::new(),
         }
     }
@@ -149,11 +141,6 @@ impl Interaction {
         }
     }
 
-    /// Whether this session was begun or renewed within this interaction.
-    pub fn has_signed_in(&self, session: &SessionId) -> bool {
-        self.signed_in.as_ref().is_some_and(|fresh| fresh.session_id == *session)
-    }
-
     /// The hops as part of an audit event.
     pub fn story(&self) -> serde_json::Value {
         let hops =
@@ -162,8 +149,9 @@ impl Interaction {
     }
 }
 
-/// Keeps an interaction.
-pub async fn put(state: &ShortLivedState, interaction: &Interaction) -> EphemeralResult<()> {
+/// Keeps an interaction under its name.
+pub async fn put(state: &ShortLivedState, interaction: &mut Interaction) -> EphemeralResult<()> {
+    interaction.kept = true;
     state.put(&key(&interaction.flow), interaction, KeyKind::Interaction.life()).await
 }
 
@@ -172,9 +160,26 @@ pub async fn find(state: &ShortLivedState, flow: &str) -> EphemeralResult<Option
     state.get(&key(flow)).await
 }
 
-/// Ends the interaction; of many callers exactly one gets it (AZ-30).
-pub async fn take(state: &ShortLivedState, flow: &str) -> EphemeralResult<Option<Interaction>> {
-    state.take(&key(flow)).await
+/// What ending an interaction came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finished {
+    /// It has ended, and only this caller may answer.
+    Now,
+    /// Somebody else had ended it.
+    Before,
+}
+
+/// Ends the interaction; of many callers exactly one does (AZ-30). One that was never kept has a
+/// single holder.
+pub async fn finish(
+    state: &ShortLivedState,
+    interaction: &Interaction,
+) -> EphemeralResult<Finished> {
+    if !interaction.kept {
+        return Ok(Finished::Now);
+    }
+    let taken: Option<Interaction> = state.take(&key(&interaction.flow)).await?;
+    Ok(if taken.is_some() { Finished::Now } else { Finished::Before })
 }
 
 fn key(flow: &str) -> Key {

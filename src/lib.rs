@@ -9,6 +9,7 @@
 //! | 9 | [`cli`] | one file per verb of the command line |
 //! | 8 | [`router`], [`server`], [`jobs`] | every route on one page; listening; what happens without a request |
 //! | 7 | [`endpoints`] | one file or folder per thing the world can call |
+//! | 6+ | [`dispatcher`] | sign-ins: what comes next, and the way back to the app |
 //! | 6 | [`web`] | HTTP plumbing that knows no journey |
 //! | 5 | [`app`] | the composition root, built from the configuration |
 //! | 4+ | [`accounts`] | people: passwords, sign-up rules |
@@ -28,6 +29,7 @@ pub mod audit;
 pub mod cli;
 pub mod clients;
 pub mod config;
+pub mod dispatcher;
 pub mod endpoints;
 pub mod ephemeral;
 pub mod federation;

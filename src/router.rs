@@ -27,7 +27,6 @@ const MAX_BODY: usize = 64 * 1_024;
 pub fn public(app: &App) -> Router {
     let house = Router::new()
         .route(path::AUTHORIZE, get(authorize::authorize).post(authorize::authorize))
-        .route(path::CONTINUE, get(authorize::resume))
         .route(path::LOGIN, get(login::choose::show).post(login::password::post))
         .route(path::UPSTREAM_START, get(login::start::start))
         .route(path::UPSTREAM_CALLBACK, get(login::callback::callback))

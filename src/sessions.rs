@@ -98,7 +98,7 @@ pub async fn begin(
     event: &AuditEvent,
     policy: (&SessionSettings, &dyn Random),
     now: Timestamp,
-) -> StoreResult<(SessionId, Secret)> {
+) -> StoreResult<(Session, Secret)> {
     let (settings, random) = policy;
     let secret = Opaque::generate(OpaqueKind::Session, random);
     let renewed = former.filter(|session| session.user_id == proof.user_id);
@@ -124,7 +124,7 @@ pub async fn begin(
     };
     if renewed.is_some() && sessions::renew(conn, &session).await? {
         audit_events::insert(conn, event).await?;
-        return Ok((session.id, secret.reveal()));
+        return Ok((session, secret.reveal()));
     }
     // A session that ended in this very moment is not renewed but replaced.
     let session = match renewed {
@@ -132,7 +132,7 @@ pub async fn begin(
         None => session,
     };
     sessions::insert(conn, &session, event).await?;
-    Ok((session.id, secret.reveal()))
+    Ok((session, secret.reveal()))
 }
 
 /// Ends a session and the families of tokens that began in it, except those of `keeping`. Answers

@@ -13,8 +13,6 @@ pub mod path {
     pub const JWKS: &str = "/.well-known/jwks.json";
     /// RFC 6749 §3.1.
     pub const AUTHORIZE: &str = "/authorize";
-    /// Where every step of a sign-in returns to.
-    pub const CONTINUE: &str = "/authorize/continue";
     /// RFC 6749 §3.2.
     pub const TOKEN: &str = "/token";
     /// OIDC Core §5.3.
@@ -86,9 +84,4 @@ pub fn upstream_start(slug: &UpstreamSlug, flow: &str) -> String {
 /// Where a sign-in in progress chooses its way.
 pub fn login(flow: &str) -> String {
     format!("{}?flow={flow}", path::LOGIN)
-}
-
-/// Where a step of a sign-in returns to.
-pub fn resume(flow: &str) -> String {
-    format!("{}?flow={flow}", path::CONTINUE)
 }

@@ -27,6 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("4+", &["accounts"]),
     ("5", &["app"]),
     ("6", &["web"]),
+    ("6+", &["dispatcher"]),
     ("7", &["endpoints"]),
     ("8", &["router", "jobs", "server"]),
     ("9", &["cli"]),
@@ -50,7 +51,7 @@ const OWNERS: &[(&[&str], &[&str])] = &[
     (&["toml"], &["config"]),
     (&["clap"], &["cli"]),
     (&["prometheus_client"], &["metrics"]),
-    (&["axum", "askama"], &["web", "endpoints", "router", "server", "cli"]),
+    (&["axum", "askama"], &["web", "dispatcher", "endpoints", "router", "server", "cli"]),
     (&["hyper", "hyper_util"], &["server"]),
 ];
 

@@ -11,11 +11,12 @@ use axum::{
 
 use crate::{
     app::App,
+    dispatcher::{self, Visitor},
     foundation::{
         clock::Timestamp,
         ids::{TraceId, UpstreamSlug},
     },
-    interactions::{self, Interaction, Purpose},
+    interactions::{Interaction, Purpose},
     sessions::LiveSession,
     store::{StoreError, identities, sessions as session_rows, sessions::Session},
     urls,
@@ -25,7 +26,6 @@ use crate::{
         cookies, csrf,
         error::PageError,
         pages::{PageFrame, page, see_other},
-        throttle,
     },
 };
 
@@ -71,29 +71,17 @@ pub async fn home(State(app): State<App>, request: Request) -> Result<Response, 
         return show(&app, headers, &session, now).await;
     }
     let from = address::of(&app, request.extensions(), headers);
-    throttle::begin_flow(&app, from, now)?;
-    sign_in_first(&app, headers, now).await
+    let mark = BrowserMark::find_or_make(&app, headers);
+    let trace = TraceId::generate(app.random());
+    let mut interaction =
+        Interaction::begin(Purpose::Account, trace, &mark.digest(), app.random(), now);
+    interaction.note(now, "wanted to see their own account");
+    dispatcher::begin(&app, interaction, Visitor::Nobody, (&mark, from), now).await
 }
 
 /// `GET /`: the account page is the front door.
 pub async fn front_door() -> Response {
     see_other(urls::path::ACCOUNT)
-}
-
-async fn sign_in_first(
-    app: &App,
-    headers: &HeaderMap,
-    now: Timestamp,
-) -> Result<Response, PageError> {
-    let mark = BrowserMark::find_or_make(app, headers);
-    let trace = TraceId::generate(app.random());
-    let mut interaction =
-        Interaction::begin(Purpose::Account, trace, &mark.digest(), app.random(), now);
-    interaction.note(now, "wanted to see their own account");
-    interactions::put(&app.state, &interaction).await?;
-    let mut response = see_other(&urls::resume(&interaction.flow));
-    cookies::add(response.headers_mut(), mark.cookie(app));
-    Ok(response)
 }
 
 async fn show(

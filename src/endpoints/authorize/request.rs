@@ -5,11 +5,11 @@
 
 use axum::http::StatusCode;
 
-use super::respond::Target;
 use crate::{
     app::App,
     audit::{Event, printable},
     clients::Client,
+    dispatcher::Target,
     foundation::{
         clock::Span,
         ids::{ClientId, UserId},

@@ -1,7 +1,7 @@
 //! `GET /upstream/{slug}/callback`: back from an upstream.
 //!
-//! The state is taken before anything else: whatever comes of this answer, it counts once (UP-03).
-//! It has to be of this upstream and of this browser; only then is the code redeemed.
+//! The departure is taken before anything else, and has to be of this upstream and of this browser;
+//! only then is the code redeemed.
 
 use axum::{
     extract::{Path, Request, State},
@@ -9,30 +9,25 @@ use axum::{
     response::Response,
 };
 
-use super::{UpstreamState, begin_session, return_to_dispatcher};
+use super::{begin_session, proceed};
 use crate::{
     accounts::provisioning::{Arrival, SignupRefusal, arrive},
     app::App,
     audit::{Event, printable},
-    ephemeral::{Key, KeyKind},
+    dispatcher::{self, Departure},
     federation::{Asserted, FaultKind, ID_TOKEN_LEEWAY, Upstream, UpstreamFault},
     foundation::{
         clock::{Span, Timestamp},
-        ids::SessionId,
-        opaque::{Opaque, OpaqueKind},
         secret::Secret,
     },
-    interactions::{self, Interaction},
     protocol::words::Prompt,
     sessions::Proof,
     store::{Connection, QueryError, StoreError, sessions::Session, users::User},
     urls,
     web::{
-        address,
-        browser::{self, BrowserMark},
+        address, browser,
         cookies::{self, Cookie},
         error::PageError,
-        flow,
         params::{self, Params},
     },
 };
@@ -52,67 +47,51 @@ pub async fn callback(
     let Some(upstream) = app.upstreams.find(&slug) else {
         return Err(PageError::not_found());
     };
-    let state = take_state(&app, &headers, upstream, &params).await?;
-    let Some(mut interaction) = interactions::find(&app.state, &state.flow).await? else {
-        return Err(flow::expired().trace(&state.trace_id));
+    let departure = dispatcher::come_back(&app, &headers, upstream, &params).await?;
+    let mut arriving = Arriving { app: &app, upstream, departure, now };
+    let begun = match arriving.arrive(&headers, &params, from).await {
+        Ok(begun) => begun,
+        Err(page) => {
+            dispatcher::stay(&app, &mut arriving.departure.interaction).await?;
+            return Err(page);
+        }
     };
-    interaction.note(state.started_at, format!("sent to {slug} to sign in"));
-    interaction.note(now, format!("came back from {slug}"));
-    let arrived = Arriving { app: &app, upstream, state: &state, now };
-    let completed = arrived.complete(&params, &interaction).await;
-    let asserted = completed.map_err(|fault| arrived.page(&fault, &interaction))?;
-    interaction.note(now, format!("{slug} says: {}", asserted.subject));
-    let proof = arrived.proof(&asserted, from, address::user_agent(&headers));
-    let former = browser::session(&app, &headers, now).await?.map(|former| former.session);
-    let auth_time = proof.auth_time;
-    let begun = arrived.sign_in(&asserted, proof, former.as_ref(), &interaction).await?;
     app.metrics.count_sign_in(&slug);
-    let mut response = return_to_dispatcher(&app, &mut interaction, begun, auth_time).await?;
+    let mut response = proceed(&app, arriving.departure.interaction, begun, now).await;
     let last = cookies::set(Cookie::LastUpstream, &slug, LAST_UPSTREAM_LIFE, &app.urls);
     cookies::add(response.headers_mut(), last);
     Ok(response)
-}
-
-/// The state of this answer: known, of this upstream, of this browser.
-async fn take_state(
-    app: &App,
-    headers: &HeaderMap,
-    upstream: &Upstream,
-    params: &Params,
-) -> Result<UpstreamState, PageError> {
-    let presented = params.get("state").and_then(|s| Opaque::parse(OpaqueKind::UpstreamState, s));
-    let Some(presented) = presented else {
-        return Err(failed("state_unknown"));
-    };
-    let key = Key::of_digest(KeyKind::UpstreamState, &presented.digest());
-    let Some(state) = app.state.take::<UpstreamState>(&key).await? else {
-        return Err(failed("state_unknown"));
-    };
-    if state.slug != *upstream.slug() {
-        // RFC 9700 §4.4.2.2: each upstream has a redirect URI of its own.
-        return Err(failed("upstream_mix_up").trace(&state.trace_id));
-    }
-    let mark = BrowserMark::find(app, headers);
-    if mark.is_none_or(|mark| mark.digest().to_text() != state.browser) {
-        return Err(failed("state_of_another_browser").trace(&state.trace_id));
-    }
-    Ok(state)
 }
 
 /// What the steps of one arrival share.
 struct Arriving<'a> {
     app: &'a App,
     upstream: &'a Upstream,
-    state: &'a UpstreamState,
+    departure: Departure,
     now: Timestamp,
 }
 
 impl Arriving<'_> {
-    async fn complete(
-        &self,
+    /// From the answer of the upstream to a session.
+    async fn arrive(
+        &mut self,
+        headers: &HeaderMap,
         params: &Params,
-        interaction: &Interaction,
-    ) -> Result<Asserted, UpstreamFault> {
+        from: String,
+    ) -> Result<(Session, Secret), PageError> {
+        let slug = self.upstream.slug();
+        self.departure.interaction.note(self.now, format!("came back from {slug}"));
+        let completed = self.complete(params).await;
+        let asserted = completed.map_err(|fault| self.page(&fault))?;
+        let what = format!("{slug} says: {}", asserted.subject);
+        self.departure.interaction.note(self.now, what);
+        let proof = self.proof(&asserted, from, address::user_agent(headers));
+        let former = browser::session(self.app, headers, self.now).await;
+        let former = former.map_err(|error| self.told(PageError::from(error)))?;
+        self.sign_in(&asserted, proof, former.map(|former| former.session).as_ref()).await
+    }
+
+    async fn complete(&self, params: &Params) -> Result<Asserted, UpstreamFault> {
         self.upstream.check_issuer_of_answer(params.get("iss"), self.now).await?;
         if let Some(error) = params.get("error") {
             let text = params.get("error_description").unwrap_or_default();
@@ -122,20 +101,16 @@ impl Arriving<'_> {
         let Some(code) = params.get("code") else {
             return Err(UpstreamFault::unacceptable("upstream_no_code", "the answer has no code"));
         };
-        let UpstreamState { verifier, nonce, .. } = self.state;
+        let Departure { verifier, nonce, .. } = &self.departure;
         let asserted = self.upstream.complete(code, verifier, nonce, self.now).await?;
-        self.check_freshness(&asserted, interaction)?;
+        self.check_freshness(&asserted)?;
         Ok(asserted)
     }
 
     /// A new proof was asked for: an upstream that says when it saw the person must have seen them
     /// since (OIDC Core §3.1.3.7, step 12).
-    fn check_freshness(
-        &self,
-        asserted: &Asserted,
-        interaction: &Interaction,
-    ) -> Result<(), UpstreamFault> {
-        let Some(request) = interaction.request() else {
+    fn check_freshness(&self, asserted: &Asserted) -> Result<(), UpstreamFault> {
+        let Some(request) = self.departure.interaction.request() else {
             return Ok(());
         };
         let Some(seen) = asserted.auth_time else {
@@ -148,8 +123,8 @@ impl Arriving<'_> {
                 )),
             };
         };
-        let since_start = request.prompts(Prompt::Login).then_some(self.state.started_at);
-        let since_age = request.max_age.map(|max_age| self.state.started_at.minus(max_age));
+        let since_start = request.prompts(Prompt::Login).then_some(self.departure.at);
+        let since_age = request.max_age.map(|max_age| self.departure.at.minus(max_age));
         let needed = since_start.max(since_age).map(|at| at.minus(ID_TOKEN_LEEWAY));
         if needed.is_some_and(|needed| seen < needed) {
             let detail = format!("the person last signed in there at {seen:?}");
@@ -178,28 +153,26 @@ impl Arriving<'_> {
         asserted: &Asserted,
         proof: Proof,
         former: Option<&Session>,
-        interaction: &Interaction,
-    ) -> Result<(SessionId, Secret), PageError> {
+    ) -> Result<(Session, Secret), PageError> {
         for _ in 0..3 {
-            let attempt = self.attempt(asserted, proof.clone(), former, interaction).await?;
-            match attempt {
-                Attempt::Done(begun) => return Ok(begun),
-                Attempt::Refused(error) => return Err(*error),
-                // Another request made this person's account just now; this one rolled back.
-                Attempt::LostRace => {}
+            if let Some(begun) = self.attempt(asserted, proof.clone(), former).await? {
+                return Ok(begun);
             }
         }
-        Err(PageError::unavailable(anyhow::anyhow!("the account is being made elsewhere")))
+        let cause = anyhow::anyhow!("the account is being made elsewhere");
+        Err(self.told(PageError::unavailable(cause)))
     }
 
+    /// Nothing, if another request made this person's account just now; this one rolled back.
     async fn attempt(
         &self,
         asserted: &Asserted,
         proof: Proof,
         former: Option<&Session>,
-        interaction: &Interaction,
-    ) -> Result<Attempt, PageError> {
-        let mut connection = self.app.connection().await?;
+    ) -> Result<Option<(Session, Secret)>, PageError> {
+        let interaction = &self.departure.interaction;
+        let connection = self.app.connection().await;
+        let mut connection = connection.map_err(|error| self.told(PageError::from(error)))?;
         let done = connection
             .transaction(async |conn| {
                 let user = self.account(conn, asserted).await?;
@@ -209,15 +182,11 @@ impl Arriving<'_> {
             })
             .await;
         match done {
-            Ok(begun) => Ok(Attempt::Done(begun)),
-            Err(Undone::LostRace) => Ok(Attempt::LostRace),
-            Err(Undone::Disabled) => {
-                Ok(Attempt::Refused(Box::new(self.account_unavailable(interaction))))
-            }
-            Err(Undone::NotAllowed(refusal)) => {
-                Ok(Attempt::Refused(Box::new(self.no_account(refusal, interaction))))
-            }
-            Err(Undone::Store(error)) => Err(PageError::from(error).trace(&interaction.trace_id)),
+            Ok(begun) => Ok(Some(begun)),
+            Err(Undone::LostRace) => Ok(None),
+            Err(Undone::Disabled) => Err(self.account_unavailable()),
+            Err(Undone::NotAllowed(refusal)) => Err(self.no_account(refusal)),
+            Err(Undone::Store(error)) => Err(self.told(PageError::from(error))),
         }
     }
 
@@ -233,13 +202,24 @@ impl Arriving<'_> {
         }
     }
 
-    fn event(&self, reason: &'static str, interaction: &Interaction) -> Event {
+    fn event(&self, reason: &'static str) -> Event {
         let slug = self.upstream.slug();
         self.app.metrics.count_refused_sign_in(slug.as_str(), reason);
-        Event::refused("sign_in", reason).upstream(slug).detail("story", interaction.story())
+        let story = self.departure.interaction.story();
+        Event::refused("sign_in", reason).upstream(slug).detail("story", story)
     }
 
-    fn page(&self, fault: &UpstreamFault, interaction: &Interaction) -> PageError {
+    /// As part of this story.
+    fn told(&self, error: PageError) -> PageError {
+        error.trace(&self.departure.interaction.trace_id)
+    }
+
+    /// Where another way can be chosen.
+    fn other_ways(&self) -> String {
+        urls::login(&self.departure.interaction.flow)
+    }
+
+    fn page(&self, fault: &UpstreamFault) -> PageError {
         let name = &self.upstream.settings.name;
         let explanation = match (fault.reason, fault.kind) {
             ("upstream_refused", _) => format!(
@@ -251,24 +231,24 @@ impl Arriving<'_> {
                 format!("{name} answered in a way that cannot be trusted.")
             }
         };
-        let event = self.event(fault.reason, interaction).detail("what", fault.detail.as_str());
+        let event = self.event(fault.reason).detail("what", fault.detail.as_str());
         PageError::new(fault.reason, "You are not signed in", explanation)
             .next_step("Try again, or choose another way to sign in.")
-            .action(urls::login(&interaction.flow), "Try again")
-            .trace(&interaction.trace_id)
+            .action(self.other_ways(), "Try again")
+            .trace(&self.departure.interaction.trace_id)
             .event(event)
     }
 
-    fn account_unavailable(&self, interaction: &Interaction) -> PageError {
-        let event = self.event("account_disabled", interaction);
+    fn account_unavailable(&self) -> PageError {
+        let event = self.event("account_disabled");
         let explanation = "You are known here, but your account has been shut.";
         PageError::new("account_disabled", "Your account is not available", explanation)
             .next_step("Ask your administrator.")
-            .trace(&interaction.trace_id)
+            .trace(&self.departure.interaction.trace_id)
             .event(event)
     }
 
-    fn no_account(&self, refusal: SignupRefusal, interaction: &Interaction) -> PageError {
+    fn no_account(&self, refusal: SignupRefusal) -> PageError {
         let name = &self.upstream.settings.name;
         let why = match refusal {
             SignupRefusal::Closed => "New accounts are by invitation.",
@@ -278,20 +258,14 @@ impl Arriving<'_> {
             SignupRefusal::Group => "You are not in a group there that may have one.",
         };
         let explanation = format!("{name} signed you in, but you have no account here. {why}");
-        let event = self.event(refusal.reason(), interaction);
+        let event = self.event(refusal.reason());
         PageError::new(refusal.reason(), "There is no account for you here yet", explanation)
             .status(StatusCode::FORBIDDEN)
             .next_step("Ask your administrator for access.")
-            .action(urls::login(&interaction.flow), "Choose another way")
-            .trace(&interaction.trace_id)
+            .action(self.other_ways(), "Choose another way")
+            .trace(&self.departure.interaction.trace_id)
             .event(event)
     }
-}
-
-enum Attempt {
-    Done((SessionId, Secret)),
-    Refused(Box<PageError>),
-    LostRace,
 }
 
 /// Why the transaction was rolled back.
@@ -312,17 +286,4 @@ impl From<QueryError> for Undone {
     fn from(error: QueryError) -> Self {
         Self::Store(error.into())
     }
-}
-
-/// An answer that belongs to no sign-in of this browser.
-fn failed(reason: &'static str) -> PageError {
-    PageError::new(
-        reason,
-        "You are not signed in",
-        "This answer belongs to no sign-in of this browser. It may have been open too long, or was \
-         used before.",
-    )
-    .next_step("Go back to the app and sign in from there again.")
-    .action("/account", "Go to your account")
-    .event(Event::refused("sign_in", reason))
 }

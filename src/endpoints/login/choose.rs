@@ -9,7 +9,8 @@ use axum::{
 
 use crate::{
     app::App,
-    interactions::{self, FreshSignIn, Interaction},
+    dispatcher,
+    interactions::Interaction,
     protocol::words::Prompt,
     sessions::LiveSession,
     urls,
@@ -19,7 +20,7 @@ use crate::{
         csrf,
         error::PageError,
         flow,
-        pages::{PageFrame, page, see_other},
+        pages::{PageFrame, page},
         params,
     },
 };
@@ -65,16 +66,12 @@ pub(super) struct Attempt {
 /// `GET /login`.
 pub async fn show(State(app): State<App>, request: Request) -> Result<Response, PageError> {
     let (headers, params) = params::of_page(request).await?;
-    let (mut interaction, mark) = flow::find(&app, &headers, &params).await?;
+    let now = app.now();
+    let (interaction, mark) = flow::find(&app, &headers, &params).await?;
     if params.get("same").is_some()
         && let Some(session) = same_person(&app, &headers, &interaction).await?
     {
-        interaction.signed_in = Some(FreshSignIn {
-            session_id: session.session.id,
-            auth_time: session.session.auth_time,
-        });
-        interactions::put(&app.state, &interaction).await?;
-        return Ok(see_other(&urls::resume(&interaction.flow)));
+        return dispatcher::proceed(&app, interaction, &session.session, now).await;
     }
     let template = build(&app, &headers, &interaction, &mark, Attempt::default()).await?;
     Ok(page(StatusCode::OK, &template))

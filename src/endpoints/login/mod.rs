@@ -1,45 +1,24 @@
 //! Signing in: choosing a way, a local password, an upstream.
 //!
-//! Each step proves who the person is, begins the session, notes it in the interaction and returns
-//! to the dispatcher.
+//! Each step proves who the person is, begins the session and hands over to the dispatcher.
 
 pub mod callback;
 pub mod choose;
 pub mod password;
 pub mod start;
 
-use axum::{http::HeaderMap, response::Response};
+use axum::response::{IntoResponse, Response};
 
 use crate::{
     app::App,
     audit::Event,
-    foundation::{
-        clock::Timestamp,
-        ids::{SessionId, TraceId, UpstreamSlug},
-        secret::Secret,
-    },
-    interactions::{self, FreshSignIn, Interaction},
+    dispatcher,
+    foundation::{clock::Timestamp, secret::Secret},
+    interactions::Interaction,
     sessions::{self, Proof},
     store::{Connection, StoreResult, sessions::Session},
-    urls,
-    web::{
-        cookies::{self, Cookie},
-        error::PageError,
-        pages::see_other,
-    },
+    web::cookies::{self, Cookie},
 };
-
-/// A person who is away at an upstream.
-#[derive(Debug, serde::Serialize, serde::Deserialize)]
-struct UpstreamState {
-    slug: UpstreamSlug,
-    nonce: String,
-    verifier: String,
-    flow: String,
-    browser: String,
-    trace_id: TraceId,
-    started_at: Timestamp,
-}
 
 /// Begins the session of who has just proved who they are, and keeps the event with it.
 async fn begin_session(
@@ -49,7 +28,7 @@ async fn begin_session(
     proof: Proof,
     interaction: &Interaction,
     now: Timestamp,
-) -> StoreResult<(SessionId, Secret)> {
+) -> StoreResult<(Session, Secret)> {
     let mut event = Event::done("sign_in").user(&proof.user_id).trace(&interaction.trace_id);
     if let Some(slug) = &proof.upstream {
         event = event.upstream(slug);
@@ -62,21 +41,17 @@ async fn begin_session(
     sessions::begin(conn, former, proof, &event, policy, now).await
 }
 
-/// Notes the sign-in in the interaction and returns to the dispatcher with the session's cookie.
-async fn return_to_dispatcher(
+/// Hands over to the dispatcher. Whatever it answers, the person is signed in at this browser now.
+async fn proceed(
     app: &App,
-    interaction: &mut Interaction,
-    (session_id, secret): (SessionId, Secret),
-    auth_time: Timestamp,
-) -> Result<Response, PageError> {
-    interaction.signed_in = Some(FreshSignIn { session_id, auth_time });
-    interactions::put(&app.state, interaction).await?;
-    let mut response = see_other(&urls::resume(&interaction.flow));
-    set_session_cookie(app, response.headers_mut(), &secret);
-    Ok(response)
-}
-
-fn set_session_cookie(app: &App, headers: &mut HeaderMap, secret: &Secret) {
+    interaction: Interaction,
+    (session, secret): (Session, Secret),
+    now: Timestamp,
+) -> Response {
+    let answered = dispatcher::proceed(app, interaction, &session, now).await;
+    let mut response = answered.unwrap_or_else(IntoResponse::into_response);
     let life = app.config.sessions.absolute_lifetime;
-    cookies::add(headers, cookies::set(Cookie::Session, secret.expose(), life, &app.urls));
+    let cookie = cookies::set(Cookie::Session, secret.expose(), life, &app.urls);
+    cookies::add(response.headers_mut(), cookie);
+    response
 }

@@ -6,7 +6,7 @@ use axum::{
     response::Response,
 };
 
-use super::{begin_session, choose, return_to_dispatcher};
+use super::{begin_session, choose, proceed};
 use crate::{
     accounts::passwords::{HashingFault, Verdict},
     app::App,
@@ -16,7 +16,7 @@ use crate::{
     foundation::{clock::Timestamp, secret::Secret},
     interactions::Interaction,
     sessions::Proof,
-    store::{Connection, StoreError, StoreResult, users, users::User},
+    store::{Connection, StoreError, StoreResult, sessions::Session, users, users::User},
     web::{
         address,
         browser::{self, BrowserMark},
@@ -63,8 +63,8 @@ pub async fn post(State(app): State<App>, request: Request) -> Result<Response, 
         address: from.to_string(),
         user_agent: address::user_agent(&headers),
     };
-    match sign_in(&app, &headers, &mut interaction, proof, &hash, now).await? {
-        Some(response) => Ok(response),
+    match sign_in(&app, &headers, &interaction, proof, &hash, now).await? {
+        Some(begun) => Ok(proceed(&app, interaction, begun, now).await),
         None => refuse(&app, &headers, (&interaction, &mark), &form, Refused::Wrong).await,
     }
 }
@@ -74,11 +74,11 @@ pub async fn post(State(app): State<App>, request: Request) -> Result<Response, 
 async fn sign_in(
     app: &App,
     headers: &HeaderMap,
-    interaction: &mut Interaction,
+    interaction: &Interaction,
     proof: Proof,
     hash: &str,
     now: Timestamp,
-) -> Result<Option<Response>, PageError> {
+) -> Result<Option<(Session, Secret)>, PageError> {
     let former = browser::session(app, headers, now).await?.map(|former| former.session);
     let mut connection = app.connection().await?;
     let begun = connection
@@ -94,12 +94,10 @@ async fn sign_in(
             begin_session(app, conn, former, proof, interaction, now).await.map(Some)
         })
         .await?;
-    drop(connection);
-    let Some(begun) = begun else {
-        return Ok(None);
-    };
-    app.metrics.count_sign_in("password");
-    return_to_dispatcher(app, interaction, begun, now).await.map(Some)
+    if begun.is_some() {
+        app.metrics.count_sign_in("password");
+    }
+    Ok(begun)
 }
 
 struct Form {

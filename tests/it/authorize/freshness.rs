@@ -36,9 +36,8 @@ async fn claims_of(
 /// Every later address of the flow, without what was asked: none of them lets anybody through.
 async fn assert_cannot_be_skipped(browser: &mut Browser, flow: &str) {
     for path in [
-        format!("/authorize/continue?flow={flow}"),
-        format!("/authorize/continue?flow={flow}&prompt=none&max_age=100000"),
         format!("/login?flow={flow}"),
+        format!("/login?flow={flow}&prompt=none&max_age=100000"),
         format!("/login?flow={flow}&same=yes"),
         format!("/login?flow={flow}&prompt=select_account&same=yes"),
     ] {

@@ -23,7 +23,7 @@ async fn all_pages(app: &TestApp) -> Vec<Page> {
         authorize_path("web", &[("redirect_uri", "https://evil.test/cb")]),
         authorize_path("nobody", &[]),
         authorize_path("web", &[("response_mode", "form_post")]),
-        "/authorize/continue?flow=x".to_owned(),
+        "/login?flow=x".to_owned(),
         "/nothing/here".to_owned(),
         "/upstream/none/start?flow=x".to_owned(),
         "/upstream/kc/callback?state=x".to_owned(),

@@ -96,9 +96,9 @@ async fn gather(app: &TestApp, browser: &mut Browser) -> Secrets {
     let used = code_by_session(browser, "web", &[]).await;
     let family = Family::of(&redeem(app, "web", &used).await);
     // A sign-in that stops at the door of the upstream.
-    let page = browser.get(&authorize_path("web", &[("prompt", "login")])).await;
+    let page = browser.get(&authorize_path("web", &[("prompt", "select_account")])).await;
     let flow = page.location_param("flow").unwrap();
-    let away = browser.get(page.location().unwrap().as_str()).await;
+    let away = browser.get(&format!("/upstream/kc/start?flow={flow}")).await;
     let state = away.location_param("state").unwrap();
     let code = code_by_session(browser, "web", &[]).await;
     Secrets {
@@ -132,7 +132,7 @@ async fn a_secret_of_one_kind_is_worth_nothing_as_another() {
         assert_eq!(answer.status, 401, "{value}");
     }
     for value in secrets.except("flow") {
-        for path in ["/authorize/continue", "/login", "/upstream/kc/start"] {
+        for path in ["/login", "/upstream/kc/start"] {
             let page = browser.get(&format!("{path}?flow={value}")).await;
             assert_refusal_page(&page, 400, "flow_expired");
         }

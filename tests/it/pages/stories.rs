@@ -135,7 +135,6 @@ async fn every_error_page_leads_to_an_event() {
         "/authorize?client_id=x",
         "/authorize?client_id=x&client_id=y",
         &authorize_path("web", &[("redirect_uri", "https://evil.test/cb")]),
-        "/authorize/continue?flow=x",
         "/login?flow=x",
         "/upstream/kc/start?flow=x",
         "/upstream/kc/callback?state=x&code=y",

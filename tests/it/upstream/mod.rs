@@ -85,14 +85,17 @@ pub(crate) async fn sign_in_at(browser: &mut Browser, slug: &str) -> Journey {
     browser.follow(page).await
 }
 
-/// Sends this browser off to an upstream: the answer of the start.
+/// Sends this browser off to an upstream: the answer of the start. Where there is only one, that is
+/// the answer to the app's request.
 pub(crate) async fn start_at(browser: &mut Browser, slug: &str) -> Page {
     // Who is signed in already is asked again.
     let signed_in = browser.cookies().get(SESSION_COOKIE).is_some();
     let changes: &[(&str, &str)] = if signed_in { &[("prompt", "login")] } else { &[] };
     let page = browser.get(&authorize_path("web", changes)).await;
-    let flow = page.location_param("flow").unwrap_or_else(|| panic!("{}", page.text()));
-    browser.get(&format!("/upstream/{slug}/start?flow={flow}")).await
+    match page.location_param("flow") {
+        Some(flow) => browser.get(&format!("/upstream/{slug}/start?flow={flow}")).await,
+        None => page,
+    }
 }
 
 /// A person who has signed in at an upstream, and whose browser has not come back yet.

@@ -89,17 +89,12 @@ async fn a_slow_sign_in_holds_up_nobody_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_waits_for_the_same_document_shares_its_failure() {
     let (app, upstream) = impatient().await;
-    let mut starts = Vec::new();
+    upstream.misbehave(|lies| lies.fault(Endpoint::Discovery, Fault::Hang));
+    let mut waiting = JoinSet::new();
     for _ in 0..8 {
         let mut browser: Browser = app.browser();
         let path = crate::support::journey::authorize_path("web", &[]);
-        let start = browser.get(&path).await.location().unwrap();
-        starts.push((browser, start));
-    }
-    upstream.misbehave(|lies| lies.fault(Endpoint::Discovery, Fault::Hang));
-    let mut waiting = JoinSet::new();
-    for (mut browser, start) in starts {
-        waiting.spawn(async move { browser.get(start.as_str()).await.status });
+        waiting.spawn(async move { browser.get(&path).await.status });
     }
     assert_eq!(waiting.join_all().await, vec![503; 8]);
     let asked = upstream.count(Endpoint::Discovery);

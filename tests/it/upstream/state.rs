@@ -129,17 +129,16 @@ async fn an_answer_counts_once_however_many_bring_it() {
 async fn the_step_at_the_upstream_cannot_be_left_out() {
     let (app, upstream) = TestApp::with_upstream().await;
     let mut browser = app.browser();
-    let page = browser.get(&authorize_path("web", &[])).await;
+    let page = browser.get(&authorize_path("web", &[("prompt", "select_account")])).await;
     let flow = page.location_param("flow").unwrap();
-    for path in ["/upstream/kc/callback", "/upstream/kc/start", "/authorize/continue"] {
+    for path in ["/upstream/kc/callback", "/upstream/kc/start"] {
         let page = browser.post_form(&format!("{path}?flow={flow}"), &[]).await;
         assert!(matches!(page.status, 400 | 403 | 404 | 405), "{path}: {}", page.status);
     }
     let posted = browser.post_form(&format!("/login?flow={flow}"), &[]).await;
     assert!(matches!(posted.status, 400 | 403), "{}", posted.status);
-    let page = browser.get(&format!("/authorize/continue?flow={flow}")).await;
-    let again = page.location().unwrap();
-    assert_eq!(again.path(), "/upstream/kc/start", "still not signed in");
+    let page = browser.get(&format!("/login?flow={flow}&same=yes")).await;
+    assert_eq!((page.status, page.location()), (200, None), "still not signed in");
     for _ in 0..2 {
         // Starting again is no success either.
         let page = browser.get(&format!("/upstream/kc/start?flow={flow}")).await;
@@ -155,9 +154,9 @@ async fn a_finished_sign_in_cannot_be_finished_again() {
     let (app, _upstream) = TestApp::with_upstream().await;
     let mut browser = app.browser();
     let journey = sign_in_at(&mut browser, "kc").await;
-    let resume = journey.hop("/authorize/continue").url.clone();
+    let callback = journey.hop("/upstream/kc/callback").url.clone();
     for mut visitor in [browser.clone(), app.browser()] {
-        let page = visitor.get(resume.as_str()).await;
+        let page = visitor.get(callback.as_str()).await;
         assert_eq!((page.status, page.location()), (400, None));
     }
     gets_in(&app, "kc").await.unwrap();

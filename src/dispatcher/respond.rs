@@ -16,15 +16,21 @@ use crate::{
 };
 
 /// Where an answer goes. The address is one that the client has registered.
-pub(super) struct Target {
-    pub(super) client_id: ClientId,
-    pub(super) redirect_uri: String,
-    pub(super) response_mode: ResponseMode,
-    pub(super) state: Option<String>,
+#[derive(Debug)]
+pub struct Target {
+    /// Whose it is.
+    pub client_id: ClientId,
+    /// The address.
+    pub redirect_uri: String,
+    /// How the answer travels there.
+    pub response_mode: ResponseMode,
+    /// What the app gets back.
+    pub state: Option<String>,
 }
 
 impl Target {
-    pub(super) fn of(request: &AuthorizationRequest) -> Self {
+    /// Where the answer to a good request goes.
+    pub fn of(request: &AuthorizationRequest) -> Self {
         Self {
             client_id: request.client_id.clone(),
             redirect_uri: request.redirect_uri.clone(),

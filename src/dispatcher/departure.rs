@@ -1,0 +1,170 @@
+//! Off to an upstream, and back: what ties an answer of an upstream to the browser that asked.
+//!
+//! Whoever is sent straight to the only upstream there is leaves nothing else behind: the interaction
+//! travels in the departure. Where a page has named the interaction, it is kept there too, so that the
+//! page still works when the person comes back to it.
+
+use axum::{
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    app::App,
+    audit::Event,
+    ephemeral::{Key, KeyKind},
+    federation::{Begin, Begun, FaultKind, Upstream, UpstreamFault},
+    foundation::{
+        clock::Timestamp,
+        ids::UpstreamSlug,
+        opaque::{Opaque, OpaqueKind},
+    },
+    interactions::{self, Interaction},
+    protocol::words::Prompt,
+    urls,
+    web::{browser::BrowserMark, error::PageError, pages::see_other, params::Params},
+};
+
+/// A person who is away at an upstream.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Departure {
+    upstream: UpstreamSlug,
+    /// What the ID token has to carry.
+    pub nonce: String,
+    /// What the code is redeemed with.
+    pub verifier: String,
+    /// When the person was sent there.
+    pub at: Timestamp,
+    /// The sign-in that goes on when they are back.
+    pub interaction: Interaction,
+}
+
+/// Sends the person to an upstream.
+pub async fn depart(
+    app: &App,
+    upstream: &Upstream,
+    mut interaction: Interaction,
+    now: Timestamp,
+) -> Result<Response, PageError> {
+    let state = Opaque::generate(OpaqueKind::UpstreamState, app.random());
+    let started = match start(app, upstream, &interaction, &state, now).await {
+        Ok(started) => started,
+        Err(fault) => {
+            let page = cannot_start(app, upstream, &interaction, &fault);
+            stay(app, &mut interaction).await?;
+            return Err(page);
+        }
+    };
+    let slug = upstream.slug();
+    interaction.note(now, format!("sent to {slug} to sign in"));
+    let trace = interaction.trace_id.clone();
+    let departure = Departure {
+        upstream: slug.clone(),
+        nonce: started.nonce,
+        verifier: started.verifier,
+        at: now,
+        interaction,
+    };
+    let kept = app.state.put(&key(&state), &departure, KeyKind::UpstreamState.life()).await;
+    kept.map_err(|error| PageError::from(error).trace(&trace))?;
+    Ok(see_other(&started.url))
+}
+
+async fn start(
+    app: &App,
+    upstream: &Upstream,
+    interaction: &Interaction,
+    state: &Opaque,
+    now: Timestamp,
+) -> Result<Begun, UpstreamFault> {
+    let request = interaction.request();
+    let prompt = request.and_then(|request| {
+        let wanted = [(Prompt::Login, "login"), (Prompt::SelectAccount, "select_account")];
+        wanted.into_iter().find(|(prompt, _)| request.prompts(*prompt)).map(|(_, word)| word)
+    });
+    let max_age = request.and_then(|request| request.max_age);
+    let secret = state.reveal();
+    let begin = Begin {
+        state: secret.expose(),
+        prompt,
+        max_age: max_age.and_then(|span| u32::try_from(span.seconds()).ok()),
+        login_hint: request.and_then(|request| request.login_hint.as_deref()),
+    };
+    upstream.begin(begin, app.random(), now).await
+}
+
+/// The departure that this answer belongs to: known, to this upstream, of this browser. It is taken
+/// before anything else: whatever comes of the answer, it counts once (UP-03).
+pub async fn come_back(
+    app: &App,
+    headers: &HeaderMap,
+    upstream: &Upstream,
+    params: &Params,
+) -> Result<Departure, PageError> {
+    let presented = params.get("state").and_then(|s| Opaque::parse(OpaqueKind::UpstreamState, s));
+    let Some(presented) = presented else {
+        return Err(failed("state_unknown"));
+    };
+    let Some(departure) = app.state.take::<Departure>(&key(&presented)).await? else {
+        return Err(failed("state_unknown"));
+    };
+    let trace = &departure.interaction.trace_id;
+    if departure.upstream != *upstream.slug() {
+        // RFC 9700 §4.4.2.2: each upstream has a redirect URI of its own.
+        return Err(failed("upstream_mix_up").trace(trace));
+    }
+    let mark = BrowserMark::find(app, headers);
+    if mark.is_none_or(|mark| !departure.interaction.belongs_to(&mark.digest())) {
+        return Err(failed("state_of_another_browser").trace(trace));
+    }
+    Ok(departure)
+}
+
+/// Keeps the interaction of somebody who did not get in at an upstream, so that the page that says
+/// so can offer another way.
+pub async fn stay(app: &App, interaction: &mut Interaction) -> Result<(), PageError> {
+    if interaction.kept {
+        return Ok(());
+    }
+    let kept = interactions::put(&app.state, interaction).await;
+    kept.map_err(|error| PageError::from(error).trace(&interaction.trace_id))
+}
+
+fn key(state: &Opaque) -> Key {
+    Key::of_digest(KeyKind::UpstreamState, &state.digest())
+}
+
+fn cannot_start(
+    app: &App,
+    upstream: &Upstream,
+    interaction: &Interaction,
+    fault: &UpstreamFault,
+) -> PageError {
+    let name = &upstream.settings.name;
+    app.metrics.count_refused_sign_in(upstream.slug().as_str(), fault.reason);
+    let explanation = match fault.kind {
+        FaultKind::Unavailable => format!("{name} cannot be reached at the moment."),
+        FaultKind::Unacceptable => format!("{name} is not set up in a way that can be used here."),
+    };
+    let event = Event::refused("sign_in", fault.reason).upstream(upstream.slug());
+    PageError::new(fault.reason, "Sign-in cannot begin there", explanation)
+        .status(StatusCode::SERVICE_UNAVAILABLE)
+        .next_step("Try again in a moment, or choose another way to sign in.")
+        .action(urls::login(&interaction.flow), "Choose another way")
+        .trace(&interaction.trace_id)
+        .event(event.detail("story", interaction.story()).detail("what", fault.detail.as_str()))
+}
+
+/// An answer that belongs to no sign-in of this browser.
+fn failed(reason: &'static str) -> PageError {
+    PageError::new(
+        reason,
+        "You are not signed in",
+        "This answer belongs to no sign-in of this browser. It may have been open too long, or was \
+         used before.",
+    )
+    .next_step("Go back to the app and sign in from there again.")
+    .action("/account", "Go to your account")
+    .event(Event::refused("sign_in", reason))
+}

@@ -1,0 +1,182 @@
+//! The dispatcher of sign-ins: what comes next, and the only way out of the house.
+//!
+//! `/authorize` turns a request into an interaction, and each step of a sign-in proves one thing.
+//! Both hand over to the dispatcher; steps never call each other. Only `decide` knows what is next,
+//! and only `respond` leaves the house.
+
+mod decide;
+mod departure;
+mod respond;
+
+use std::net::IpAddr;
+
+use axum::response::{IntoResponse, Response};
+
+use self::decide::{Ending, Next, decide};
+pub use self::{
+    decide::Visitor,
+    departure::{Departure, come_back, depart, stay},
+    respond::Target,
+};
+use crate::{
+    app::App,
+    audit::{Event, printable},
+    federation::Upstream,
+    foundation::{clock::Timestamp, ids::TraceId},
+    interactions::{self, AuthorizationRequest, Finished, Interaction},
+    protocol::{error::OAuthError, words::Prompt},
+    store::sessions::Session,
+    tokens::codes::{self, CodePayload},
+    urls,
+    web::{browser::BrowserMark, cookies, error::PageError, flow, pages::see_other, throttle},
+};
+
+/// Answers what a browser wants at once, or begins a sign-in for it.
+pub async fn begin(
+    app: &App,
+    interaction: Interaction,
+    visitor: Visitor<'_>,
+    (mark, from): (&BrowserMark, IpAddr),
+    now: Timestamp,
+) -> Result<Response, PageError> {
+    let trace = interaction.trace_id.clone();
+    let next = decide(app, &interaction, visitor, now).await;
+    match next.map_err(|error| error.trace(&trace))? {
+        Next::End(ending) => end(app, &interaction, ending, now).await,
+        Next::SignIn => {
+            throttle::begin_flow(app, from, now).map_err(|error| error.trace(&trace))?;
+            // A page that offers another way needs the mark as well.
+            let response = sign_in(app, interaction, now).await;
+            let mut response = response.unwrap_or_else(IntoResponse::into_response);
+            cookies::add(response.headers_mut(), mark.cookie(app));
+            Ok(response)
+        }
+    }
+}
+
+/// Goes on after a step in which the person of this session has proved who they are.
+pub async fn proceed(
+    app: &App,
+    interaction: Interaction,
+    session: &Session,
+    now: Timestamp,
+) -> Result<Response, PageError> {
+    let next = decide(app, &interaction, Visitor::Proved(session), now).await;
+    match next.map_err(|error| error.trace(&interaction.trace_id))? {
+        Next::End(ending) => end(app, &interaction, ending, now).await,
+        Next::SignIn => sign_in(app, interaction, now).await,
+    }
+}
+
+/// Sends the person to sign in: to the only upstream there is, else to our page.
+async fn sign_in(
+    app: &App,
+    mut interaction: Interaction,
+    now: Timestamp,
+) -> Result<Response, PageError> {
+    let trace = interaction.trace_id.clone();
+    let only = only_way(app, &interaction, now).await.map_err(|error| error.trace(&trace))?;
+    if let Some(upstream) = only {
+        return depart(app, upstream, interaction, now).await;
+    }
+    let kept = interactions::put(&app.state, &mut interaction).await;
+    kept.map_err(|error| PageError::from(error).trace(&trace))?;
+    Ok(see_other(&urls::login(&interaction.flow)))
+}
+
+/// The upstream at which everybody signs in, where there is no choice and none is wanted.
+async fn only_way<'a>(
+    app: &'a App,
+    interaction: &Interaction,
+    now: Timestamp,
+) -> Result<Option<&'a Upstream>, PageError> {
+    let chooses = interaction.request().is_some_and(|r| r.prompts(Prompt::SelectAccount));
+    let Some(only) = app.upstreams.only().filter(|_| !chooses) else {
+        return Ok(None);
+    };
+    Ok(if app.has_local_accounts(now).await? { None } else { Some(only) })
+}
+
+/// Ends the interaction.
+async fn end(
+    app: &App,
+    interaction: &Interaction,
+    ending: Ending<'_>,
+    now: Timestamp,
+) -> Result<Response, PageError> {
+    let trace = &interaction.trace_id;
+    match ending {
+        Ending::Code(request, session) => {
+            // Nobody knows the code before the answer leaves, so it may be kept in the same flight
+            // that ends the interaction.
+            let answer = answer_with_code(app, request, session, trace, now);
+            let (finished, answer) = futures_util::join!(finish(app, interaction), answer);
+            finished.and(answer)
+        }
+        Ending::Error(request, error) => {
+            finish(app, interaction).await?;
+            Ok(refuse(app, &Target::of(request), &error, trace, Some(interaction)))
+        }
+        Ending::Account => {
+            finish(app, interaction).await?;
+            Ok(see_other(urls::path::ACCOUNT))
+        }
+        Ending::Page(error) => Err(error.trace(trace)),
+    }
+}
+
+/// Takes the interaction away: it answers once (AZ-30).
+async fn finish(app: &App, interaction: &Interaction) -> Result<(), PageError> {
+    let gone = interactions::finish(&app.state, interaction).await;
+    let trace = &interaction.trace_id;
+    match gone.map_err(|error| PageError::from(error).trace(trace))? {
+        Finished::Now => Ok(()),
+        Finished::Before => Err(flow::expired().trace(trace)),
+    }
+}
+
+/// Issues the code and sends the browser back to the app (OIDC Core §3.1.2.5).
+async fn answer_with_code(
+    app: &App,
+    request: &AuthorizationRequest,
+    session: &Session,
+    trace: &TraceId,
+    now: Timestamp,
+) -> Result<Response, PageError> {
+    let payload = CodePayload {
+        client_id: request.client_id.clone(),
+        redirect_uri: request.redirect_uri.clone(),
+        scope: request.scope.clone(),
+        nonce: request.nonce.clone(),
+        code_challenge: request.code_challenge.clone(),
+        user_id: session.user_id.clone(),
+        session_id: session.id.clone(),
+        issued_at: now,
+        trace_id: trace.clone(),
+    };
+    let life = app.config.tokens.authorization_code_lifetime;
+    let issued = codes::issue_code(&app.state, &payload, life, app.random()).await;
+    let code = issued.map_err(|error| PageError::from(error).trace(trace))?;
+    Ok(respond::with_code(app, &Target::of(request), &code))
+}
+
+/// Sends an error to the app, and keeps why.
+pub fn refuse(
+    app: &App,
+    target: &Target,
+    error: &OAuthError,
+    trace: &TraceId,
+    story: Option<&Interaction>,
+) -> Response {
+    let (client, code) = (&target.client_id, error.code.as_str());
+    let cause = error.source.as_ref().map(|cause| printable(&cause.to_string()));
+    let cause = cause.unwrap_or_default();
+    tracing::info!(%trace, %client, code, cause, "authorization refused");
+    let event = Event::refused("authorize", code).trace(trace).client(client);
+    let event = event.detail("description", error.description);
+    app.audit.note(match story {
+        Some(interaction) => event.detail("story", interaction.story()),
+        None => event,
+    });
+    respond::with_error(app, target, error)
+}
