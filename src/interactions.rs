@@ -92,8 +92,6 @@ pub struct Interaction {
     browser: String,
     /// What it is for.
     pub purpose: Purpose,
-    /// When it began.
-    pub started_at: Timestamp,
     /// Whether it is kept under its own name, for pages to name it. One that has not shown a page
     /// travels with the person to the upstream, and nowhere else.
     pub kept: bool,
@@ -108,14 +106,12 @@ impl Interaction {
         trace_id: TraceId,
         browser: &TokenDigest,
         random: &dyn Random,
-        now: Timestamp,
     ) -> Self {
         Self {
             flow: base64url(&random::bytes::<18>(random)),
             trace_id,
             browser: browser.to_text(),
             purpose,
-            started_at: now,
             kept: false,
             hops: Vec::new(),
         }
@@ -160,26 +156,19 @@ pub async fn find(state: &ShortLivedState, flow: &str) -> EphemeralResult<Option
     state.get(&key(flow)).await
 }
 
-/// What ending an interaction came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finished {
-    /// It has ended, and only this caller may answer.
-    Now,
-    /// Somebody else had ended it.
-    Before,
-}
-
-/// Ends the interaction; of many callers exactly one does (AZ-30). One that was never kept has a
-/// single holder.
-pub async fn finish(
+/// Takes the interaction away from everybody else: of many callers exactly one gets `true` (AZ-30).
+/// One that was never kept has a single holder.
+#[must_use = "false means that somebody else has it"]
+pub async fn claim(
     state: &ShortLivedState,
-    interaction: &Interaction,
-) -> EphemeralResult<Finished> {
+    interaction: &mut Interaction,
+) -> EphemeralResult<bool> {
     if !interaction.kept {
-        return Ok(Finished::Now);
+        return Ok(true);
     }
+    interaction.kept = false;
     let taken: Option<Interaction> = state.take(&key(&interaction.flow)).await?;
-    Ok(if taken.is_some() { Finished::Now } else { Finished::Before })
+    Ok(taken.is_some())
 }
 
 fn key(flow: &str) -> Key {

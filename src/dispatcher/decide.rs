@@ -19,8 +19,6 @@ pub enum Visitor<'a> {
     Nobody,
     /// Who has signed in at this browser before.
     SignedIn(&'a LiveSession),
-    /// Who has just proved, within this interaction, who they are.
-    Proved(&'a Session),
 }
 
 /// What comes next.
@@ -43,40 +41,65 @@ pub(super) enum Ending<'a> {
     Page(Box<PageError>),
 }
 
-/// Decides.
-pub(super) async fn decide<'a>(
+/// Decides for whoever brings a request.
+pub(super) fn decide<'a>(
     app: &App,
     interaction: &'a Interaction,
     visitor: Visitor<'a>,
     now: Timestamp,
-) -> Result<Next<'a>, PageError> {
-    let (session, proved) = match visitor {
-        Visitor::Nobody => (None, false),
-        Visitor::SignedIn(live) => (Some(&live.session), false),
-        Visitor::Proved(session) => (Some(session), true),
-    };
+) -> Next<'a> {
     let Some(request) = interaction.request() else {
-        return Ok(session.map_or(Next::SignIn, |_| Next::End(Ending::Account)));
+        return match visitor {
+            Visitor::Nobody => Next::SignIn,
+            Visitor::SignedIn(_) => Next::End(Ending::Account),
+        };
+    };
+    let Some(client) = app.clients.find(request.client_id.as_str()) else {
+        return Next::End(Ending::Page(Box::new(client_gone())));
+    };
+    let Visitor::SignedIn(live) = visitor else {
+        return sign_in(request);
+    };
+    if is_other_person(request, &live.session) || wants_sign_in(request, &live.session, now) {
+        return sign_in(request);
+    }
+    Next::End(if client.admits(&live.person.groups()) {
+        Ending::Code(request, &live.session)
+    } else {
+        Ending::Error(request, not_admitted())
+    })
+}
+
+/// Decides for who has just proved, within this interaction, who they are.
+pub(super) async fn conclude<'a>(
+    app: &App,
+    interaction: &'a Interaction,
+    session: &'a Session,
+) -> StoreResult<Ending<'a>> {
+    let Some(request) = interaction.request() else {
+        return Ok(Ending::Account);
     };
     // The client may have been removed while the person signed in (AZ-28).
     let Some(client) = app.clients.find(request.client_id.as_str()) else {
-        return Ok(Next::End(Ending::Page(Box::new(client_gone()))));
+        return Ok(Ending::Page(Box::new(client_gone())));
     };
-    let Some(session) = session else {
-        return Ok(sign_in(request));
-    };
-    let refuse = |error| Ok(Next::End(Ending::Error(request, error)));
-    let other_person = request.expected_user.as_ref().is_some_and(|user| *user != session.user_id);
-    if other_person && proved {
-        return refuse(OAuthError::login_required("another person has signed in"));
+    if is_other_person(request, session) {
+        let error = OAuthError::login_required("another person has signed in");
+        return Ok(Ending::Error(request, error));
     }
-    if other_person || (!proved && wants_sign_in(request, session, now)) {
-        return Ok(sign_in(request));
+    if !admits(app, &client, session).await? {
+        return Ok(Ending::Error(request, not_admitted()));
     }
-    if !admits(app, &client, visitor).await? {
-        return refuse(OAuthError::access_denied("the person is in no group that may enter"));
-    }
-    Ok(Next::End(Ending::Code(request, session)))
+    Ok(Ending::Code(request, session))
+}
+
+/// Whether the app expects somebody else (OIDC Core §3.1.2.1, `id_token_hint`).
+fn is_other_person(request: &AuthorizationRequest, session: &Session) -> bool {
+    request.expected_user.as_ref().is_some_and(|user| *user != session.user_id)
+}
+
+const fn not_admitted() -> OAuthError {
+    OAuthError::access_denied("the person is in no group that may enter")
 }
 
 fn sign_in(request: &AuthorizationRequest) -> Next<'_> {
@@ -96,20 +119,14 @@ fn wants_sign_in(request: &AuthorizationRequest, session: &Session, now: Timesta
 }
 
 /// Whether the person is in a group that may enter. Groups are asked for only where they decide.
-async fn admits(app: &App, client: &Client, visitor: Visitor<'_>) -> StoreResult<bool> {
+async fn admits(app: &App, client: &Client, session: &Session) -> StoreResult<bool> {
     if client.settings.allowed_groups.is_empty() {
         return Ok(true);
     }
-    let groups = match visitor {
-        Visitor::Nobody => Vec::new(),
-        Visitor::SignedIn(live) => live.person.groups(),
-        Visitor::Proved(session) => {
-            let mut connection = app.connection().await?;
-            let person = users::find_person(&mut connection, &session.user_id).await;
-            person.map_err(StoreError::from)?.map(|person| person.groups()).unwrap_or_default()
-        }
-    };
-    Ok(client.admits(&groups))
+    let mut connection = app.connection().await?;
+    let person = users::find_person(&mut connection, &session.user_id).await;
+    let person = person.map_err(StoreError::from)?;
+    Ok(person.is_some_and(|person| client.admits(&person.groups())))
 }
 
 fn client_gone() -> PageError {

@@ -1,8 +1,8 @@
 //! Off to an upstream, and back: what ties an answer of an upstream to the browser that asked.
 //!
 //! Whoever is sent straight to the only upstream there is leaves nothing else behind: the interaction
-//! travels in the departure. Where a page has named the interaction, it is kept there too, so that the
-//! page still works when the person comes back to it.
+//! travels in the departure. Where a page has named the interaction, it is kept under its name too,
+//! so that the page still works when the person comes back to it without having signed in.
 
 use axum::{
     http::{HeaderMap, StatusCode},
@@ -10,6 +10,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::claim;
 use crate::{
     app::App,
     audit::Event,
@@ -52,8 +53,7 @@ pub async fn depart(
         Ok(started) => started,
         Err(fault) => {
             let page = cannot_start(app, upstream, &interaction, &fault);
-            stay(app, &mut interaction).await?;
-            return Err(page);
+            return Err(stay(app, &mut interaction, page).await);
         }
     };
     let slug = upstream.slug();
@@ -95,7 +95,8 @@ async fn start(
 }
 
 /// The departure that this answer belongs to: known, to this upstream, of this browser. It is taken
-/// before anything else: whatever comes of the answer, it counts once (UP-03).
+/// before anything else: whatever comes of the answer, it counts once (UP-03). So is the sign-in:
+/// one that was finished in another tab is over.
 pub async fn come_back(
     app: &App,
     headers: &HeaderMap,
@@ -106,29 +107,40 @@ pub async fn come_back(
     let Some(presented) = presented else {
         return Err(failed("state_unknown"));
     };
-    let Some(departure) = app.state.take::<Departure>(&key(&presented)).await? else {
+    let Some(mut departure) = app.state.take::<Departure>(&key(&presented)).await? else {
         return Err(failed("state_unknown"));
     };
-    let trace = &departure.interaction.trace_id;
+    let interaction = &mut departure.interaction;
     if departure.upstream != *upstream.slug() {
         // RFC 9700 §4.4.2.2: each upstream has a redirect URI of its own.
-        return Err(failed("upstream_mix_up").trace(trace));
+        return Err(foreign("upstream_mix_up", upstream, interaction));
     }
     let mark = BrowserMark::find(app, headers);
-    if mark.is_none_or(|mark| !departure.interaction.belongs_to(&mark.digest())) {
-        return Err(failed("state_of_another_browser").trace(trace));
+    if mark.is_none_or(|mark| !interaction.belongs_to(&mark.digest())) {
+        let page = foreign("state_of_another_browser", upstream, interaction);
+        return Err(page.next_step("Go back to the app and sign in again, with cookies allowed."));
     }
+    claim(app, interaction).await?;
     Ok(departure)
 }
 
-/// Keeps the interaction of somebody who did not get in at an upstream, so that the page that says
-/// so can offer another way.
-pub async fn stay(app: &App, interaction: &mut Interaction) -> Result<(), PageError> {
-    if interaction.kept {
-        return Ok(());
+/// An answer that somebody else's sign-in, or another upstream's, was waiting for.
+fn foreign(reason: &'static str, upstream: &Upstream, interaction: &Interaction) -> PageError {
+    let event = Event::refused("sign_in", reason).upstream(upstream.slug());
+    let event = event.detail("story", interaction.story());
+    failed(reason).trace(&interaction.trace_id).event(event)
+}
+
+/// Keeps the interaction of somebody who did not get in, so that the page that says so can offer
+/// another way. Where it cannot be kept, the page says so without.
+pub async fn stay(app: &App, interaction: &mut Interaction, mut page: PageError) -> PageError {
+    if !interaction.kept
+        && let Err(error) = interactions::put(&app.state, interaction).await
+    {
+        page.action = None;
+        page.source.get_or_insert_with(|| error.into());
     }
-    let kept = interactions::put(&app.state, interaction).await;
-    kept.map_err(|error| PageError::from(error).trace(&interaction.trace_id))
+    page
 }
 
 fn key(state: &Opaque) -> Key {

@@ -1,8 +1,8 @@
 //! The dispatcher of sign-ins: what comes next, and the only way out of the house.
 //!
 //! `/authorize` turns a request into an interaction, and each step of a sign-in proves one thing.
-//! Both hand over to the dispatcher; steps never call each other. Only `decide` knows what is next,
-//! and only `respond` leaves the house.
+//! Both hand over to the dispatcher; steps never call each other. Only `decide` knows what is next;
+//! `departure` sends people to upstreams, and `respond` back to the app.
 
 mod decide;
 mod departure;
@@ -12,7 +12,7 @@ use std::net::IpAddr;
 
 use axum::response::{IntoResponse, Response};
 
-use self::decide::{Ending, Next, decide};
+use self::decide::{Ending, Next, conclude, decide};
 pub use self::{
     decide::Visitor,
     departure::{Departure, come_back, depart, stay},
@@ -23,7 +23,7 @@ use crate::{
     audit::{Event, printable},
     federation::Upstream,
     foundation::{clock::Timestamp, ids::TraceId},
-    interactions::{self, AuthorizationRequest, Finished, Interaction},
+    interactions::{self, AuthorizationRequest, Interaction},
     protocol::{error::OAuthError, words::Prompt},
     store::sessions::Session,
     tokens::codes::{self, CodePayload},
@@ -40,8 +40,7 @@ pub async fn begin(
     now: Timestamp,
 ) -> Result<Response, PageError> {
     let trace = interaction.trace_id.clone();
-    let next = decide(app, &interaction, visitor, now).await;
-    match next.map_err(|error| error.trace(&trace))? {
+    match decide(app, &interaction, visitor, now) {
         Next::End(ending) => end(app, &interaction, ending, now).await,
         Next::SignIn => {
             throttle::begin_flow(app, from, now).map_err(|error| error.trace(&trace))?;
@@ -54,17 +53,40 @@ pub async fn begin(
     }
 }
 
-/// Goes on after a step in which the person of this session has proved who they are.
+/// Takes the interaction before a proof is acted upon: it answers once, and of two proofs at once
+/// only one begins a session (AZ-30). A step that fails afterwards lets it [`stay`].
+pub async fn claim(app: &App, interaction: &mut Interaction) -> Result<(), PageError> {
+    let claimed = interactions::claim(&app.state, interaction).await;
+    let trace = &interaction.trace_id;
+    if claimed.map_err(|error| PageError::from(error).trace(trace))? {
+        return Ok(());
+    }
+    Err(with_way_home(app, flow::expired(), interaction).trace(trace))
+}
+
+/// Goes on after a step in which the person of this session has proved who they are. The step has
+/// claimed the interaction.
 pub async fn proceed(
     app: &App,
-    interaction: Interaction,
+    interaction: &Interaction,
     session: &Session,
     now: Timestamp,
 ) -> Result<Response, PageError> {
-    let next = decide(app, &interaction, Visitor::Proved(session), now).await;
-    match next.map_err(|error| error.trace(&interaction.trace_id))? {
-        Next::End(ending) => end(app, &interaction, ending, now).await,
-        Next::SignIn => sign_in(app, interaction, now).await,
+    let ending = conclude(app, interaction, session).await;
+    let answered = match ending {
+        Ok(ending) => end(app, interaction, ending, now).await,
+        Err(error) => Err(PageError::from(error).trace(&interaction.trace_id)),
+    };
+    // The person is signed in, whatever became of the answer.
+    answered.map_err(|error| with_way_home(app, error, interaction))
+}
+
+/// The page with a link to the app that wanted the sign-in.
+fn with_way_home(app: &App, page: PageError, interaction: &Interaction) -> PageError {
+    let client = interaction.request().and_then(|r| app.clients.find(r.client_id.as_str()));
+    match client.and_then(|client| Some((client.home()?, client))) {
+        Some((home, client)) => page.action(home, format!("Back to {}", client.settings.name)),
+        None => page,
     }
 }
 
@@ -106,32 +128,12 @@ async fn end(
 ) -> Result<Response, PageError> {
     let trace = &interaction.trace_id;
     match ending {
-        Ending::Code(request, session) => {
-            // Nobody knows the code before the answer leaves, so it may be kept in the same flight
-            // that ends the interaction.
-            let answer = answer_with_code(app, request, session, trace, now);
-            let (finished, answer) = futures_util::join!(finish(app, interaction), answer);
-            finished.and(answer)
-        }
+        Ending::Code(request, session) => answer_with_code(app, request, session, trace, now).await,
         Ending::Error(request, error) => {
-            finish(app, interaction).await?;
             Ok(refuse(app, &Target::of(request), &error, trace, Some(interaction)))
         }
-        Ending::Account => {
-            finish(app, interaction).await?;
-            Ok(see_other(urls::path::ACCOUNT))
-        }
+        Ending::Account => Ok(see_other(urls::path::ACCOUNT)),
         Ending::Page(error) => Err(error.trace(trace)),
-    }
-}
-
-/// Takes the interaction away: it answers once (AZ-30).
-async fn finish(app: &App, interaction: &Interaction) -> Result<(), PageError> {
-    let gone = interactions::finish(&app.state, interaction).await;
-    let trace = &interaction.trace_id;
-    match gone.map_err(|error| PageError::from(error).trace(trace))? {
-        Finished::Now => Ok(()),
-        Finished::Before => Err(flow::expired().trace(trace)),
     }
 }
 

@@ -73,8 +73,7 @@ pub async fn home(State(app): State<App>, request: Request) -> Result<Response, 
     let from = address::of(&app, request.extensions(), headers);
     let mark = BrowserMark::find_or_make(&app, headers);
     let trace = TraceId::generate(app.random());
-    let mut interaction =
-        Interaction::begin(Purpose::Account, trace, &mark.digest(), app.random(), now);
+    let mut interaction = Interaction::begin(Purpose::Account, trace, &mark.digest(), app.random());
     interaction.note(now, "wanted to see their own account");
     dispatcher::begin(&app, interaction, Visitor::Nobody, (&mark, from), now).await
 }

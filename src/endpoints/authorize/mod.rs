@@ -52,7 +52,7 @@ pub async fn authorize(State(app): State<App>, request: Request) -> Result<Respo
     let mark = BrowserMark::find_or_make(&app, &headers);
     let what = format!("{} asked for {:?}", request.client_id, request.scope.to_string());
     let purpose = Purpose::Authorize(Box::new(request));
-    let mut interaction = Interaction::begin(purpose, trace, &mark.digest(), app.random(), now);
+    let mut interaction = Interaction::begin(purpose, trace, &mark.digest(), app.random());
     interaction.note(now, what);
     let visitor = session.as_ref().map_or(Visitor::Nobody, Visitor::SignedIn);
     dispatcher::begin(&app, interaction, visitor, (&mark, from), now).await

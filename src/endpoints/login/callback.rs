@@ -52,12 +52,12 @@ pub async fn callback(
     let begun = match arriving.arrive(&headers, &params, from).await {
         Ok(begun) => begun,
         Err(page) => {
-            dispatcher::stay(&app, &mut arriving.departure.interaction).await?;
-            return Err(page);
+            let interaction = &mut arriving.departure.interaction;
+            return Err(dispatcher::stay(&app, interaction, page).await);
         }
     };
     app.metrics.count_sign_in(&slug);
-    let mut response = proceed(&app, arriving.departure.interaction, begun, now).await;
+    let mut response = proceed(&app, &arriving.departure.interaction, begun, now).await;
     let last = cookies::set(Cookie::LastUpstream, &slug, LAST_UPSTREAM_LIFE, &app.urls);
     cookies::add(response.headers_mut(), last);
     Ok(response)
@@ -209,9 +209,9 @@ impl Arriving<'_> {
         Event::refused("sign_in", reason).upstream(slug).detail("story", story)
     }
 
-    /// As part of this story.
+    /// As part of this story, which can go on.
     fn told(&self, error: PageError) -> PageError {
-        error.trace(&self.departure.interaction.trace_id)
+        error.action(self.other_ways(), "Try again").trace(&self.departure.interaction.trace_id)
     }
 
     /// Where another way can be chosen.
@@ -244,6 +244,7 @@ impl Arriving<'_> {
         let explanation = "You are known here, but your account has been shut.";
         PageError::new("account_disabled", "Your account is not available", explanation)
             .next_step("Ask your administrator.")
+            .action(self.other_ways(), "Choose another way")
             .trace(&self.departure.interaction.trace_id)
             .event(event)
     }

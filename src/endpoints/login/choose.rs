@@ -67,13 +67,17 @@ pub(super) struct Attempt {
 pub async fn show(State(app): State<App>, request: Request) -> Result<Response, PageError> {
     let (headers, params) = params::of_page(request).await?;
     let now = app.now();
-    let (interaction, mark) = flow::find(&app, &headers, &params).await?;
+    let (mut interaction, mark) = flow::find(&app, &headers, &params).await?;
+    let trace = interaction.trace_id.clone();
+    let told = |error: PageError| error.trace(&trace);
     if params.get("same").is_some()
-        && let Some(session) = same_person(&app, &headers, &interaction).await?
+        && let Some(session) = same_person(&app, &headers, &interaction).await.map_err(told)?
     {
-        return dispatcher::proceed(&app, interaction, &session.session, now).await;
+        dispatcher::claim(&app, &mut interaction).await?;
+        return dispatcher::proceed(&app, &interaction, &session.session, now).await;
     }
-    let template = build(&app, &headers, &interaction, &mark, Attempt::default()).await?;
+    let template = build(&app, &headers, &interaction, &mark, Attempt::default()).await;
+    let template = template.map_err(told)?;
     Ok(page(StatusCode::OK, &template))
 }
 

@@ -44,7 +44,7 @@ async fn begin_session(
 /// Hands over to the dispatcher. Whatever it answers, the person is signed in at this browser now.
 async fn proceed(
     app: &App,
-    interaction: Interaction,
+    interaction: &Interaction,
     (session, secret): (Session, Secret),
     now: Timestamp,
 ) -> Response {

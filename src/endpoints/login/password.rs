@@ -12,9 +12,10 @@ use crate::{
     app::App,
     audit::Event,
     config::PasswordLogin,
+    dispatcher,
     foundation::names::{email_key, username_key},
     foundation::{clock::Timestamp, secret::Secret},
-    interactions::Interaction,
+    interactions::{self, Interaction},
     sessions::Proof,
     store::{Connection, StoreError, StoreResult, sessions::Session, users, users::User},
     web::{
@@ -42,16 +43,21 @@ pub async fn post(State(app): State<App>, request: Request) -> Result<Response, 
     }
     let (mut interaction, mark) = flow::find(&app, &headers, &params).await?;
     let form = Form::read(&params);
+    let trace = interaction.trace_id.clone();
+    let told = |error: PageError| error.trace(&trace);
     if app.config.passwords.login == PasswordLogin::Off {
         return Err(switched_off(&interaction));
     }
-    if throttle::password_attempt(&app, from).await == Brake::On {
-        return refuse(&app, &headers, (&interaction, &mark), &form, Refused::TooMany).await;
-    }
-    let verified = verify(&app, &form).await.map_err(|error| error.trace(&interaction.trace_id))?;
-    let Some((user, hash)) = verified else {
-        return refuse(&app, &headers, (&interaction, &mark), &form, Refused::Wrong).await;
+    let refuse = async |interaction: &Interaction, refused| {
+        refuse(&app, &headers, (interaction, &mark), &form, refused).await.map_err(told)
     };
+    if throttle::password_attempt(&app, from).await == Brake::On {
+        return refuse(&interaction, Refused::TooMany).await;
+    }
+    let Some((user, hash)) = verify(&app, &form).await.map_err(told)? else {
+        return refuse(&interaction, Refused::Wrong).await;
+    };
+    dispatcher::claim(&app, &mut interaction).await?;
     interaction.note(now, format!("{} signed in with a password", user.username));
     let proof = Proof {
         user_id: user.id,
@@ -63,9 +69,13 @@ pub async fn post(State(app): State<App>, request: Request) -> Result<Response, 
         address: from.to_string(),
         user_agent: address::user_agent(&headers),
     };
-    match sign_in(&app, &headers, &interaction, proof, &hash, now).await? {
-        Some(begun) => Ok(proceed(&app, interaction, begun, now).await),
-        None => refuse(&app, &headers, (&interaction, &mark), &form, Refused::Wrong).await,
+    match sign_in(&app, &headers, &interaction, proof, &hash, now).await {
+        Ok(Some(begun)) => Ok(proceed(&app, &interaction, begun, now).await),
+        Ok(None) => {
+            interactions::put(&app.state, &mut interaction).await.map_err(|e| told(e.into()))?;
+            refuse(&interaction, Refused::Wrong).await
+        }
+        Err(error) => Err(dispatcher::stay(&app, &mut interaction, told(error)).await),
     }
 }
 

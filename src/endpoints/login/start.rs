@@ -8,7 +8,7 @@ use axum::{
 use crate::{
     app::App,
     dispatcher,
-    web::{error::PageError, flow, params},
+    web::{address, error::PageError, flow, params, throttle},
 };
 
 /// `GET /upstream/{slug}/start`.
@@ -18,10 +18,12 @@ pub async fn start(
     request: Request,
 ) -> Result<Response, PageError> {
     let now = app.now();
+    let from = address::of(&app, request.extensions(), request.headers());
     let (headers, params) = params::of_page(request).await?;
     let Some(upstream) = app.upstreams.find(&slug) else {
         return Err(PageError::not_found());
     };
     let (interaction, _) = flow::find(&app, &headers, &params).await?;
+    throttle::begin_flow(&app, from, now).map_err(|error| error.trace(&interaction.trace_id))?;
     dispatcher::depart(&app, upstream, interaction, now).await
 }

@@ -3,6 +3,7 @@
 mod accounts;
 mod answers;
 mod claims;
+mod departures;
 mod disabled;
 mod email;
 mod faults;
