@@ -145,6 +145,12 @@ impl Clients {
         keeping.map(|client| client.id().clone()).collect()
     }
 
+    /// The apps that are told when a session ends (OIDC Back-Channel Logout §2.2).
+    pub fn told_of_logout(&self) -> Vec<ClientId> {
+        let told = self.by_id.values().filter(|c| c.settings.backchannel_logout_uri.is_some());
+        told.map(|client| client.id().clone()).collect()
+    }
+
     /// The longest lifetime of any token that is issued to any app.
     pub fn longest_token_lifetime(&self, tokens: &TokenSettings) -> Span {
         let all = self.by_id.values();

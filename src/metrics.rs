@@ -54,6 +54,13 @@ pub struct ErrorLabels {
     pub error: &'static str,
 }
 
+/// The labels of a try to tell an app of a sign-out.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct LogoutLabels {
+    /// `delivered`, `failed` or `given_up`.
+    pub result: &'static str,
+}
+
 /// All numbers of one server.
 #[derive(Debug)]
 pub struct Metrics {
@@ -63,6 +70,7 @@ pub struct Metrics {
     sign_ins: Family<SignInLabels, Counter>,
     tokens: Family<TokenLabels, Counter>,
     errors: Family<ErrorLabels, Counter>,
+    logouts: Family<LogoutLabels, Counter>,
     /// Times that the short-lived state could not be reached.
     pub state_errors: Counter,
 }
@@ -76,6 +84,7 @@ impl Default for Metrics {
             sign_ins: Family::default(),
             tokens: Family::default(),
             errors: Family::default(),
+            logouts: Family::default(),
             state_errors: Counter::default(),
             registry: Registry::default(),
         };
@@ -87,6 +96,8 @@ impl Default for Metrics {
         registry.register("sign_ins", "Sign-ins, done and refused", metrics.sign_ins.clone());
         registry.register("tokens_issued", "Token answers", metrics.tokens.clone());
         registry.register("oauth_errors", "Wire errors", metrics.errors.clone());
+        let logouts = metrics.logouts.clone();
+        registry.register("backchannel_logouts", "Tries to tell apps of sign-outs", logouts);
         let state_errors = metrics.state_errors.clone();
         registry.register("state_errors", "Failures of the short-lived state", state_errors);
         Self { registry, ..metrics }
@@ -124,6 +135,11 @@ impl Metrics {
     /// Counts a wire error.
     pub fn count_error(&self, route: &str, error: &'static str) {
         self.errors.get_or_create(&ErrorLabels { route: route.to_owned(), error }).inc();
+    }
+
+    /// Counts a try to tell an app of a sign-out.
+    pub fn count_logout(&self, result: &'static str) {
+        self.logouts.get_or_create(&LogoutLabels { result }).inc();
     }
 
     /// Everything in the text format of `OpenMetrics`.

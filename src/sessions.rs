@@ -4,11 +4,12 @@
 //! every time, so a planted cookie is worth nothing (SS-01).
 
 use crate::{
+    clients::Clients,
     config::SessionSettings,
     foundation::{
         clock::{Span, Timestamp},
         digest::TokenDigest,
-        ids::{ClientId, SessionId, UpstreamSlug, UserId},
+        ids::{SessionId, UpstreamSlug, UserId},
         opaque::{Opaque, OpaqueKind},
         random::Random,
         secret::Secret,
@@ -16,7 +17,8 @@ use crate::{
     store::{
         Connection, StoreResult,
         audit_events::{self, AuditEvent},
-        grants,
+        grants::{self, RevokedBecause},
+        logout_deliveries,
         sessions::{self, Session},
         users::Person,
     },
@@ -87,6 +89,23 @@ pub async fn find_live(
     Ok(Some(LiveSession { session, person }))
 }
 
+/// What beginning a session goes by.
+#[derive(Clone, Copy)]
+pub struct Policy<'a> {
+    /// The lifetimes.
+    pub settings: &'a SessionSettings,
+    /// The apps, which are told when a session ends.
+    pub clients: &'a Clients,
+    /// Where chance comes from.
+    pub random: &'a dyn Random,
+}
+
+impl std::fmt::Debug for Policy<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Policy")
+    }
+}
+
 /// Begins a session for who has just proved who they are, and answers the cookie's secret. The
 /// former session of this browser ends: with all its tokens if it was another person's, and handing
 /// on its name if it was the same person's, so that apps see one session that was renewed. The event
@@ -96,14 +115,14 @@ pub async fn begin(
     former: Option<&Session>,
     proof: Proof,
     event: &AuditEvent,
-    policy: (&SessionSettings, &dyn Random),
+    policy: Policy<'_>,
     now: Timestamp,
 ) -> StoreResult<(Session, Secret)> {
-    let (settings, random) = policy;
+    let Policy { settings, clients, random } = policy;
     let secret = Opaque::generate(OpaqueKind::Session, random);
     let renewed = former.filter(|session| session.user_id == proof.user_id);
     if let (Some(former), None) = (former, renewed) {
-        end(conn, former, &[], now).await?;
+        end(conn, former, clients, RevokedBecause::Replaced, now).await?;
     }
     let session = Session {
         id: renewed.map_or_else(|| SessionId::generate(random, now), |former| former.id.clone()),
@@ -135,15 +154,52 @@ pub async fn begin(
     Ok((session, secret.reveal()))
 }
 
-/// Ends a session and the families of tokens that began in it, except those of `keeping`. Answers
-/// whether it was still alive.
+/// Ends a session and the families of tokens that began in it, and plans to tell the apps. Apps that
+/// work offline keep theirs when the person merely signs out. Answers whether it was still alive.
 pub async fn end(
     conn: &mut Connection,
     session: &Session,
-    keeping: &[ClientId],
+    clients: &Clients,
+    because: RevokedBecause,
     now: Timestamp,
 ) -> StoreResult<bool> {
     let ended = sessions::end(conn, &session.id, &session.user_id, now).await?;
-    grants::revoke_of_session(conn, &session.id, keeping, now).await?;
+    let keeping = match because {
+        RevokedBecause::SignedOut => clients.keeping_offline_access(),
+        _ => Vec::new(),
+    };
+    grants::revoke_of_session(conn, &session.id, &keeping, because, now).await?;
+    if ended {
+        tell(conn, &session.id, clients, now).await?;
+    }
     Ok(ended)
+}
+
+/// Ends every session of an account and every family of tokens, and plans to tell the apps.
+pub async fn end_all_of_user(
+    conn: &mut Connection,
+    user: &UserId,
+    clients: &Clients,
+    because: RevokedBecause,
+    now: Timestamp,
+) -> StoreResult<()> {
+    let ended = sessions::end_all_of_user(conn, user, now).await?;
+    grants::revoke_of_user(conn, user, because, now).await?;
+    for session in &ended {
+        tell(conn, session, clients, now).await?;
+    }
+    Ok(())
+}
+
+async fn tell(
+    conn: &mut Connection,
+    session: &SessionId,
+    clients: &Clients,
+    now: Timestamp,
+) -> StoreResult<()> {
+    let telling = clients.told_of_logout();
+    if !telling.is_empty() {
+        logout_deliveries::plan(conn, session, &telling, now).await?;
+    }
+    Ok(())
 }

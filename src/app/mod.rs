@@ -50,6 +50,8 @@ pub struct Parts {
     pub clients: Clients,
     /// The upstreams.
     pub upstreams: Upstreams,
+    /// How others are called.
+    pub http: HttpClient,
     /// The hashing pool.
     pub passwords: Passwords,
     /// How many sign-ins begin.
@@ -167,6 +169,7 @@ impl App {
             keys,
             clients,
             upstreams,
+            http,
             audit,
             tasks,
             clock,

@@ -6,6 +6,7 @@ use anyhow::bail;
 
 use crate::{
     app::{self, Ambient},
+    clients::Clients,
     config::{Config, Problems},
     foundation::{clock::Timestamp, random::Random},
     keys::{Rotation, secret_key},
@@ -60,6 +61,11 @@ impl Tools {
 
     pub(super) async fn connection(&self) -> StoreResult<Connection> {
         self.store.connection().await
+    }
+
+    /// The apps.
+    pub(super) fn clients(&self) -> Clients {
+        Clients::new(&self.config.clients, &self.config.tokens)
     }
 
     /// How the signing keys of this deployment are rotated.

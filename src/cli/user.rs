@@ -16,10 +16,10 @@ use crate::{
     config::Config,
     foundation::names::{email_key, is_email, username_fault, username_key},
     foundation::{ids::UserId, secret::Secret},
+    sessions,
     store::{
         Connection, StoreError, audit_events,
-        grants::{self, RevokedBecause},
-        sessions,
+        grants::RevokedBecause,
         users::{self, User},
     },
 };
@@ -167,12 +167,12 @@ fn user_json(user: &User) -> Value {
 async fn disable(tools: &Tools, username: &str) -> anyhow::Result<()> {
     let mut connection = tools.connection().await?;
     let user = find(&mut connection, username).await?;
-    let now = tools.now();
+    let (clients, now) = (tools.clients(), tools.now());
     connection
         .transaction(async |conn| {
             let _ = users::disable(conn, &user.id, now).await?;
-            sessions::end_all_of_user(conn, &user.id, now).await?;
-            grants::revoke_of_user(conn, &user.id, RevokedBecause::UserDisabled, now).await?;
+            let because = RevokedBecause::UserDisabled;
+            sessions::end_all_of_user(conn, &user.id, &clients, because, now).await?;
             Ok::<_, StoreError>(())
         })
         .await?;
@@ -195,13 +195,13 @@ async fn enable(tools: &Tools, username: &str) -> anyhow::Result<()> {
 async fn set_password(tools: &Tools, username: &str) -> anyhow::Result<()> {
     let user = find(&mut tools.connection().await?, username).await?;
     let hash = read_and_hash_password(tools).await?;
-    let now = tools.now();
+    let (clients, now) = (tools.clients(), tools.now());
     let mut connection = tools.connection().await?;
     connection
         .transaction(async |conn| {
             let _ = users::set_password_hash(conn, &user.id, &hash, now).await?;
-            sessions::end_all_of_user(conn, &user.id, now).await?;
-            grants::revoke_of_user(conn, &user.id, RevokedBecause::PasswordChanged, now).await?;
+            let because = RevokedBecause::PasswordChanged;
+            sessions::end_all_of_user(conn, &user.id, &clients, because, now).await?;
             Ok::<_, StoreError>(())
         })
         .await?;

@@ -2,12 +2,14 @@
 
 use std::collections::HashSet;
 
+use url::Url;
+
 use super::{problems::Problems, values::word_setting};
 use crate::{
     foundation::{clock::Span, ids::ClientId, secret::Secret},
     protocol::{
         jwa::SigningAlgorithm,
-        redirect_uri::registration_fault,
+        redirect_uri::{is_loopback, registration_fault},
         scope::{self, Scope},
         words::{GrantType, ResponseMode},
     },
@@ -62,6 +64,9 @@ section! {
         redirect_uris: Vec<String> = Vec::new(),
         /// Where people may be sent after signing out; compared byte for byte.
         post_logout_redirect_uris: Vec<String> = Vec::new(),
+        /// Where it is told, server to server, that a session has ended (OIDC Back-Channel Logout
+        /// §2.2): `https`, or `http` to a loopback address.
+        backchannel_logout_uri: Option<Url>,
         /// What it may do at the token endpoint.
         grant_types: Vec<GrantType> = vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
         /// How it may ask for its answer.
@@ -165,8 +170,26 @@ fn check_addresses(client: &ClientSettings, at: &dyn Fn(&str) -> String, problem
             }
         }
     }
+    if let Some(uri) = &client.backchannel_logout_uri {
+        check_backchannel(uri, &at("backchannel_logout_uri"), problems);
+    }
     if client.has(GrantType::AuthorizationCode) && client.redirect_uris.is_empty() {
         problems.add_bare(&at("redirect_uris"), "must name at least one address");
+    }
+}
+
+/// The address is ours to call (SF-05): nothing that could lead a request astray.
+fn check_backchannel(uri: &Url, at: &str, problems: &mut Problems) {
+    if !uri.username().is_empty() || uri.password().is_some() {
+        problems.add_bare(at, "must not hold a user name or password");
+        return;
+    }
+    let secure = uri.scheme() == "https" || (uri.scheme() == "http" && is_loopback(uri));
+    if !secure {
+        problems.add(at, uri, "must begin with https:// (http is for loopback only)");
+    }
+    if uri.fragment().is_some() {
+        problems.add(at, uri, "must not have a fragment (OIDC Back-Channel Logout §2.2)");
     }
 }
 

@@ -133,6 +133,26 @@ fn dangerous_redirect_uris_are_refused() {
     }
 }
 
+/// SF-05: what we call ourselves is an address of the web, without credentials.
+#[test]
+fn dangerous_backchannel_addresses_are_refused() {
+    for wrong in [
+        "http://web.test/bcl",
+        "file:///etc/passwd",
+        "https://u:hunter2@web.test/bcl",
+        "https://web.test/bcl#x",
+        "web.test/bcl",
+    ] {
+        let text = format!(
+            "[[clients]]\nid = \"a\"\nname = \"A\"\ntype = \"public\"\n\
+             redirect_uris = [\"https://web.test/cb\"]\nbackchannel_logout_uri = {wrong:?}"
+        );
+        let said = faults(&text, &[]);
+        assert!(said.contains("clients.0.backchannel_logout_uri"), "{wrong}: {said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
 #[test]
 fn several_instances_need_shared_stores() {
     let said = faults("[server]\ninstances = 2", &[]);

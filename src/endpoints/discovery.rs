@@ -160,6 +160,8 @@ fn metadata(app: &App) -> Value {
         "introspection_endpoint": at(path::INTROSPECT),
         "revocation_endpoint": at(path::REVOKE),
         "end_session_endpoint": at(path::LOGOUT),
+        "backchannel_logout_supported": true,
+        "backchannel_logout_session_supported": true,
         "scopes_supported": scopes,
         "response_types_supported": ["code"],
         "response_modes_supported": words(ResponseMode::ALL, ResponseMode::as_str),

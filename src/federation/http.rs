@@ -61,6 +61,19 @@ impl HttpClient {
         self.send(request, patience, max_body).await
     }
 
+    /// Posts a form, and answers the status.
+    pub async fn post_form(
+        &self,
+        url: &url::Url,
+        form: &[(&str, &str)],
+        patience: Duration,
+    ) -> Result<u16, UpstreamFault> {
+        let request = self.client.post(url.clone()).form(form).build();
+        let request = request
+            .map_err(|error| UpstreamFault::unacceptable("upstream_address", without_url(error)))?;
+        Ok(self.send(request, patience, MAX_BODY).await?.status)
+    }
+
     /// Sends a request and reads its answer within `patience` in all.
     pub(super) async fn send(
         &self,

@@ -1,7 +1,8 @@
-//! What happens without a request: key rotation and purging. Every instance does all of it; the
+//! What happens without a request: key rotation, telling apps of sign-outs, purging. Every instance does all of it; the
 //! database decides who is first.
 
 mod keys;
+mod logout;
 mod purge;
 
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::app::App;
 pub fn start(app: &App) {
     app.tasks.spawn(every(Duration::from_secs(1), app.clone(), keys::refresh));
     app.tasks.spawn(every(Duration::from_secs(30), app.clone(), keys::tend));
+    app.tasks.spawn(every(Duration::from_secs(1), app.clone(), logout::deliver));
     app.tasks.spawn(every(Duration::from_secs(60), app.clone(), purge));
 }
 
@@ -39,4 +41,5 @@ async fn every(interval: Duration, app: App, job: impl AsyncFn(&App) -> anyhow::
     }
 }
 
+pub use logout::deliver as deliver_logouts;
 pub use purge::purge;

@@ -25,6 +25,7 @@ pub async fn purge(app: &App) -> anyhow::Result<()> {
     let expired = now.minus(KEPT_AFTERWARDS);
     while one_batch(app, async |conn| rows::grants(conn, expired).await).await? {}
     while one_batch(app, async |conn| rows::sessions(conn, expired).await).await? {}
+    while one_batch(app, async |conn| rows::logout_deliveries(conn, expired).await).await? {}
     while one_batch(app, async |conn| rows::revoked_access_tokens(conn, now).await).await? {}
     let old = now.minus(AUDIT_KEPT);
     while one_batch(app, async |conn| rows::audit_events(conn, old).await).await? {}

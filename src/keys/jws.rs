@@ -14,17 +14,20 @@ const MAX_LENGTH: usize = 16 * 1_024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenType {
     /// RFC 9068 §2.1.
-    AccessToken,
+    Access,
     /// OIDC Core §2.
-    IdToken,
+    Id,
+    /// OIDC Back-Channel Logout §2.4.
+    Logout,
 }
 
 impl TokenType {
     /// The `typ` in the header.
     pub const fn typ(self) -> &'static str {
         match self {
-            Self::AccessToken => "at+jwt",
-            Self::IdToken => "JWT",
+            Self::Access => "at+jwt",
+            Self::Id => "JWT",
+            Self::Logout => "logout+jwt",
         }
     }
 }

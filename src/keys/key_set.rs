@@ -107,8 +107,8 @@ impl KeySet {
                 public_jwk: serde_json::from_str(&row.public_jwk)?,
                 signer: material::Signer::new(row.alg, &private)?,
                 verifier: material::verifier(row.alg, &row.public_jwk)?,
-                access_token_header: encode_header(alg, TokenType::AccessToken, row.id.as_str()),
-                id_token_header: encode_header(alg, TokenType::IdToken, row.id.as_str()),
+                access_token_header: encode_header(alg, TokenType::Access, row.id.as_str()),
+                id_token_header: encode_header(alg, TokenType::Id, row.id.as_str()),
             };
             keys.insert(row.id.clone(), key);
         }
@@ -137,9 +137,14 @@ impl KeySet {
         let key = self
             .signing_key(alg, now)
             .ok_or_else(|| anyhow::anyhow!("no {alg} key signs at {now:?}"))?;
+        let rare;
         let header = match typ {
-            TokenType::AccessToken => &key.access_token_header,
-            TokenType::IdToken => &key.id_token_header,
+            TokenType::Access => &key.access_token_header,
+            TokenType::Id => &key.id_token_header,
+            TokenType::Logout => {
+                rare = encode_header(alg.as_str(), typ, key.id.as_str());
+                &rare
+            }
         };
         let mut token = format!("{header}{}", base64url(&serde_json::to_vec(claims)?));
         let signature = key.signer.sign(token.as_bytes())?;
@@ -166,7 +171,7 @@ impl KeySet {
     /// The claims of an ID token that one of our keys has signed at any time: a hint proves nothing
     /// about the present, and apps keep theirs for longer than keys stay published.
     pub fn verify_hint(&self, token: &str) -> Result<Arc<Map<String, Value>>, JwsFault> {
-        self.find_verified(token, TokenType::IdToken).map(|verified| verified.claims)
+        self.find_verified(token, TokenType::Id).map(|verified| verified.claims)
     }
 
     fn find_verified(&self, token: &str, typ: TokenType) -> Result<Verified, JwsFault> {

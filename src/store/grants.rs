@@ -34,6 +34,12 @@ text_enum! {
         NoLongerAllowed = "no_longer_allowed",
         /// The password was replaced.
         PasswordChanged = "password_changed",
+        /// Another person signed in at the same browser.
+        Replaced = "replaced",
+        /// The upstream said that the session is over.
+        UpstreamLogout = "upstream_logout",
+        /// The upstream no longer confirms the person.
+        LeaseLost = "lease_lost",
     }
 }
 
@@ -218,13 +224,14 @@ pub async fn revoke_of_session(
     conn: &mut Connection,
     session: &SessionId,
     except: &[ClientId],
+    because: RevokedBecause,
     now: Timestamp,
 ) -> QueryResult<usize> {
     let living = grants::table
         .filter(grants::session_id.eq(session).and(grants::revoked_at.is_null()))
         .filter(grants::client_id.ne_all(except));
     on_backend!(conn, |conn| diesel::update(living)
-        .set((grants::revoked_at.eq(now), grants::revoked_because.eq(RevokedBecause::SignedOut)))
+        .set((grants::revoked_at.eq(now), grants::revoked_because.eq(because)))
         .execute(conn)
         .await)
 }

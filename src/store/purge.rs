@@ -6,7 +6,7 @@ use diesel_async::RunQueryDsl;
 
 use super::{
     Connection,
-    schema::{audit_events, grants, revoked_access_tokens, sessions},
+    schema::{audit_events, grants, logout_deliveries, revoked_access_tokens, sessions},
 };
 use crate::foundation::clock::Timestamp;
 
@@ -26,11 +26,13 @@ pub async fn grants(conn: &mut Connection, before: Timestamp) -> QueryResult<usi
         .await)
 }
 
-/// Deletes sessions that expired before `before`.
+/// Deletes sessions that expired before `before`, unless tokens still live that began in them.
 pub async fn sessions(conn: &mut Connection, before: Timestamp) -> QueryResult<usize> {
+    let living = grants::table.filter(grants::session_id.eq(sessions::id));
     let expired: Vec<crate::foundation::ids::SessionId> =
         on_backend!(conn, |conn| sessions::table
             .filter(sessions::expires_at.lt(before))
+            .filter(diesel::dsl::not(diesel::dsl::exists(living)))
             .select(sessions::id)
             .limit(BATCH)
             .load(conn)
@@ -38,6 +40,24 @@ pub async fn sessions(conn: &mut Connection, before: Timestamp) -> QueryResult<u
     on_backend!(conn, |conn| diesel::delete(sessions::table.filter(sessions::id.eq_any(&expired)))
         .execute(conn)
         .await)
+}
+
+/// Deletes receipts of sessions that ended before `before`, and that are not due any more.
+pub async fn logout_deliveries(conn: &mut Connection, before: Timestamp) -> QueryResult<usize> {
+    let old = logout_deliveries::table
+        .filter(logout_deliveries::ended_at.lt(before).and(logout_deliveries::due_at.is_null()));
+    let old: Vec<crate::foundation::ids::SessionId> = on_backend!(conn, |conn| old
+        .select(logout_deliveries::session_id)
+        .limit(BATCH)
+        .load(conn)
+        .await)?;
+    on_backend!(conn, |conn| diesel::delete(
+        logout_deliveries::table
+            .filter(logout_deliveries::session_id.eq_any(&old))
+            .filter(logout_deliveries::due_at.is_null())
+    )
+    .execute(conn)
+    .await)
 }
 
 /// Deletes notes about revoked access tokens that expired before `before`.

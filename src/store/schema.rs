@@ -136,6 +136,30 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    leases (session_id) {
+        session_id -> Text,
+        upstream -> Text,
+        sealed -> Binary,
+        confirmed_by -> Text,
+        due_at -> BigInt,
+        claimed_until -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    logout_deliveries (session_id, client_id) {
+        session_id -> Text,
+        client_id -> Text,
+        user_id -> Text,
+        ended_at -> BigInt,
+        due_at -> Nullable<BigInt>,
+        tries -> BigInt,
+        delivered_at -> Nullable<BigInt>,
+        fault -> Nullable<Text>,
+    }
+}
+
 diesel::joinable!(identities -> users (user_id));
 diesel::joinable!(sessions -> users (user_id));
 diesel::joinable!(grants -> users (user_id));

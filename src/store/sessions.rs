@@ -152,16 +152,17 @@ pub async fn end(
     .map(|rows| rows == 1)
 }
 
-/// Ends every session of an account.
+/// Ends every session of an account, and answers which these were.
 pub async fn end_all_of_user(
     conn: &mut Connection,
     user: &UserId,
     now: Timestamp,
-) -> QueryResult<usize> {
+) -> QueryResult<Vec<SessionId>> {
     let live = sessions::table.filter(sessions::user_id.eq(user).and(sessions::ended_at.is_null()));
     on_backend!(conn, |conn| diesel::update(live)
         .set(sessions::ended_at.eq(now))
-        .execute(conn)
+        .returning(sessions::id)
+        .get_results(conn)
         .await)
 }
 

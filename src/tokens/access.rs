@@ -122,7 +122,7 @@ fn sign(
     claims: &Claims<'_>,
 ) -> Result<AccessToken, KeyError> {
     let alg = client.settings.access_token_signing_alg;
-    let token = issuing.keys.sign(alg, TokenType::AccessToken, claims, issuing.now)?;
+    let token = issuing.keys.sign(alg, TokenType::Access, claims, issuing.now)?;
     Ok(AccessToken { token, expires_in: client.access_token_lifetime })
 }
 
@@ -136,7 +136,7 @@ pub struct VerifiedAccessToken {
 impl VerifiedAccessToken {
     /// Checks what somebody presents as an access token.
     pub fn verify(keys: &SigningKeys, issuer: &str, token: &str, now: Timestamp) -> Option<Self> {
-        let claims = keys.verify(token, TokenType::AccessToken, now).ok()?;
+        let claims = keys.verify(token, TokenType::Access, now).ok()?;
         let token = Self { claims };
         let named = !token.jti().is_empty();
         let good = named && token.text("iss") == Some(issuer) && token.expires_at()? > now;

@@ -60,7 +60,7 @@ pub fn issue_id_token(
     if client.settings.id_token_claims == ClaimPlacement::Full {
         claims.extend(claims::about(person, occasion.scope));
     }
-    issuing.keys.sign(alg, TokenType::IdToken, &claims, issuing.now)
+    issuing.keys.sign(alg, TokenType::Id, &claims, issuing.now)
 }
 
 /// `at_hash`: the left half of the token's hash. The hash is that of the algorithm; for Ed25519,

@@ -4,4 +4,5 @@ pub mod access;
 pub mod claims;
 pub mod codes;
 pub mod id_token;
+pub mod logout_token;
 pub mod refresh;

@@ -11,7 +11,7 @@ use crate::{
     audit::Event,
     foundation::ids::SessionId,
     sessions,
-    store::{StoreError, audit_events, sessions as session_rows},
+    store::{StoreError, audit_events, grants::RevokedBecause, sessions as session_rows},
     urls,
     web::{browser, csrf, error::PageError, pages::see_other, params},
 };
@@ -34,12 +34,11 @@ pub async fn end(State(app): State<App>, request: Request) -> Result<Response, P
     let Some((row, _)) = found.filter(|(row, _)| row.user_id == *own) else {
         return Err(unknown().event(Event::refused("end_session", "session_unknown").user(own)));
     };
-    let keeping = app.clients.keeping_offline_access();
     let event = Event::done("end_session").user(own).detail("session", handle.as_str());
     let event = event.row(now, app.random());
     connection
         .transaction(async |conn| {
-            sessions::end(conn, &row, &keeping, now).await?;
+            sessions::end(conn, &row, &app.clients, RevokedBecause::SignedOut, now).await?;
             audit_events::insert(conn, &event).await?;
             Ok::<_, StoreError>(())
         })

@@ -15,7 +15,7 @@ use crate::{
     dispatcher,
     foundation::{clock::Timestamp, secret::Secret},
     interactions::Interaction,
-    sessions::{self, Proof},
+    sessions::{self, Policy, Proof},
     store::{Connection, StoreResult, sessions::Session},
     web::cookies::{self, Cookie},
 };
@@ -37,7 +37,9 @@ async fn begin_session(
         event = event.client(&request.client_id);
     }
     let event = event.address(proof.address.clone()).detail("story", interaction.story());
-    let (event, policy) = (event.row(now, app.random()), (&app.config.sessions, app.random()));
+    let event = event.row(now, app.random());
+    let policy =
+        Policy { settings: &app.config.sessions, clients: &app.clients, random: app.random() };
     sessions::begin(conn, former, proof, &event, policy, now).await
 }
 

@@ -16,7 +16,7 @@ use crate::{
     clients::Client,
     foundation::clock::Timestamp,
     sessions::{self, LiveSession},
-    store::{StoreError, audit_events},
+    store::{StoreError, audit_events, grants::RevokedBecause},
     tokens::id_token::{self, Hint},
     urls,
     web::{
@@ -125,7 +125,7 @@ async fn end(
     asked: &Asked,
     now: Timestamp,
 ) -> Result<(), PageError> {
-    let keeping = app.clients.keeping_offline_access();
+    let because = RevokedBecause::SignedOut;
     let mut event = Event::done("sign_out").user(&session.person.user.id);
     if let Some(client) = &asked.client {
         event = event.client(client.id());
@@ -135,7 +135,7 @@ async fn end(
     let mut connection = app.connection().await?;
     connection
         .transaction(async |conn| {
-            sessions::end(conn, &session.session, &keeping, now).await?;
+            sessions::end(conn, &session.session, &app.clients, because, now).await?;
             audit_events::insert(conn, &row).await?;
             Ok::<_, StoreError>(())
         })

@@ -90,7 +90,6 @@ async fn every_endpoint_that_is_named_is_there() {
         "registration_endpoint",
         "backchannel_authentication_endpoint",
         "check_session_iframe",
-        "backchannel_logout_supported",
         "frontchannel_logout_supported",
         "tls_client_certificate_bound_access_tokens",
         "dpop_signing_alg_values_supported",

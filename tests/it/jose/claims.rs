@@ -25,7 +25,7 @@ async fn assert_refused(
     value: Option<Value>,
 ) {
     let shown = format!("{name} = {value:?}");
-    let token = sign_as_us(app, TokenType::AccessToken, &with(claims, name, value));
+    let token = sign_as_us(app, TokenType::Access, &with(claims, name, value));
     opens_nothing(app, &token).await.unwrap_or_else(|fault| panic!("{shown}: {fault}"));
 }
 
@@ -34,7 +34,7 @@ async fn assert_refused(
 async fn only_our_own_issuer_counts() {
     let (app, bob) = app_with_bob().await;
     let (_, claims) = read(&bob.access_token);
-    let again = sign_as_us(&app, TokenType::AccessToken, &claims);
+    let again = sign_as_us(&app, TokenType::Access, &claims);
     assert_eq!(userinfo(&app, &again).await.status, 200, "unchanged claims are good");
     let issuers = [
         json!("https://id.test/"),

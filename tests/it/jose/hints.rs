@@ -44,7 +44,7 @@ async fn bad_hints(app: &TestApp, bob: &SignedIn, evil: &FakeUpstream) -> Vec<(S
     for issuer in ["https://id.test/", "https://evil.test", ""] {
         let mut claims = claims.clone();
         claims.insert("iss".to_owned(), json!(issuer));
-        hints.push((format!("iss {issuer}"), sign_as_us(app, TokenType::IdToken, &claims)));
+        hints.push((format!("iss {issuer}"), sign_as_us(app, TokenType::Id, &claims)));
     }
     hints
 }

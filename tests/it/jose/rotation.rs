@@ -48,7 +48,7 @@ async fn a_rotation_is_noticed_by_nobody() {
             first_seen.entry(kid).or_insert(now);
         }
         let claims = json!({"n": minute});
-        let token = app.app.keys.sign(alg, TokenType::AccessToken, &claims, app.app.now()).unwrap();
+        let token = app.app.keys.sign(alg, TokenType::Access, &claims, app.app.now()).unwrap();
         let kid = read(&token).0["kid"].as_str().unwrap().to_owned();
         if signed_with.last() != Some(&kid) {
             assert!(now - first_seen[&kid] >= 300 + 300, "published long before it signs");

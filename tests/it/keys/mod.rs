@@ -127,7 +127,7 @@ impl Instance {
 
     fn sign(&self, alg: SigningAlgorithm, now: Timestamp) -> Result<String, KeyError> {
         let claims = json!({ "sub": "somebody", "iat": now.unix() });
-        self.keys.sign(alg, TokenType::AccessToken, &claims, now)
+        self.keys.sign(alg, TokenType::Access, &claims, now)
     }
 
     /// The `kid` that a token signed now carries.
@@ -136,7 +136,7 @@ impl Instance {
     }
 
     fn verifies(&self, token: &str, now: Timestamp) -> bool {
-        self.keys.verify(token, TokenType::AccessToken, now).is_ok()
+        self.keys.verify(token, TokenType::Access, now).is_ok()
     }
 
     async fn rows(&self, alg: SigningAlgorithm) -> Vec<SigningKeyRow> {

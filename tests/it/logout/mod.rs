@@ -1,5 +1,6 @@
 //! Signing out: RP-Initiated Logout 1.0 and the button on our own page.
 
+mod backchannel;
 mod by_apps;
 mod by_people;
 

@@ -11,11 +11,13 @@ use super::{
     raw::{self, empty},
 };
 
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 12] = [
     "audit_events",
     "facts",
     "grants",
     "identities",
+    "leases",
+    "logout_deliveries",
     "refresh_tokens",
     "revoked_access_tokens",
     "sealed_facts",

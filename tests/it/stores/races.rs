@@ -9,7 +9,7 @@ use keywright::{
     },
     store::{
         Connection, Store, facts,
-        grants::{self, Grant},
+        grants::{self, Grant, RevokedBecause},
         refresh_tokens, sessions, users,
     },
 };
@@ -91,7 +91,9 @@ async fn a_grant_never_slips_past_the_end_of_its_session() {
         let (mut one, mut other) = (connection(&store).await, connection(&store).await);
         let ending = async {
             sessions::end(&mut one, &id, &user, NOW).await.unwrap();
-            grants::revoke_of_session(&mut one, &id, &[], NOW).await.unwrap();
+            grants::revoke_of_session(&mut one, &id, &[], RevokedBecause::SignedOut, NOW)
+                .await
+                .unwrap();
         };
         let (inserted, ()) = tokio::join!(grants::insert(&mut other, &grant), ending);
         let kept = grants::find_by_code(&mut conn, &grant.code_digest).await.unwrap();

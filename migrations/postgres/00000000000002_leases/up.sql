@@ -1,0 +1,24 @@
+CREATE TABLE leases (
+    session_id    TEXT PRIMARY KEY REFERENCES sessions (id) ON DELETE CASCADE,
+    upstream      TEXT NOT NULL,
+    sealed        BYTEA NOT NULL,
+    confirmed_by  TEXT NOT NULL,
+    due_at        BIGINT NOT NULL,
+    claimed_until BIGINT
+);
+CREATE INDEX leases_due_at ON leases (due_at);
+CREATE INDEX sessions_upstream_sid ON sessions (upstream, upstream_sid);
+
+CREATE TABLE logout_deliveries (
+    session_id   TEXT NOT NULL,
+    client_id    TEXT NOT NULL,
+    user_id      TEXT NOT NULL,
+    ended_at     BIGINT NOT NULL,
+    due_at       BIGINT,
+    tries        BIGINT NOT NULL,
+    delivered_at BIGINT,
+    fault        TEXT,
+    PRIMARY KEY (session_id, client_id)
+);
+CREATE INDEX logout_deliveries_due_at ON logout_deliveries (due_at);
+CREATE INDEX logout_deliveries_ended_at ON logout_deliveries (ended_at);

@@ -1,0 +1,3 @@
+DROP TABLE logout_deliveries;
+DROP INDEX sessions_upstream_sid;
+DROP TABLE leases;

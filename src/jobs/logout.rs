@@ -1,0 +1,105 @@
+//! Telling apps that sessions have ended (OIDC Back-Channel Logout §2.5).
+//!
+//! The outbox is durable: what a sign-out has planned is tried until the app has said yes or a day
+//! has passed, whatever is restarted meanwhile. No person waits for an app.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use crate::{
+    app::App,
+    audit::Event,
+    foundation::clock::{Span, Timestamp},
+    store::logout_deliveries::{self, LogoutDelivery},
+    tokens::logout_token,
+};
+
+/// How many apps are told at once.
+const AT_ONCE: usize = 8;
+const BATCH: i64 = 64;
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A try that was begun by an instance which then died is made again after this.
+const CLAIM: Span = Span::from_minutes(1);
+/// How long to wait after each failure; after the last one it is given up.
+const PAUSES: [Span; 9] = [
+    Span::from_seconds(5),
+    Span::from_seconds(15),
+    Span::from_minutes(1),
+    Span::from_minutes(5),
+    Span::from_minutes(30),
+    Span::from_hours(2),
+    Span::from_hours(4),
+    Span::from_hours(6),
+    Span::from_hours(12),
+];
+
+/// Tells every app that is due.
+pub async fn deliver(app: &App) -> anyhow::Result<()> {
+    if app.clients.told_of_logout().is_empty() {
+        return Ok(());
+    }
+    loop {
+        let now = app.now();
+        app.keys.catch_up(&app.store, now).await;
+        let due = logout_deliveries::list_due(&mut app.connection().await?, now, BATCH).await?;
+        for some in due.chunks(AT_ONCE) {
+            let told = join_all(some.iter().map(|delivery| tell(app, delivery, now))).await;
+            told.into_iter().collect::<anyhow::Result<()>>()?;
+        }
+        if i64::try_from(due.len()).unwrap_or(BATCH) < BATCH {
+            return Ok(());
+        }
+    }
+}
+
+/// One try, unless another instance makes it.
+async fn tell(app: &App, delivery: &LogoutDelivery, now: Timestamp) -> anyhow::Result<()> {
+    let until = now.plus(CLAIM);
+    if !logout_deliveries::claim(&mut app.connection().await?, delivery, until).await? {
+        return Ok(());
+    }
+    let told = post(app, delivery, now).await;
+    let mut connection = app.connection().await?;
+    let event = |event: Event| {
+        let event = event.client(&delivery.client_id).user(&delivery.user_id);
+        let event = event.detail("session", delivery.session_id.as_str());
+        event.detail("tries", delivery.tries + 1)
+    };
+    let Err(fault) = told else {
+        logout_deliveries::delivered(&mut connection, delivery, now).await?;
+        app.metrics.count_logout("delivered");
+        app.audit.note(event(Event::done("backchannel_logout")));
+        return Ok(());
+    };
+    let pause = usize::try_from(delivery.tries).ok().and_then(|tries| PAUSES.get(tries));
+    let next = pause.map(|pause| now.plus(*pause));
+    logout_deliveries::failed(&mut connection, delivery, &fault, next).await?;
+    let client = &delivery.client_id;
+    tracing::warn!(%client, fault, "an app could not be told of a sign-out");
+    if next.is_none() {
+        let given_up = event(Event::refused("backchannel_logout", "given_up"));
+        app.audit.note(given_up.detail("what", fault));
+    }
+    app.metrics.count_logout(if next.is_none() { "given_up" } else { "failed" });
+    Ok(())
+}
+
+/// Posts the logout token; what went wrong, if the app does not say yes.
+async fn post(app: &App, delivery: &LogoutDelivery, now: Timestamp) -> Result<(), String> {
+    let Some(client) = app.clients.find(delivery.client_id.as_str()) else {
+        return Err("the client is gone".to_owned());
+    };
+    let Some(uri) = &client.settings.backchannel_logout_uri else {
+        return Err("the client has no backchannel_logout_uri any more".to_owned());
+    };
+    let (user, session) = (&delivery.user_id, &delivery.session_id);
+    let token = logout_token::issue_logout_token(app.issuing(now), &client, user, session);
+    let token = token.map_err(|error| error.to_string())?;
+    let form = [("logout_token", token.as_str())];
+    match app.http.post_form(uri, &form, PATIENCE).await {
+        Ok(200..=299) => Ok(()),
+        Ok(status) => Err(format!("it answered with status {status}")),
+        Err(fault) => Err(fault.detail),
+    }
+}

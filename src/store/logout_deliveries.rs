@@ -1,0 +1,153 @@
+//! The outbox of back-channel logout: which apps have to be told that a session has ended.
+//!
+//! A row is written in the transaction that ends the session, and stays as the receipt.
+
+use diesel::QueryResult;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::{
+    Connection,
+    schema::{grants, logout_deliveries},
+};
+use crate::foundation::{
+    clock::Timestamp,
+    ids::{ClientId, SessionId, UserId},
+};
+
+/// A row of `logout_deliveries`.
+#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = logout_deliveries, check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
+#[diesel(treat_none_as_default_value = false)]
+pub struct LogoutDelivery {
+    /// The session that has ended.
+    pub session_id: SessionId,
+    /// Who is told.
+    pub client_id: ClientId,
+    /// Whose session it was.
+    pub user_id: UserId,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// When the next try is due; none once it was delivered or given up.
+    pub due_at: Option<Timestamp>,
+    /// How often it was tried.
+    pub tries: i64,
+    /// When the app said that it had done it.
+    pub delivered_at: Option<Timestamp>,
+    /// How the last try failed.
+    pub fault: Option<String>,
+}
+
+/// Plans to tell those of `clients` that were given tokens in this session.
+pub async fn plan(
+    conn: &mut Connection,
+    session: &SessionId,
+    clients: &[ClientId],
+    now: Timestamp,
+) -> QueryResult<()> {
+    let told: Vec<(ClientId, UserId)> = on_backend!(conn, |conn| grants::table
+        .filter(grants::session_id.eq(session).and(grants::client_id.eq_any(clients)))
+        .select((grants::client_id, grants::user_id))
+        .distinct()
+        .load(conn)
+        .await)?;
+    for (client_id, user_id) in told {
+        let row = LogoutDelivery {
+            session_id: session.clone(),
+            client_id,
+            user_id,
+            ended_at: now,
+            due_at: Some(now),
+            tries: 0,
+            delivered_at: None,
+            fault: None,
+        };
+        on_backend!(conn, |conn| diesel::insert_into(logout_deliveries::table)
+            .values(&row)
+            .on_conflict_do_nothing()
+            .execute(conn)
+            .await)?;
+    }
+    Ok(())
+}
+
+/// Those that are due, the oldest first.
+pub async fn list_due(
+    conn: &mut Connection,
+    now: Timestamp,
+    limit: i64,
+) -> QueryResult<Vec<LogoutDelivery>> {
+    on_backend!(conn, |conn| logout_deliveries::table
+        .filter(logout_deliveries::due_at.le(now))
+        .order(logout_deliveries::due_at)
+        .limit(limit)
+        .select(LogoutDelivery::as_select())
+        .load(conn)
+        .await)
+}
+
+/// Takes a try until `until`; `false` if another instance has it. Should this one die, the try is
+/// due again then.
+#[must_use = "false means that somebody else tries"]
+pub async fn claim(
+    conn: &mut Connection,
+    delivery: &LogoutDelivery,
+    until: Timestamp,
+) -> QueryResult<bool> {
+    let unclaimed = logout_deliveries::table
+        .find((&delivery.session_id, &delivery.client_id))
+        .filter(logout_deliveries::due_at.eq(delivery.due_at))
+        .filter(logout_deliveries::tries.eq(delivery.tries));
+    on_backend!(conn, |conn| diesel::update(unclaimed)
+        .set((
+            logout_deliveries::due_at.eq(Some(until)),
+            logout_deliveries::tries.eq(delivery.tries + 1),
+        ))
+        .execute(conn)
+        .await)
+    .map(|rows| rows == 1)
+}
+
+/// Notes that the app was told.
+pub async fn delivered(
+    conn: &mut Connection,
+    delivery: &LogoutDelivery,
+    now: Timestamp,
+) -> QueryResult<usize> {
+    let row = logout_deliveries::table.find((&delivery.session_id, &delivery.client_id));
+    on_backend!(conn, |conn| diesel::update(row)
+        .set((
+            logout_deliveries::due_at.eq(None::<Timestamp>),
+            logout_deliveries::delivered_at.eq(Some(now)),
+            logout_deliveries::fault.eq(None::<String>),
+        ))
+        .execute(conn)
+        .await)
+}
+
+/// Notes how a try failed, and when the next one is; none gives up.
+pub async fn failed(
+    conn: &mut Connection,
+    delivery: &LogoutDelivery,
+    fault: &str,
+    next: Option<Timestamp>,
+) -> QueryResult<usize> {
+    let row = logout_deliveries::table.find((&delivery.session_id, &delivery.client_id));
+    on_backend!(conn, |conn| diesel::update(row)
+        .set((logout_deliveries::due_at.eq(next), logout_deliveries::fault.eq(Some(fault))))
+        .execute(conn)
+        .await)
+}
+
+/// What became of telling the apps of a session.
+pub async fn list_of_session(
+    conn: &mut Connection,
+    session: &SessionId,
+) -> QueryResult<Vec<LogoutDelivery>> {
+    on_backend!(conn, |conn| logout_deliveries::table
+        .filter(logout_deliveries::session_id.eq(session))
+        .order(logout_deliveries::client_id)
+        .select(LogoutDelivery::as_select())
+        .load(conn)
+        .await)
+}
