@@ -151,6 +151,11 @@ impl Clients {
         told.map(|client| client.id().clone()).collect()
     }
 
+    /// Whether any app limits how old the word of an upstream may be.
+    pub fn limits_staleness(&self) -> bool {
+        self.by_id.values().any(|client| client.settings.max_staleness.is_some())
+    }
+
     /// The longest lifetime of any token that is issued to any app.
     pub fn longest_token_lifetime(&self, tokens: &TokenSettings) -> Span {
         let all = self.by_id.values();

@@ -11,6 +11,7 @@
 //! | 7 | [`endpoints`] | one file or folder per thing the world can call |
 //! | 6+ | [`dispatcher`] | sign-ins: what comes next, and the way back to the app |
 //! | 6 | [`web`] | HTTP plumbing that knows no journey |
+//! | 5+ | [`leases`] | for how long an upstream's word counts |
 //! | 5 | [`app`] | the composition root, built from the configuration |
 //! | 4+ | [`accounts`] | people: passwords, sign-up rules |
 //! | 4 | [`tokens`], [`sessions`], [`interactions`], [`federation`], [`audit`] | the rules |
@@ -36,6 +37,7 @@ pub mod federation;
 pub mod interactions;
 pub mod jobs;
 pub mod keys;
+pub mod leases;
 pub mod metrics;
 pub mod protocol;
 pub mod router;

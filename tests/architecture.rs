@@ -26,6 +26,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("4", &["tokens", "sessions", "interactions", "federation", "audit"]),
     ("4+", &["accounts"]),
     ("5", &["app"]),
+    ("5+", &["leases"]),
     ("6", &["web"]),
     ("6+", &["dispatcher"]),
     ("7", &["endpoints"]),

@@ -94,6 +94,21 @@ pub async fn arrive(
     }
 }
 
+/// Takes over what the upstream says about somebody who is known, while they are signed in; nothing
+/// if they are not known any more.
+pub async fn confirm(
+    conn: &mut Connection,
+    upstream: &Upstream,
+    asserted: &Asserted,
+    now: Timestamp,
+) -> StoreResult<Option<Arrival>> {
+    let known = identities::find(conn, &asserted.issuer, &asserted.subject).await?;
+    let Some((identity, user)) = known else {
+        return Ok(None);
+    };
+    refresh(conn, upstream, asserted, &identity, user, now).await.map(Some)
+}
+
 async fn refresh(
     conn: &mut Connection,
     upstream: &Upstream,

@@ -64,6 +64,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Form tokens are made under these keys.
     pub csrf_ring: KeyRing,
+    /// Rows of the database are sealed under these keys.
+    pub rows_ring: Arc<KeyRing>,
     /// Successors of refresh tokens are derived under these keys.
     pub refresh_ring: KeyRing,
     /// Everything that runs beside requests.
@@ -139,7 +141,9 @@ impl App {
         let clients = Clients::new(&config.clients, &config.tokens);
         let rotation = rotation(&config, &random)?;
         let max_age = config.keys.jwks_max_age;
-        let keys = SigningKeys::start(rotation, rows_ring, max_age, &store, &*random, now).await?;
+        let keys =
+            SigningKeys::start(rotation, Arc::clone(&rows_ring), max_age, &store, &*random, now);
+        let keys = keys.await?;
 
         let (backing, memory) = short_lived_store(&config, &clock)?;
         let state =
@@ -157,6 +161,7 @@ impl App {
             flow_brake: FlowBrake::default(),
             local_accounts: LocalAccounts::new(config.passwords.login),
             csrf_ring: ring(Purpose::Csrf),
+            rows_ring,
             refresh_ring: ring(Purpose::RefreshSuccessor),
             metrics: Metrics::default(),
             stopping: CancellationToken::new(),
@@ -201,7 +206,8 @@ impl Parts {
 
     /// What issuing tokens needs.
     pub fn issuing(&self, now: Timestamp) -> Issuing<'_> {
-        Issuing { issuer: self.urls.issuer(), keys: &self.keys, random: self.random(), now }
+        let (issuer, keys, random) = (self.urls.issuer(), &self.keys, self.random());
+        Issuing { issuer, keys, random, now, until: None }
     }
 
     /// The lifetimes of refresh tokens.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use url::Url;
 
-use super::{problems::Problems, values::word_setting};
+use super::{problems::Problems, upstreams::is_staleness, values::word_setting};
 use crate::{
     foundation::{clock::Span, ids::ClientId, secret::Secret},
     protocol::{
@@ -89,6 +89,9 @@ section! {
         id_token_signing_alg: SigningAlgorithm = SigningAlgorithm::Rs256,
         /// Where the claims about a person are put.
         id_token_claims: ClaimPlacement = ClaimPlacement::Full,
+        /// For how long the word of the upstream that signed a person in counts for this app, when
+        /// that is shorter than the upstream's own `max_staleness`.
+        max_staleness: Option<Span>,
         /// Whether its refresh tokens outlive the person's sign-out.
         offline_after_logout: bool = false,
         /// Whether it can be used at all.
@@ -215,6 +218,9 @@ fn check_grants(client: &ClientSettings, at: &dyn Fn(&str) -> String, problems: 
 }
 
 fn check_lifetimes(client: &ClientSettings, at: &dyn Fn(&str) -> String, problems: &mut Problems) {
+    if let Some(span) = client.max_staleness.filter(|span| !is_staleness(*span)) {
+        problems.add(&at("max_staleness"), span, "must be between \"1m\" and \"30d\"");
+    }
     let lifetimes = [
         ("access_token_lifetime", client.access_token_lifetime),
         ("id_token_lifetime", client.id_token_lifetime),

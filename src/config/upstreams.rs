@@ -73,6 +73,11 @@ section! {
         /// Who may get an account through this upstream. Where it is given, it decides alone;
         /// elsewhere `signup.federated` does.
         signup: Option<UpstreamSignup>,
+        /// For how long its word about a person counts. It is asked again in the background from
+        /// half of this time on; a session that it has not confirmed for so long ends, with all
+        /// tokens, and no token outlives it. Without it, the word given at the sign-in counts for
+        /// the whole session.
+        max_staleness: Option<Span>,
         /// How long a request to it may take.
         timeout: Span = Span::from_seconds(5),
         /// Whether it can be used at all.
@@ -148,6 +153,9 @@ pub(super) fn check(upstreams: &[UpstreamSettings], problems: &mut Problems) {
             let fix = format!("is not accepted; choose from {}", ALGORITHMS.join(", "));
             problems.add(&at("id_token_algs"), format!("{alg:?}"), fix);
         }
+        if let Some(span) = upstream.max_staleness.filter(|span| !is_staleness(*span)) {
+            problems.add(&at("max_staleness"), span, "must be between \"1m\" and \"30d\"");
+        }
         if upstream.groups.as_ref().is_some_and(|g| g.rename.is_some() && g.r#match.is_none()) {
             problems.add_bare(&at("groups.rename"), "needs groups.match");
         }
@@ -155,6 +163,11 @@ pub(super) fn check(upstreams: &[UpstreamSettings], problems: &mut Problems) {
             problems.add_bare(&at("signup"), "name domains or groups, or leave the table out");
         }
     }
+}
+
+/// Shorter ones would have the upstream asked all the time.
+pub(super) fn is_staleness(span: Span) -> bool {
+    (Span::from_minutes(1)..=Span::from_days(30)).contains(&span)
 }
 
 fn check_issuer(issuer: &Url, at: &str, problems: &mut Problems) {

@@ -14,7 +14,10 @@ use crate::{
         opaque::{Opaque, OpaqueKind},
     },
     protocol::error::OAuthError,
-    store::{StoreError, StoreResult, refresh_tokens},
+    store::{
+        StoreError, StoreResult,
+        refresh_tokens::{self, Found},
+    },
     tokens::access::VerifiedAccessToken,
     web::{
         bearer,
@@ -74,7 +77,7 @@ async fn refresh_token(
 ) -> StoreResult<Option<Map<String, Value>>> {
     let mut connection = app.connection().await?;
     let found = refresh_tokens::find(&mut connection, &opaque.digest()).await;
-    let Some((row, grant, person)) = found.map_err(StoreError::from)? else {
+    let Some(Found { token: row, grant, person, .. }) = found.map_err(StoreError::from)? else {
         return Ok(None);
     };
     let alive = row.consumed_at.is_none()

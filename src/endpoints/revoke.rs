@@ -18,7 +18,8 @@ use crate::{
     store::{
         StoreError, StoreResult, audit_events,
         grants::{self, RevokedBecause},
-        refresh_tokens, revoked_access_tokens,
+        refresh_tokens::{self, Found},
+        revoked_access_tokens,
     },
     tokens::access::VerifiedAccessToken,
     web::{client_request::ClientRequest, error::WireError},
@@ -44,7 +45,7 @@ async fn refresh_token(
 ) -> StoreResult<()> {
     let mut connection = app.connection().await?;
     let found = refresh_tokens::find(&mut connection, &opaque.digest()).await;
-    let Some((_, grant, _)) = found.map_err(StoreError::from)? else {
+    let Some(Found { grant, .. }) = found.map_err(StoreError::from)? else {
         return Ok(());
     };
     if grant.client_id != *client.id() {

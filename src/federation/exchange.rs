@@ -6,10 +6,12 @@ use futures_util::FutureExt as _;
 use oauth2::{
     AuthType, AuthUrl, AuthorizationCode, Client, ClientId, ClientSecret, CsrfToken,
     EmptyExtraTokenFields, EndpointNotSet, ExtraTokenFields, HttpRequest, HttpResponse,
-    PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope,
+    PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError, Scope,
     StandardRevocableToken, StandardTokenIntrospectionResponse, StandardTokenResponse,
     TokenResponse as _, TokenUrl,
-    basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenType},
+    basic::{
+        BasicErrorResponse, BasicErrorResponseType, BasicRevocationErrorResponse, BasicTokenType,
+    },
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -94,10 +96,12 @@ pub(super) fn authorization_url(
     url.url().0.into()
 }
 
-/// What the upstream gave for the code.
+/// What the upstream gave for the code, or for a refresh token.
 pub(super) struct Tokens {
-    pub(super) id_token: String,
+    pub(super) id_token: Option<String>,
     pub(super) access_token: String,
+    pub(super) refresh_token: Option<String>,
+    pub(super) expires_in: Option<Duration>,
 }
 
 /// Redeems a code. Never tries twice: a code that was sent may have been used (FT-39).
@@ -119,7 +123,55 @@ pub(super) async fn redeem(
         .request_async(&send)
         .boxed()
         .await;
-    let answer = answer.map_err(|error| match error {
+    answer.map(|answer| tokens(&answer)).map_err(fault_of)
+}
+
+/// What a refresh token leads to.
+pub(super) enum Refreshed {
+    /// New tokens.
+    Tokens(Tokens),
+    /// The token is good for nothing any more (RFC 6749 §5.2, `invalid_grant`).
+    Refused(UpstreamFault),
+}
+
+/// Uses a refresh token of ours there (RFC 6749 §6). Never tries twice: providers that rotate them
+/// take the second use for theft.
+pub(super) async fn refresh(
+    http: &HttpClient,
+    client: &RelyingParty,
+    settings: &UpstreamSettings,
+    refresh_token: &str,
+) -> Result<Refreshed, UpstreamFault> {
+    let patience = settings.timeout.to_std();
+    let send = |request: HttpRequest| {
+        let http = http.clone();
+        async move { send(&http, request, patience).await }
+    };
+    let refresh_token = RefreshToken::new(refresh_token.to_owned());
+    let answer = client.exchange_refresh_token(&refresh_token).request_async(&send).boxed().await;
+    match answer {
+        Ok(answer) => Ok(Refreshed::Tokens(tokens(&answer))),
+        Err(RequestTokenError::ServerResponse(response))
+            if *response.error() == BasicErrorResponseType::InvalidGrant =>
+        {
+            let fault = UpstreamFault::unacceptable("upstream_refresh_refused", response.error());
+            Ok(Refreshed::Refused(fault))
+        }
+        Err(error) => Err(fault_of(error)),
+    }
+}
+
+fn tokens(answer: &StandardTokenResponse<IdTokenField, BasicTokenType>) -> Tokens {
+    Tokens {
+        id_token: answer.extra_fields().id_token.clone(),
+        access_token: answer.access_token().secret().clone(),
+        refresh_token: answer.refresh_token().map(|token| token.secret().clone()),
+        expires_in: answer.expires_in(),
+    }
+}
+
+fn fault_of(error: RequestTokenError<UpstreamFault, BasicErrorResponse>) -> UpstreamFault {
+    match error {
         RequestTokenError::Request(fault) => fault,
         RequestTokenError::ServerResponse(response) => {
             UpstreamFault::unacceptable("upstream_token_refused", response.error())
@@ -130,14 +182,7 @@ pub(super) async fn redeem(
         RequestTokenError::Other(text) => {
             UpstreamFault::unacceptable("upstream_token_malformed", text)
         }
-    })?;
-    let id_token = answer.extra_fields().id_token.clone();
-    Ok(Tokens {
-        id_token: id_token.ok_or_else(|| {
-            UpstreamFault::unacceptable("id_token_missing", "the token answer has no id_token")
-        })?,
-        access_token: answer.access_token().secret().clone(),
-    })
+    }
 }
 
 async fn send(
@@ -168,6 +213,10 @@ pub(super) async fn userinfo(
     patience: Duration,
 ) -> Result<Map<String, Value>, UpstreamFault> {
     let answer = http.get(endpoint, Some(access_token), patience, MAX_BODY).await?;
+    if matches!(answer.status, 401 | 403) {
+        let detail = format!("UserInfo answered with status {}", answer.status);
+        return Err(UpstreamFault::unacceptable("upstream_userinfo_denied", detail));
+    }
     if answer.status != 200 {
         let detail = format!("UserInfo answered with status {}", answer.status);
         return Err(UpstreamFault::unavailable("upstream_userinfo_failed", detail));

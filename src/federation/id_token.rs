@@ -24,10 +24,19 @@ const MAX_SUBJECT: usize = 255;
 pub(super) struct Expected<'a> {
     pub(super) issuer: &'a str,
     pub(super) client_id: &'a str,
-    pub(super) nonce: &'a str,
+    pub(super) nonce: Nonce<'a>,
     pub(super) algorithms: &'a [String],
     pub(super) access_token: &'a str,
     pub(super) now: Timestamp,
+}
+
+/// What is known of the `nonce` of an ID token.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Nonce<'a> {
+    /// It has to be there (OIDC Core §3.1.3.7, step 11).
+    Required(&'a str),
+    /// A refreshed token may leave it out, but may have no other (OIDC Core §12.2).
+    IfPresent(&'a str),
 }
 
 /// A validated ID token.
@@ -233,7 +242,11 @@ pub(super) fn moment(
     seconds.map(|seconds| Some(Timestamp::from_unix(seconds))).ok_or_else(fault)
 }
 
-fn check_nonce(claims: &Map<String, Value>, expected: &str) -> Result<(), UpstreamFault> {
+fn check_nonce(claims: &Map<String, Value>, expected: Nonce<'_>) -> Result<(), UpstreamFault> {
+    let expected = match expected {
+        Nonce::IfPresent(_) if !claims.contains_key("nonce") => return Ok(()),
+        Nonce::Required(expected) | Nonce::IfPresent(expected) => expected,
+    };
     let nonce = claims.get("nonce").and_then(Value::as_str);
     let same = nonce.is_some_and(|own| constant_time_eq(own.as_bytes(), expected.as_bytes()));
     same.then_some(()).ok_or_else(|| refused("id_token_nonce", "it is not the one we sent"))

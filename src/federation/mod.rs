@@ -7,6 +7,7 @@
 //! This is the only user of openidconnect and oauth2. It knows no SQL.
 
 pub mod client_view;
+mod confirmation;
 mod exchange;
 mod fault;
 mod http;
@@ -17,6 +18,7 @@ mod metadata;
 mod strict_json;
 mod upstream;
 
+pub use confirmation::{Confirmed, ConfirmedBy, KeptTokens, Unconfirmed};
 pub use fault::{FaultKind, UpstreamFault};
 pub use http::HttpClient;
 pub use id_token::ID_TOKEN_LEEWAY;

@@ -8,10 +8,11 @@ use std::{
 use serde_json::{Map, Value};
 
 use super::{
+    confirmation::KeptTokens,
     exchange::{self, AuthorizationRequest, RelyingParty},
     fault::UpstreamFault,
     http::HttpClient,
-    id_token::{self, Expected, IdTokenFault, ValidIdToken},
+    id_token::{self, Expected, IdTokenFault, Nonce, ValidIdToken},
     mapping::{self, MappedPerson},
     metadata::{Documents, Metadata},
 };
@@ -30,9 +31,9 @@ pub struct Upstream {
     /// What the administrator wrote.
     pub settings: UpstreamSettings,
     redirect_uri: String,
-    documents: Documents,
+    pub(super) documents: Documents,
     party: RwLock<Option<(Arc<Metadata>, Arc<RelyingParty>)>>,
-    http: HttpClient,
+    pub(super) http: HttpClient,
 }
 
 impl std::fmt::Debug for Upstream {
@@ -82,6 +83,8 @@ pub struct Asserted {
     pub amr: Vec<String>,
     /// At which level, if it says.
     pub acr: Option<String>,
+    /// What confirms the person later.
+    pub tokens: KeptTokens,
 }
 
 impl Upstream {
@@ -142,7 +145,10 @@ impl Upstream {
     }
 
     /// What we are at this upstream, made anew when its metadata was.
-    fn relying_party(&self, metadata: &Arc<Metadata>) -> Result<Arc<RelyingParty>, UpstreamFault> {
+    pub(super) fn relying_party(
+        &self,
+        metadata: &Arc<Metadata>,
+    ) -> Result<Arc<RelyingParty>, UpstreamFault> {
         let made = self.party.read().unwrap_or_else(PoisonError::into_inner);
         let current = made.as_ref().filter(|(of, _)| Arc::ptr_eq(of, metadata));
         if let Some((_, party)) = current {
@@ -171,18 +177,22 @@ impl Upstream {
         let expected = Expected {
             issuer: &metadata.issuer,
             client_id: &settings.client_id,
-            nonce,
+            nonce: Nonce::Required(nonce),
             algorithms: &settings.id_token_algs,
             access_token: &tokens.access_token,
             now,
         };
-        let valid = self.validate(&metadata, &tokens.id_token, &expected, now).await?;
+        let id_token = tokens.id_token.as_deref().ok_or_else(|| {
+            UpstreamFault::unacceptable("id_token_missing", "the token answer has no id_token")
+        })?;
+        let valid = self.validate(&metadata, id_token, &expected, now).await?;
         let claims = self.add_userinfo(&metadata, &valid, &tokens.access_token).await?;
-        Ok(self.assert(&metadata, valid, &claims))
+        let kept = KeptTokens::new(&metadata.issuer, &valid.subject, nonce, tokens, now);
+        Ok(self.assert(valid, &claims, kept))
     }
 
     /// Validates the ID token; an unknown key has the JWKS fetched once more.
-    async fn validate(
+    pub(super) async fn validate(
         &self,
         metadata: &Metadata,
         token: &str,
@@ -206,7 +216,7 @@ impl Upstream {
 
     /// The claims of the ID token, and those of UserInfo where the ID token lacks any. What the ID
     /// token says, it says.
-    async fn add_userinfo(
+    pub(super) async fn add_userinfo(
         &self,
         metadata: &Metadata,
         valid: &ValidIdToken,
@@ -232,11 +242,11 @@ impl Upstream {
         Ok(claims)
     }
 
-    fn assert(
+    pub(super) fn assert(
         &self,
-        metadata: &Metadata,
         valid: ValidIdToken,
         claims: &Map<String, Value>,
+        tokens: KeptTokens,
     ) -> Asserted {
         let text = |name: &str| {
             let text = valid.claims.get(name).and_then(Value::as_str);
@@ -250,7 +260,7 @@ impl Upstream {
             _ => Vec::new(),
         };
         Asserted {
-            issuer: metadata.issuer.clone(),
+            issuer: tokens.issuer.clone(),
             person: mapping::map(&self.settings, claims),
             // A time that cannot be read was refused with the token.
             auth_time: id_token::moment(&valid.claims, "auth_time").ok().flatten(),
@@ -258,6 +268,7 @@ impl Upstream {
             amr,
             acr: text("acr"),
             subject: valid.subject,
+            tokens,
         }
     }
 }

@@ -25,6 +25,9 @@ pub struct Timestamp(i64);
 portable_column!(Timestamp, diesel::sql_types::BigInt, i64);
 
 impl Timestamp {
+    /// The end of the year 9999: later than anything that happens here.
+    pub const NEVER: Self = Self(253_402_300_799);
+
     /// The moment that lies `seconds` after 1970.
     pub const fn from_unix(seconds: i64) -> Self {
         Self(seconds)
@@ -109,6 +112,12 @@ impl Span {
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
+    }
+
+    /// Half of the span.
+    #[must_use]
+    pub const fn half(self) -> Self {
+        Self(self.0 / 2)
     }
 
     /// The span for APIs of the standard library.

@@ -1,4 +1,5 @@
-//! What happens without a request: key rotation, telling apps of sign-outs, purging. Every instance does all of it; the
+//! What happens without a request: key rotation, renewing leases, telling apps of sign-outs,
+//! purging. Every instance does all of it; the
 //! database decides who is first.
 
 mod keys;
@@ -7,13 +8,14 @@ mod purge;
 
 use std::time::Duration;
 
-use crate::app::App;
+use crate::{app::App, leases};
 
 /// Starts all jobs. They end when the house stops.
 pub fn start(app: &App) {
     app.tasks.spawn(every(Duration::from_secs(1), app.clone(), keys::refresh));
     app.tasks.spawn(every(Duration::from_secs(30), app.clone(), keys::tend));
     app.tasks.spawn(every(Duration::from_secs(1), app.clone(), logout::deliver));
+    app.tasks.spawn(every(Duration::from_secs(5), app.clone(), leases::tend));
     app.tasks.spawn(every(Duration::from_secs(60), app.clone(), purge));
 }
 

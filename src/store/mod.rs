@@ -18,6 +18,7 @@ pub mod audit_events;
 pub mod facts;
 pub mod grants;
 pub mod identities;
+pub mod leases;
 pub mod logout_deliveries;
 pub mod purge;
 pub mod refresh_tokens;

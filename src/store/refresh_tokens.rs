@@ -7,10 +7,15 @@ use diesel_async::RunQueryDsl;
 use super::{
     Connection,
     grants::Grant,
-    schema::{grants, identities, refresh_tokens, users},
+    schema::{grants, identities, refresh_tokens, sessions, users},
     users::{Person, User, fold_person},
 };
-use crate::foundation::{clock::Timestamp, digest::TokenDigest, ids::GrantId, text_list::TextList};
+use crate::foundation::{
+    clock::Timestamp,
+    digest::TokenDigest,
+    ids::{GrantId, UpstreamSlug},
+    text_list::TextList,
+};
 
 /// A row of `refresh_tokens`.
 #[derive(Clone, Debug, Queryable, Selectable, Insertable)]
@@ -42,29 +47,44 @@ pub async fn insert(conn: &mut Connection, token: &RefreshToken) -> QueryResult<
     .map(|rows| rows == 1)
 }
 
+/// A token with everything that depends on it.
+#[derive(Debug)]
+pub struct Found {
+    /// The token.
+    pub token: RefreshToken,
+    /// Its family.
+    pub grant: Grant,
+    /// Whose it is.
+    pub person: Person,
+    /// The upstream of the session that it began in.
+    pub upstream: Option<UpstreamSlug>,
+    /// When the upstream last confirmed the person.
+    pub confirmed_at: Option<Timestamp>,
+}
+
 /// The token with its family and person, used and expired ones too.
-pub async fn find(
-    conn: &mut Connection,
-    digest: &TokenDigest,
-) -> QueryResult<Option<(RefreshToken, Grant, Person)>> {
-    type Row = (RefreshToken, Grant, User, Option<TextList>);
+pub async fn find(conn: &mut Connection, digest: &TokenDigest) -> QueryResult<Option<Found>> {
+    type Confirmation = (Option<UpstreamSlug>, Option<Timestamp>);
+    type Row = (RefreshToken, Grant, User, Option<TextList>, Confirmation);
     let rows: Vec<Row> = on_backend!(conn, |conn| refresh_tokens::table
         .inner_join(grants::table.inner_join(users::table.left_join(identities::table)))
+        .left_join(sessions::table.on(sessions::id.eq(grants::session_id)))
         .filter(refresh_tokens::digest.eq(digest))
         .select((
             RefreshToken::as_select(),
             Grant::as_select(),
             User::as_select(),
             identities::groups.nullable(),
+            (sessions::upstream.nullable(), sessions::confirmed_at.nullable()),
         ))
         .load(conn)
         .await)?;
-    let Some((token, grant)) = rows.as_slice().first().map(|row| (row.0.clone(), row.1.clone()))
-    else {
+    let first = rows.as_slice().first();
+    let Some((token, grant, _, _, (upstream, confirmed_at))) = first.cloned() else {
         return Ok(None);
     };
     let person = fold_person(rows.into_iter().map(|row| (row.2, row.3)).collect());
-    Ok(person.map(|person| (token, grant, person)))
+    Ok(person.map(|person| Found { token, grant, person, upstream, confirmed_at }))
 }
 
 /// The token of one generation of a family.

@@ -162,12 +162,14 @@ diesel::table! {
 
 diesel::joinable!(identities -> users (user_id));
 diesel::joinable!(sessions -> users (user_id));
+diesel::joinable!(leases -> sessions (session_id));
 diesel::joinable!(grants -> users (user_id));
 diesel::joinable!(refresh_tokens -> grants (grant_id));
 diesel::allow_tables_to_appear_in_same_query!(
     users,
     identities,
     sessions,
+    leases,
     grants,
     refresh_tokens,
     revoked_access_tokens

@@ -134,6 +134,14 @@ pub async fn touch(conn: &mut Connection, id: &SessionId, now: Timestamp) -> Que
         .await)
 }
 
+/// Notes that the upstream has confirmed the person again.
+pub async fn confirm(conn: &mut Connection, id: &SessionId, now: Timestamp) -> QueryResult<usize> {
+    on_backend!(conn, |conn| diesel::update(sessions::table.find(id))
+        .set(sessions::confirmed_at.eq(now))
+        .execute(conn)
+        .await)
+}
+
 /// Ends a session of this account; `false` if it had ended or is somebody else's.
 #[must_use = "false means that nothing ended"]
 pub async fn end(

@@ -59,6 +59,15 @@ pub struct Issuing<'a> {
     pub random: &'a dyn Random,
     /// The present moment.
     pub now: Timestamp,
+    /// What is issued must not live longer than this.
+    pub until: Option<Timestamp>,
+}
+
+impl Issuing<'_> {
+    /// How long a token lives that would like to live for `wanted`.
+    pub(super) fn life(&self, wanted: Span) -> Span {
+        self.until.map_or(wanted, |until| wanted.min(until.since(self.now)))
+    }
 }
 
 impl std::fmt::Debug for Issuing<'_> {
@@ -103,7 +112,7 @@ fn common<'a>(issuing: Issuing<'a>, client: &'a Client, scope: &Scope) -> Claims
         aud: client.audience(),
         client_id: client.id().as_str(),
         iat: issuing.now,
-        exp: issuing.now.plus(client.access_token_lifetime),
+        exp: issuing.now.plus(issuing.life(client.access_token_lifetime)),
         jti: chance(issuing.random),
         scope: scope.to_string(),
         auth_time: None,
@@ -123,7 +132,7 @@ fn sign(
 ) -> Result<AccessToken, KeyError> {
     let alg = client.settings.access_token_signing_alg;
     let token = issuing.keys.sign(alg, TokenType::Access, claims, issuing.now)?;
-    Ok(AccessToken { token, expires_in: client.access_token_lifetime })
+    Ok(AccessToken { token, expires_in: issuing.life(client.access_token_lifetime) })
 }
 
 /// An access token of ours whose signature and times are good. Whether it was revoked, only the

@@ -43,7 +43,7 @@ pub fn issue_id_token(
     put("sub", json!(person.user.id));
     put("aud", json!(client.id()));
     put("iat", json!(issuing.now));
-    put("exp", json!(issuing.now.plus(client.id_token_lifetime)));
+    put("exp", json!(issuing.now.plus(issuing.life(client.id_token_lifetime))));
     put("auth_time", json!(grant.auth_time));
     put("sid", json!(grant.session_id));
     let amr = grant.amr.to_vec();

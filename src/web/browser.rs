@@ -10,6 +10,7 @@ use crate::{
         digest::TokenDigest,
         opaque::{Opaque, OpaqueKind},
     },
+    leases::{self, Held, Standing},
     sessions::{self, LiveSession},
     store::StoreResult,
 };
@@ -56,6 +57,24 @@ impl BrowserMark {
             return None;
         }
         cookies::set(Cookie::Browser, self.secret.reveal().expose(), MARK_LIFE, &app.urls)
+    }
+}
+
+/// The session of the browser, if it has one and the upstream that signed the person in still stands
+/// by its word. `limit` is how old that word may be.
+pub async fn held_session(
+    app: &App,
+    headers: &HeaderMap,
+    limit: Option<Span>,
+    now: Timestamp,
+) -> StoreResult<Option<LiveSession>> {
+    let Some(live) = session(app, headers, now).await? else {
+        return Ok(None);
+    };
+    match leases::hold(app, Standing::of(&live.session), limit, now).await? {
+        Held::Free | Held::Until(_) => Ok(Some(live)),
+        Held::Renewed(_) => session(app, headers, now).await,
+        Held::TooOld | Held::Lost => Ok(None),
     }
 }
 

@@ -35,6 +35,7 @@ mod http;
 mod jose;
 mod journeys;
 mod keys;
+mod leases;
 mod logout;
 mod openidconnect_client;
 mod outages;

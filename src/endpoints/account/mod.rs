@@ -67,7 +67,7 @@ struct SessionRow {
 pub async fn home(State(app): State<App>, request: Request) -> Result<Response, PageError> {
     let now = app.now();
     let headers = request.headers();
-    if let Some(session) = browser::session(&app, headers, now).await? {
+    if let Some(session) = browser::held_session(&app, headers, None, now).await? {
         return show(&app, headers, &session, now).await;
     }
     let from = address::of(&app, request.extensions(), headers);

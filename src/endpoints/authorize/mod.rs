@@ -41,7 +41,9 @@ pub async fn authorize(State(app): State<App>, request: Request) -> Result<Respo
             return Ok(dispatcher::refuse(&app, &target, &error, &trace, None));
         }
     };
-    let session = browser::session(&app, &headers, now)
+    let client = app.clients.find(request.client_id.as_str());
+    let limit = client.and_then(|client| client.settings.max_staleness);
+    let session = browser::held_session(&app, &headers, limit, now)
         .await
         .map_err(|error| PageError::from(error).trace(&trace))?;
     if posted && session.is_none() {

@@ -20,6 +20,7 @@ use crate::{
         clock::{Span, Timestamp},
         secret::Secret,
     },
+    leases,
     protocol::words::Prompt,
     sessions::Proof,
     store::{Connection, QueryError, StoreError, sessions::Session, users::User},
@@ -177,8 +178,11 @@ impl Arriving<'_> {
             .transaction(async |conn| {
                 let user = self.account(conn, asserted).await?;
                 let proof = Proof { user_id: user.id, ..proof };
-                let begun = begin_session(self.app, conn, former, proof, interaction, self.now);
-                Ok(begun.await?)
+                let begun =
+                    begin_session(self.app, conn, former, proof, interaction, self.now).await?;
+                let (upstream, tokens) = (self.upstream, &asserted.tokens);
+                leases::begin(self.app, conn, upstream, &begun.0, tokens, self.now).await?;
+                Ok(begun)
             })
             .await;
         match done {

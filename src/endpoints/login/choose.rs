@@ -154,5 +154,5 @@ async fn same_person(
     if !only_choosing {
         return Ok(None);
     }
-    Ok(browser::session(app, headers, app.now()).await?)
+    Ok(browser::held_session(app, headers, None, app.now()).await?)
 }

@@ -7,10 +7,12 @@
 use super::{Exchange, Story, TokenResponse};
 use crate::{
     foundation::{
+        clock::Timestamp,
         digest::TokenDigest,
         ids::GrantId,
         opaque::{Opaque, OpaqueKind},
     },
+    leases::{self, Standing},
     protocol::{error::OAuthError, pkce::CodeChallenge, scope::OFFLINE_ACCESS, words::GrantType},
     sessions as session_rules,
     store::{
@@ -59,10 +61,11 @@ pub(super) async fn redeem(exchange: &Exchange<'_>) -> Result<TokenResponse, Wir
         }
         Err(refusal) => return Err(refusal),
     };
+    let until = lease_end(exchange, &session, story)?;
     let grant = new_grant(exchange, &payload, &session, digest);
     // Signed before the transaction, which is then short.
     let (scope, nonce) = (&payload.scope, payload.nonce.as_deref());
-    let response = exchange.tokens_for(&grant, &person, scope, nonce)?;
+    let response = exchange.tokens_for(&grant, &person, scope, nonce, until)?;
     let kept = keep(exchange, &mut connection, &grant, &payload).await?;
     let Kept::Yes(refresh_token) = kept else {
         return Err(match kept {
@@ -152,6 +155,21 @@ fn check_person(
     Ok(())
 }
 
+/// When the lease of the session ends: no token outlives it. It was renewed when the code was
+/// issued, if that was due.
+fn lease_end(
+    exchange: &Exchange<'_>,
+    session: &Session,
+    story: Story<'_>,
+) -> Result<Option<Timestamp>, WireError> {
+    let limit = exchange.client.settings.max_staleness;
+    let ends = leases::end(exchange.app, Standing::of(session), limit);
+    match ends {
+        Some(ends) if ends <= exchange.now => Err(exchange.refuse(UNKNOWN, "lease_lost", story)),
+        _ => Ok(ends),
+    }
+}
+
 fn new_grant(
     exchange: &Exchange<'_>,
     payload: &CodePayload,
@@ -230,7 +248,7 @@ async fn keep_with_refresh_token(
 async fn revoke_first(
     conn: &mut Connection,
     code: &TokenDigest,
-    now: crate::foundation::clock::Timestamp,
+    now: Timestamp,
 ) -> StoreResult<bool> {
     let Some(first) = grants::find_by_code(conn, code).await? else {
         return Ok(false);

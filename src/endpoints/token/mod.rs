@@ -19,6 +19,7 @@ use crate::{
         ids::{TraceId, UserId},
     },
     keys::KeyError,
+    leases::{self, Held, Standing},
     protocol::{
         error::OAuthError,
         scope::{OPENID, Scope},
@@ -26,7 +27,7 @@ use crate::{
     },
     store::{grants::Grant, users::Person},
     tokens::{
-        access,
+        access::{self, Issuing},
         id_token::{self, Occasion},
     },
     web::{
@@ -69,8 +70,9 @@ impl Exchange<'_> {
         person: &Person,
         scope: &Scope,
         nonce: Option<&str>,
+        until: Option<Timestamp>,
     ) -> Result<TokenResponse, KeyError> {
-        let issuing = self.app.issuing(self.now);
+        let issuing = Issuing { until, ..self.app.issuing(self.now) };
         let access = access::issue_for_person(issuing, self.client, grant, person, scope)?;
         let occasion = Occasion { nonce, access_token: &access.token, scope };
         let id_token = scope
@@ -85,6 +87,19 @@ impl Exchange<'_> {
             id_token,
             scope: scope.to_string(),
         })
+    }
+
+    /// The upstream that signed the person in still stands by its word, as far as this client cares.
+    async fn hold(&self, standing: Standing<'_>, story: Story<'_>) -> Result<Held, WireError> {
+        let limit = self.client.settings.max_staleness;
+        let held = leases::hold(self.app, standing, limit, self.now).await?;
+        let reason = match held {
+            Held::Free | Held::Until(_) | Held::Renewed(_) => return Ok(held),
+            Held::TooOld => "lease_too_old",
+            Held::Lost => "lease_lost",
+        };
+        let error = OAuthError::invalid_grant("the person has to sign in again");
+        Err(self.refuse(error, reason, story))
     }
 
     /// A refusal that an administrator will want to read about.
@@ -105,6 +120,12 @@ impl Exchange<'_> {
 struct Story<'a> {
     trace: Option<&'a TraceId>,
     user: Option<&'a UserId>,
+}
+
+impl<'a> Story<'a> {
+    const fn of(grant: &'a Grant) -> Self {
+        Self { trace: Some(&grant.trace_id), user: Some(&grant.user_id) }
+    }
 }
 
 /// `POST /token`.

@@ -3,11 +3,12 @@
 use super::{Exchange, Story, TokenResponse};
 use crate::{
     foundation::opaque::{Opaque, OpaqueKind},
+    leases::{Held, Standing},
     protocol::{error::OAuthError, scope::Scope},
     store::{
         Connection, StoreError, StoreResult,
         grants::{self, Grant, RevokedBecause},
-        refresh_tokens::{self, RefreshToken},
+        refresh_tokens::{self, Found, RefreshToken},
         users::Person,
     },
     tokens::refresh::{self, RefreshRules, Rotated},
@@ -22,13 +23,16 @@ pub(super) async fn refresh(exchange: &Exchange<'_>) -> Result<TokenResponse, Wi
     let Some(presented) = Opaque::parse(OpaqueKind::RefreshToken, text) else {
         return Err(exchange.refuse(UNKNOWN, "refresh_token_malformed", Story::default()));
     };
-    let mut connection = exchange.app.connection().await?;
-    let found = refresh_tokens::find(&mut connection, &presented.digest()).await;
-    let Some((row, grant, person)) = found.map_err(StoreError::from)? else {
-        return Err(exchange.refuse(UNKNOWN, "refresh_token_unknown", Story::default()));
+    let found = find(exchange, &presented).await?;
+    check_family(exchange, &found.grant)?;
+    let held = hold(exchange, &found).await?;
+    let found = match held {
+        Held::Renewed(_) => find(exchange, &presented).await?,
+        _ => found,
     };
-    let story = Story { trace: Some(&grant.trace_id), user: Some(&grant.user_id) };
-    check_family(exchange, &grant, story)?;
+    let Found { token: row, grant, person, .. } = found;
+    let story = Story::of(&grant);
+    let mut connection = exchange.app.connection().await?;
     let granted = Scope::from(grant.scope.clone());
     if let Some((reason, because)) = no_longer_allowed(exchange, &granted, &person) {
         let revoked = grants::revoke(&mut connection, &grant.id, because, exchange.now).await;
@@ -37,7 +41,7 @@ pub(super) async fn refresh(exchange: &Exchange<'_>) -> Result<TokenResponse, Wi
     }
     let scope = narrowed(exchange, granted)?;
     // OIDC Core §12.2: no nonce when refreshing.
-    let response = exchange.tokens_for(&grant, &person, &scope, None)?;
+    let response = exchange.tokens_for(&grant, &person, &scope, None, held.until())?;
     match rotate(exchange, &mut connection, &presented, &row, &grant).await? {
         Rotated::Successor(token) => {
             Ok(TokenResponse { refresh_token: Some(token.expose().to_owned()), ..response })
@@ -47,8 +51,25 @@ pub(super) async fn refresh(exchange: &Exchange<'_>) -> Result<TokenResponse, Wi
     }
 }
 
+async fn find(exchange: &Exchange<'_>, presented: &Opaque) -> Result<Found, WireError> {
+    let mut connection = exchange.app.connection().await?;
+    let found = refresh_tokens::find(&mut connection, &presented.digest()).await;
+    let unknown = || exchange.refuse(UNKNOWN, "refresh_token_unknown", Story::default());
+    found.map_err(StoreError::from)?.ok_or_else(unknown)
+}
+
+/// The upstream that signed the person in still stands by its word.
+async fn hold(exchange: &Exchange<'_>, found: &Found) -> Result<Held, WireError> {
+    let (Some(upstream), Some(confirmed_at)) = (&found.upstream, found.confirmed_at) else {
+        return Ok(Held::Free);
+    };
+    let session = &found.grant.session_id;
+    let standing = Standing { session, upstream: Some(upstream), confirmed_at };
+    exchange.hold(standing, Story::of(&found.grant)).await
+}
+
 /// The family is this client's and alive. Another client's attempt harms nobody (RT-09).
-fn check_family(exchange: &Exchange<'_>, grant: &Grant, story: Story<'_>) -> Result<(), WireError> {
+fn check_family(exchange: &Exchange<'_>, grant: &Grant) -> Result<(), WireError> {
     let reason = if grant.client_id != *exchange.client.id() {
         "refresh_token_of_another_client"
     } else if grant.revoked_at.is_some() {
@@ -58,7 +79,7 @@ fn check_family(exchange: &Exchange<'_>, grant: &Grant, story: Story<'_>) -> Res
     } else {
         return Ok(());
     };
-    Err(exchange.refuse(UNKNOWN, reason, story))
+    Err(exchange.refuse(UNKNOWN, reason, Story::of(grant)))
 }
 
 /// Whether the person and the client have lost what was granted (RT-10).

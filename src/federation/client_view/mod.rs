@@ -19,7 +19,7 @@ use super::{
     exchange,
     fault::UpstreamFault,
     http::{HttpClient, MAX_BODY},
-    id_token::{self, Expected, IdTokenFault},
+    id_token::{self, Expected, IdTokenFault, Nonce},
     metadata::{Documents, Metadata},
     strict_json,
 };
@@ -149,7 +149,7 @@ impl ClientView {
         let expected = Expected {
             issuer: &metadata.issuer,
             client_id: &self.registration.client_id,
-            nonce: &marks.nonce,
+            nonce: Nonce::Required(&marks.nonce),
             algorithms: &[alg],
             access_token: &received.access_token.raw,
             now,

@@ -63,7 +63,8 @@ async fn of_fifty_uses_of_a_refresh_token_exactly_one_wins() {
         });
         assert_eq!(won.await, 1, "round {round}");
         let mut conn = connection(&store).await;
-        let (token, ..) = refresh_tokens::find(&mut conn, &digest(&name)).await.unwrap().unwrap();
+        let found = refresh_tokens::find(&mut conn, &digest(&name)).await.unwrap().unwrap();
+        let token = found.token;
         assert_eq!(token.consumed_at, Some(NOW));
         assert!(!refresh_tokens::consume(&mut conn, &digest(&name), NOW).await.unwrap());
     }

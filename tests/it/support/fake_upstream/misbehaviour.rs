@@ -67,6 +67,8 @@ pub(crate) struct Misbehaviour {
     pub(crate) token_response: Edits,
     /// Accepts a code a second time.
     pub(crate) accept_used_codes: bool,
+    /// Gives whoever refreshes the tokens of the person of the moment, whoever that is.
+    pub(crate) other_subject_at_refresh: bool,
     /// Members of the userinfo answer.
     pub(crate) userinfo: Edits,
     /// The shape of the userinfo answer.

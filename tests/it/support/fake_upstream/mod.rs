@@ -18,6 +18,7 @@ mod keys;
 mod logout;
 mod misbehaviour;
 mod odd_keys;
+mod refresh;
 mod requests;
 mod server;
 mod signature;
@@ -36,6 +37,7 @@ pub(crate) use key_set::KeySet;
 pub(crate) use keys::{Algorithm, SigningKey};
 pub(crate) use misbehaviour::{Misbehaviour, UserinfoShape};
 pub(crate) use odd_keys::OddKey;
+pub(crate) use refresh::Refreshes;
 pub(crate) use requests::{Endpoint, Recorded};
 pub(crate) use signature::{Lure, PublicKeyForm, Signature};
 pub(crate) use state::{ClientAuth, Outcome, Placement};
@@ -113,6 +115,18 @@ impl FakeUpstream {
     /// Says how the person answers at the authorization endpoint from now on.
     pub(crate) fn set_outcome(&self, outcome: Outcome) {
         self.state().outcome = outcome;
+    }
+
+    /// Whether it gives refresh tokens from now on.
+    pub(crate) fn set_refreshes(&self, kind: Refreshes) {
+        self.state().refresh_tokens.kind = kind;
+    }
+
+    /// Shuts the person's account: no token of theirs is good for anything any more.
+    pub(crate) fn expel(&self) {
+        let mut state = self.state();
+        state.refresh_tokens.forget();
+        state.accesses.clear();
     }
 
     /// Whether the person has a session here, which decides what `prompt=none` gets.

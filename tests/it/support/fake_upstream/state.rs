@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::keys::{Algorithm, KeyRing};
 use super::misbehaviour::Misbehaviour;
+use super::refresh::RefreshTokens;
 use super::requests::{Endpoint, Recorded};
 use super::{CLIENT_ID, CLIENT_SECRET};
 
@@ -71,6 +72,7 @@ pub(super) struct State {
     pub(super) keys: KeyRing,
     pub(super) grants: HashMap<String, Grant>,
     pub(super) accesses: HashMap<String, Access>,
+    pub(super) refresh_tokens: RefreshTokens,
     pub(super) lies: Misbehaviour,
     pub(super) requests: Vec<Recorded>,
     pub(super) clock: Arc<dyn Fn() -> i64 + Send + Sync>,
@@ -91,6 +93,7 @@ impl State {
             keys: KeyRing::new(algorithm),
             grants: HashMap::new(),
             accesses: HashMap::new(),
+            refresh_tokens: RefreshTokens::default(),
             lies: Misbehaviour::default(),
             requests: Vec::new(),
             clock: Arc::new(system_seconds),

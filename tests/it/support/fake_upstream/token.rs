@@ -1,4 +1,4 @@
-//! The token endpoint: authorization code only (OIDC Core §3.1.3).
+//! The token endpoint: authorization codes (OIDC Core §3.1.3) and refresh tokens (§12).
 
 use axum::response::Response;
 use base64::Engine as _;
@@ -28,10 +28,20 @@ pub(super) fn serve(state: &mut State, request: &Recorded) -> Response {
 
 fn redeem(state: &mut State, request: &Recorded) -> Result<Map<String, Value>, Refusal> {
     let client_id = authenticate(state, request)?;
-    if request.param("grant_type") != Some("authorization_code") {
-        return Err(Refusal(400, "unsupported_grant_type", "only authorization_code"));
-    }
-    let grant = consume(state, request, &client_id)?;
+    let (grant, refresh_token) = match request.param("grant_type") {
+        Some("authorization_code") => {
+            let grant = consume(state, request, &client_id)?;
+            let first = state.refresh_tokens.issue(&grant);
+            (grant, first)
+        }
+        Some("refresh_token") => {
+            let presented = request.param("refresh_token").unwrap_or_default();
+            let redeemed = state.refresh_tokens.redeem(presented);
+            let (grant, next) = redeemed.ok_or(Refusal(400, "invalid_grant", "no such token"))?;
+            (state.today(grant), next)
+        }
+        _ => return Err(Refusal(400, "unsupported_grant_type", "code or refresh token")),
+    };
     let access_token = unique("upstream-access");
     let access = Access { client_id, person: grant.person.clone() };
     state.accesses.insert(access_token.clone(), access);
@@ -43,7 +53,11 @@ fn redeem(state: &mut State, request: &Recorded) -> Result<Map<String, Value>, R
         ("scope", json!("openid profile email")),
         ("id_token", json!(id_token)),
     ];
-    let mut response = honest.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+    let mut response: Map<String, Value> =
+        honest.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+    if let Some(refresh_token) = refresh_token {
+        response.insert("refresh_token".to_owned(), json!(refresh_token));
+    }
     state.lies.token_response.apply(&mut response, state.now());
     Ok(response)
 }

@@ -1,0 +1,75 @@
+//! Leases of sessions that nobody uses: renewed, or ended, in the background.
+
+use keywright::leases;
+
+use super::Scene;
+use crate::support::fake_upstream::{Endpoint, Fault, Refreshes};
+
+async fn tend(scene: &Scene) {
+    leases::tend(&scene.app.app).await.unwrap();
+}
+
+/// The job asks when half of the time has passed, and not before; the session lives on.
+#[tokio::test(flavor = "multi_thread")]
+async fn leases_are_renewed_in_the_background() {
+    let scene = Scene::set(Refreshes::Rotating).await;
+    let begin = scene.confirmed_at().await;
+    for second in (0..=1_500).step_by(100) {
+        tend(&scene).await;
+        assert_eq!(scene.asked(), second / 300, "second {second}");
+        scene.app.clock.advance(100);
+    }
+    assert_eq!(scene.confirmed_at().await, begin + 1_500);
+}
+
+/// Somebody who is gone there is signed out here although nobody asks for anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_session_ends_when_the_upstream_says_no() {
+    let mut scene = Scene::set(Refreshes::Rotating).await;
+    scene.upstream.expel();
+    scene.app.clock.advance(300);
+    tend(&scene).await;
+    scene.assert_ended("upstream_refresh_refused").await;
+    tend(&scene).await;
+    assert_eq!(scene.asked(), 1, "and is left alone from then on");
+}
+
+/// An upstream that is away for a while costs nobody their session; one that stays away does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_outage_ends_nothing_and_a_long_one_everything() {
+    let mut scene = Scene::set(Refreshes::Rotating).await;
+    scene.upstream.misbehave(|lies| lies.fault(Endpoint::Token, Fault::Status(503)));
+    scene.app.clock.advance(300);
+    tend(&scene).await;
+    tend(&scene).await;
+    assert_eq!(scene.asked(), 1, "the next try is ten seconds later");
+    scene.app.clock.advance(200);
+    tend(&scene).await;
+    assert_eq!(scene.asked(), 2);
+    scene.upstream.behave();
+    scene.app.clock.advance(10);
+    tend(&scene).await;
+    let renewed = scene.app.app.now().unix();
+    assert_eq!((scene.asked(), scene.confirmed_at().await), (3, renewed));
+
+    scene.upstream.misbehave(|lies| lies.fault(Endpoint::Token, Fault::Status(503)));
+    scene.app.clock.advance(599);
+    tend(&scene).await;
+    assert_eq!(scene.app.count("sessions WHERE ended_at IS NULL").await, 1);
+    scene.app.clock.advance(10);
+    tend(&scene).await;
+    scene.assert_ended("lease_run_out").await;
+}
+
+/// Many instances ask once: a refresh token that rotates must never be used twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_who_look_one_asks() {
+    let scene = Scene::set(Refreshes::Rotating).await;
+    scene.app.clock.advance(300);
+    let jobs = (0..8).map(|_| leases::tend(&scene.app.app));
+    for job in futures_util::future::join_all(jobs).await {
+        job.unwrap();
+    }
+    assert_eq!(scene.asked(), 1);
+    assert_eq!(scene.app.count("sessions WHERE ended_at IS NULL").await, 1);
+}

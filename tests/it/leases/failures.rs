@@ -1,0 +1,125 @@
+//! Answers that confirm nobody.
+
+use keywright::{foundation::ids::UserId, leases};
+use serde_json::json;
+
+use super::{Scene, person};
+use crate::support::{
+    fake_upstream::{Endpoint, Fault, Lure, Refreshes, Signature},
+    journey::refresh,
+};
+
+/// UP-36, OIDC Core §12.2: a refreshed ID token about somebody else ends the session.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refreshed_token_about_somebody_else_ends_the_session() {
+    let mut scene = Scene::set(Refreshes::Rotating).await;
+    scene.upstream.misbehave(|lies| lies.other_subject_at_refresh = true);
+    scene.upstream.set_person(json!({ "sub": "8", "preferred_username": "mallory" }));
+    scene.app.clock.advance(300);
+    scene.assert_gone("upstream_refresh_subject").await;
+    assert_eq!(scene.app.count("users").await, 1);
+}
+
+/// A refreshed ID token that is not acceptable confirms nobody: forged, expired, of another issuer,
+/// for another client, with another nonce.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refreshed_token_that_is_not_acceptable_ends_the_session() {
+    let mut scene = Scene::set(Refreshes::Rotating).await;
+    scene.upstream.misbehave(|lies| lies.signature = Signature::Attacker(Lure::Nothing));
+    scene.app.clock.advance(300);
+    scene.assert_gone("id_token_signature").await;
+    for (claim, value, reason) in [
+        ("iss", json!("https://evil.test"), "id_token_issuer"),
+        ("aud", json!("another"), "id_token_audience"),
+        ("nonce", json!("another"), "id_token_nonce"),
+        ("exp", json!(1), "id_token_expired"),
+    ] {
+        let mut scene = Scene::set(Refreshes::Rotating).await;
+        scene.upstream.misbehave(|lies| {
+            lies.claims.set(claim, value);
+        });
+        scene.app.clock.advance(300);
+        scene.assert_gone(reason).await;
+    }
+}
+
+/// OIDC Core §12.2: a refreshed ID token need not carry the nonce, and need not come at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_may_bring_less() {
+    let mut scene = Scene::set(Refreshes::Steady).await;
+    scene.upstream.misbehave(|lies| {
+        lies.claims.remove("nonce");
+    });
+    scene.app.clock.advance(300);
+    scene.refresh().await;
+    scene.upstream.misbehave(|lies| {
+        lies.token_response.remove("id_token");
+    });
+    scene.upstream.set_person(person(&[]));
+    scene.app.clock.advance(300);
+    scene.refresh().await;
+    assert_eq!(scene.claims()["groups"], json!(["staff"]), "nothing new was said");
+    assert_eq!((scene.life(), scene.asked()), (600, 2));
+}
+
+/// A refresh token that was spent is not lost because the keys or UserInfo could not be read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_confirmation_without_details_is_one() {
+    let mut scene = Scene::set(Refreshes::Rotating).await;
+    scene.app.clock.advance(3_600);
+    scene.app.app.keys.refresh(&scene.app.app.store, scene.app.app.now()).await.unwrap();
+    // The kept keys are too old by now.
+    scene.upstream.misbehave(|lies| lies.fault(Endpoint::Jwks, Fault::Status(500)));
+    scene.refresh().await;
+    scene.upstream.behave();
+    scene.app.clock.advance(300);
+    scene.refresh().await;
+    assert_eq!(scene.asked(), 2);
+}
+
+/// While the upstream is away the lease goes on, and tokens end with it; nobody waits for the next
+/// try in vain.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_is_away_costs_nobody_anything_at_first() {
+    let mut scene = Scene::set(Refreshes::Rotating).await;
+    for fault in [Fault::Status(500), Fault::Drop, Fault::Status(429)] {
+        scene.upstream.misbehave(|lies| lies.fault(Endpoint::Token, fault));
+        scene.app.clock.advance(if scene.life() == 600 { 300 } else { 60 });
+        scene.refresh().await;
+    }
+    assert_eq!(scene.life(), 180);
+    // Our own credentials there are wrong: that is not the person's fault.
+    scene.upstream.misbehave(|lies| lies.fault(Endpoint::Token, Fault::Status(401)));
+    scene.app.clock.advance(60);
+    scene.refresh().await;
+    scene.upstream.behave();
+    scene.refresh().await;
+    assert_eq!(scene.life(), 600);
+}
+
+/// Fifty refreshes at once ask the upstream once; each gets an answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_need_the_lease_at_once_wait_for_one() {
+    let scene = Scene::set(Refreshes::Rotating).await;
+    scene.app.clock.advance(600);
+    let token = scene.tokens.text("refresh_token");
+    let tries = (0..10).map(|_| refresh(&scene.app, "web", &token));
+    let answers = futures_util::future::join_all(tries).await;
+    // All are within the grace of one rotation.
+    assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+    assert_eq!(scene.asked(), 1);
+}
+
+/// A person whose account was shut here is not confirmed, whatever the upstream says.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_is_shut_here_is_not_confirmed() {
+    let mut scene = Scene::set(Refreshes::Rotating).await;
+    let mut connection = scene.app.app.connection().await.unwrap();
+    let user = UserId::new(scene.claims()["sub"].as_str().unwrap());
+    let now = scene.app.app.now();
+    assert!(keywright::store::users::disable(&mut connection, &user, now).await.unwrap());
+    drop(connection);
+    scene.app.clock.advance(300);
+    leases::tend(&scene.app.app).await.unwrap();
+    scene.assert_ended("account_disabled").await;
+}

@@ -1,0 +1,118 @@
+//! Whose limit counts: the upstream's, an app's, and none where there is no upstream.
+
+use keywright::leases;
+
+use super::{Scene, TEN_MINUTES};
+use crate::support::{
+    app::TestApp,
+    fake_upstream::{Placement, Refreshes},
+    journey::{authorize_path, code_by_session, code_for, redeem, refresh},
+};
+
+const PICKY: &str = "[[clients]]\nid = \"picky\"\nname = \"Picky\"\n\
+                     secret = \"picky-secret-0123456789\"\nmax_staleness = \"2m\"\n\
+                     redirect_uris = [\"https://picky.test/cb\"]\n";
+
+/// An app may want fresher word than the others; its own tokens alone suffer when there is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_may_want_fresher_word() {
+    let mut scene = Scene::with(Refreshes::None, TEN_MINUTES, PICKY).await;
+    // UserInfo can be asked as long as the upstream's access token lives: five minutes.
+    scene.browser.stop_at("https://picky.test/");
+    let code = code_by_session(&mut scene.browser, "picky", &[]).await;
+    let picky = redeem(&scene.app, "picky", &code).await;
+    assert_eq!(picky.json()["expires_in"], 120);
+    scene.app.clock.advance(60);
+    let picky = refresh(&scene.app, "picky", &picky.text("refresh_token")).await;
+    assert_eq!(picky.json()["expires_in"], 120, "renewed by UserInfo: {picky:?}");
+    scene.app.clock.advance(300);
+    let answer = refresh(&scene.app, "picky", &picky.text("refresh_token")).await;
+    answer.assert_error(400, "invalid_grant");
+    assert_eq!(scene.app.refusals("token").await, ["lease_too_old"]);
+    scene.refresh().await;
+    assert_eq!(scene.app.refusals("lease").await, Vec::<String>::new());
+    // The person is sent to the upstream again, and comes back by themselves.
+    let code = code_by_session(&mut scene.browser, "picky", &[]).await;
+    assert_eq!(redeem(&scene.app, "picky", &code).await.json()["expires_in"], 120);
+    let silent = authorize_path("picky", &[("prompt", "none")]);
+    scene.app.clock.advance(600);
+    let page = scene.browser.get(&silent).await;
+    assert_eq!(page.location_param("error").as_deref(), Some("login_required"));
+}
+
+/// Where an upstream gives no refresh token, UserInfo tells; its groups count as those of the ID
+/// token do.
+#[tokio::test(flavor = "multi_thread")]
+async fn userinfo_confirms_where_there_is_no_refresh_token() {
+    let settings = "max_staleness = \"4m\"\ngroups = { claim = \"groups\" }";
+    let mut scene = Scene::with(Refreshes::None, settings, "").await;
+    scene.app.clock.advance(120);
+    scene.refresh().await;
+    assert_eq!((scene.life(), scene.asked()), (240, 0));
+    assert_eq!(scene.claims()["groups"], serde_json::json!(["staff"]));
+    scene.upstream.expel();
+    scene.app.clock.advance(120);
+    scene.assert_gone("upstream_userinfo_denied").await;
+}
+
+/// A UserInfo that tells less than the ID token did takes nothing away.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lean_userinfo_confirms_without_changing_anybody() {
+    let settings = "max_staleness = \"4m\"\ngroups = { claim = \"groups\" }";
+    let mut scene = Scene::with(Refreshes::None, settings, "").await;
+    scene.upstream.place_claims(Placement::IdTokenOnly);
+    scene.app.clock.advance(120);
+    scene.refresh().await;
+    assert_eq!(scene.claims()["groups"], serde_json::json!(["staff"]));
+    assert_eq!(scene.life(), 240);
+}
+
+/// Without any means to ask, the session ends when the time is over: not before, and not later.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_means_the_session_is_bounded() {
+    let mut scene = Scene::set(Refreshes::None).await;
+    scene.app.clock.advance(599);
+    scene.refresh().await;
+    assert_eq!(scene.life(), 1);
+    leases::tend(&scene.app.app).await.unwrap();
+    scene.app.clock.advance(1);
+    leases::tend(&scene.app.app).await.unwrap();
+    scene.assert_ended("lease_run_out").await;
+    // The upstream still knows the person: a redirect there and back, and they are in again.
+    let code = code_by_session(&mut scene.browser, "web", &[]).await;
+    assert_eq!(redeem(&scene.app, "web", &code).await.status, 200);
+}
+
+/// A local account has no upstream that could take anything back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_local_account_has_no_lease() {
+    let app = TestApp::builder().config(PICKY).start().await;
+    app.add_user("bob", &[]).await;
+    let mut browser = app.browser();
+    browser.stop_at("https://picky.test/");
+    let code = code_for(&mut browser, "picky", "bob", &[]).await;
+    let tokens = redeem(&app, "picky", &code).await;
+    assert_eq!(tokens.json()["expires_in"], 900);
+    app.clock.advance(3_600);
+    app.app.keys.refresh(&app.app.store, app.app.now()).await.unwrap();
+    let again = refresh(&app, "picky", &tokens.text("refresh_token")).await;
+    assert_eq!(again.json()["expires_in"], 900, "{again:?}");
+}
+
+/// UP-21: the word of an upstream that is switched off counts until its time is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_of_an_upstream_that_is_switched_off_runs_out() {
+    let scene = Scene::set(Refreshes::Rotating).await;
+    let Scene { app, upstream, browser, tokens } = scene;
+    drop(browser);
+    let settings = format!("enabled = false\n{TEN_MINUTES}");
+    let next = crate::sessions::stop(app).await.upstream("kc", &upstream, &settings);
+    let app = next.start().await;
+    app.clock.advance(599);
+    let tokens = refresh(&app, "web", &tokens.text("refresh_token")).await;
+    assert_eq!(tokens.json()["expires_in"], 1, "{tokens:?}");
+    app.clock.advance(1);
+    let answer = refresh(&app, "web", &tokens.text("refresh_token")).await;
+    answer.assert_error(400, "invalid_grant");
+    assert_eq!(app.refusals("lease").await, ["lease_run_out"]);
+}
