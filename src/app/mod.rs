@@ -62,6 +62,8 @@ pub struct Parts {
     pub audit: Audit,
     /// The numbers.
     pub metrics: Metrics,
+    /// Rows of the database are sealed under these keys.
+    pub rows_ring: Arc<KeyRing>,
     /// Form tokens are made under these keys.
     pub csrf_ring: KeyRing,
     /// Successors of refresh tokens are derived under these keys.
@@ -139,7 +141,9 @@ impl App {
         let clients = Clients::new(&config.clients, &config.tokens);
         let rotation = rotation(&config, &random)?;
         let max_age = config.keys.jwks_max_age;
-        let keys = SigningKeys::start(rotation, rows_ring, max_age, &store, &*random, now).await?;
+        let ring_of_keys = Arc::clone(&rows_ring);
+        let keys =
+            SigningKeys::start(rotation, ring_of_keys, max_age, &store, &*random, now).await?;
 
         let (backing, memory) = short_lived_store(&config, &clock)?;
         let state =
@@ -156,6 +160,7 @@ impl App {
             passwords: Passwords::new(&config.passwords, Arc::clone(&random))?,
             flow_brake: FlowBrake::default(),
             local_accounts: LocalAccounts::new(config.passwords.login),
+            rows_ring,
             csrf_ring: ring(Purpose::Csrf),
             refresh_ring: ring(Purpose::RefreshSuccessor),
             metrics: Metrics::default(),

@@ -74,6 +74,8 @@ pub struct Asserted {
     pub subject: String,
     /// What its claims mean here.
     pub person: MappedPerson,
+    /// The claims themselves, of the ID token and UserInfo.
+    pub claims: Map<String, Value>,
     /// When the person proved who they are there, if it says.
     pub auth_time: Option<Timestamp>,
     /// Its session.
@@ -178,7 +180,7 @@ impl Upstream {
         };
         let valid = self.validate(&metadata, &tokens.id_token, &expected, now).await?;
         let claims = self.add_userinfo(&metadata, &valid, &tokens.access_token).await?;
-        Ok(self.assert(&metadata, valid, &claims))
+        Ok(self.assert(&metadata, valid, claims))
     }
 
     /// Validates the ID token; an unknown key has the JWKS fetched once more.
@@ -222,7 +224,7 @@ impl Upstream {
         let more =
             exchange::userinfo(&self.http, endpoint, access_token, subject, patience).await?;
         // The flag is about the address beside it: the pair comes from one place (UP-14).
-        let pair = |name: &str| name == "email" || name == "email_verified";
+        let pair = |name: &str| mapping::is_about_address(&self.settings, name);
         let has_pair = claims.keys().any(|name| pair(name));
         for (name, value) in more {
             if !(has_pair && pair(&name)) {
@@ -236,7 +238,7 @@ impl Upstream {
         &self,
         metadata: &Metadata,
         valid: ValidIdToken,
-        claims: &Map<String, Value>,
+        claims: Map<String, Value>,
     ) -> Asserted {
         let text = |name: &str| {
             let text = valid.claims.get(name).and_then(Value::as_str);
@@ -251,7 +253,8 @@ impl Upstream {
         };
         Asserted {
             issuer: metadata.issuer.clone(),
-            person: mapping::map(&self.settings, claims),
+            person: mapping::map(&self.settings, &claims).person,
+            claims,
             // A time that cannot be read was refused with the token.
             auth_time: id_token::moment(&valid.claims, "auth_time").ok().flatten(),
             session_id: text("sid"),
