@@ -4,7 +4,11 @@ use std::collections::HashSet;
 
 use url::Url;
 
-use super::{problems::Problems, values::word_setting};
+use super::{
+    client_claims::{self, ClientClaim},
+    problems::Problems,
+    values::word_setting,
+};
 use crate::{
     foundation::{clock::Span, ids::ClientId, secret::Secret},
     protocol::{
@@ -89,6 +93,8 @@ section! {
         id_token_signing_alg: SigningAlgorithm = SigningAlgorithm::Rs256,
         /// Where the claims about a person are put.
         id_token_claims: ClaimPlacement = ClaimPlacement::Full,
+        /// Claims that it gets beyond those of its scopes, in the ID token and UserInfo.
+        claims: Vec<ClientClaim> = Vec::new(),
         /// Whether its refresh tokens outlive the person's sign-out.
         offline_after_logout: bool = false,
         /// Whether it can be used at all.
@@ -119,6 +125,7 @@ pub(super) fn check(clients: &[ClientSettings], problems: &mut Problems) {
         check_addresses(client, &at, problems);
         check_grants(client, &at, problems);
         check_lifetimes(client, &at, problems);
+        client_claims::check(client, &at, problems);
     }
 }
 

@@ -175,7 +175,8 @@ impl Setting for ClaimValues {
     }
 }
 
-fn scalar(value: &Value) -> Option<serde_json::Value> {
+/// A text, a number, true or false, as JSON has it.
+pub(super) fn scalar(value: &Value) -> Option<serde_json::Value> {
     match value {
         Value::String(text) => Some(text.as_str().into()),
         Value::Integer(number) => Some((*number).into()),

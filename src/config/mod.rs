@@ -7,6 +7,7 @@
 #[macro_use]
 pub(crate) mod reading;
 mod addresses;
+mod client_claims;
 mod clients;
 mod lists;
 mod load;
@@ -18,6 +19,7 @@ mod upstreams;
 mod values;
 
 pub use addresses::{DatabaseUrl, Issuer, Pattern, StateUrl};
+pub use client_claims::{ClaimValue, ClientClaim, GroupValue, PersonClaim};
 pub use clients::{ClaimPlacement, ClientSettings, ClientType, PkcePolicy};
 pub use lists::OneOrMore;
 pub use load::{Environment, load, parse};
