@@ -8,7 +8,7 @@ use crate::{
     config::SignupMode,
     federation::{
         Asserted, Upstream,
-        gates::{self, Wants},
+        gates::{self, Refusal},
     },
     foundation::names::{email_key, username_key},
     foundation::{
@@ -37,9 +37,9 @@ pub enum Arrival {
     /// The account is shut (UP-23).
     Disabled(UserId),
     /// Nobody like this may enter through the upstream.
-    NotAdmitted(Wants),
+    NotAdmitted(Refusal),
     /// The person is unknown and may not have an account.
-    NotAllowed(Wants),
+    NotAllowed(Refusal),
     /// The same person was created by another request just now: look again.
     LostRace,
 }

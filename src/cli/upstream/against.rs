@@ -15,7 +15,7 @@ use crate::{
     config::UpstreamSettings,
     federation::{
         MappedPerson,
-        gates::{self, Wants},
+        gates::{self, Refusal},
         mapping,
     },
     foundation::ids::IdentityId,
@@ -27,7 +27,7 @@ const PAGE: i64 = 500;
 /// What the rules make of one person.
 struct Outcome {
     person: MappedPerson,
-    refusal: Option<Wants>,
+    refusal: Option<Refusal>,
 }
 
 /// What another configuration changes for one person.
@@ -38,7 +38,7 @@ struct Change {
     /// Whether the person may enter, where that changes.
     admitted: Option<bool>,
     /// Why not, where the person no longer may.
-    refused_for: Option<Wants>,
+    refused_for: Option<String>,
     attributes: Vec<ChangedAttribute>,
 }
 
@@ -119,7 +119,7 @@ fn changed(before: Outcome, after: Outcome) -> Change {
         gained_groups: only_in(&new.groups, &old.groups),
         lost_groups: only_in(&old.groups, &new.groups),
         admitted: differs.then_some(refused_for.is_none()),
-        refused_for: refused_for.filter(|_| differs),
+        refused_for: refused_for.filter(|_| differs).map(|refusal| refusal.what),
         attributes: attributes
             .into_iter()
             .filter(|(_, before, after)| before != after)
@@ -140,11 +140,9 @@ fn tell(username: &str, subject: &str, change: &Change, json: bool) -> anyhow::R
         return Ok(());
     }
     say(&format!("{username} ({subject})"));
-    match (change.admitted, change.refused_for) {
-        (Some(true), _) => say("    may enter now"),
-        (Some(false), Some(Wants::Claim)) => say("    may no longer enter: lacks a claim"),
-        (Some(false), Some(Wants::Domain)) => say("    may no longer enter: not in a domain"),
-        (Some(false), _) => say("    may no longer enter: in no group that may"),
+    match (change.admitted, &change.refused_for) {
+        (Some(false), Some(what)) => say(&format!("    may no longer enter: lacks {what}")),
+        (Some(_), _) => say("    may enter now"),
         (None, _) => {}
     }
     for (what, groups) in [("gains", &change.gained_groups), ("loses", &change.lost_groups)] {

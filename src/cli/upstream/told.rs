@@ -6,7 +6,7 @@ use super::Explanation;
 use crate::{
     cli::output::say,
     federation::{
-        gates::{Check, Wants},
+        gates::Check,
         mapping::{Attribute, Because, GroupRule, Look, Verdict, Verification},
     },
 };
@@ -127,13 +127,5 @@ fn tell_groups(number: usize, rule: &GroupRule<'_>) {
 }
 
 fn tell_check(check: &Check<'_>) {
-    let met = if check.met { "met" } else { "not met" };
-    let one_of = check.one_of.iter().map(shown).collect::<Vec<_>>().join(" or ");
-    let what = match (check.wants, check.claim) {
-        (Wants::Claim, claim) => format!("claim {} = {one_of}", claim.unwrap_or_default()),
-        (Wants::Domain, _) => format!("verified address in {one_of}"),
-        (Wants::Group, _) => format!("group {one_of}"),
-        (Wants::OpenSignup, _) => "signup.federated = \"open\"".to_owned(),
-    };
-    say(&format!("    {what}: {met}"));
+    say(&format!("    {check}: {}", if check.met { "met" } else { "not met" }));
 }

@@ -15,7 +15,10 @@ use crate::{
     app::App,
     audit::{Event, printable},
     dispatcher::{self, Departure},
-    federation::{Asserted, FaultKind, ID_TOKEN_LEEWAY, Upstream, UpstreamFault, gates::Wants},
+    federation::{
+        Asserted, FaultKind, ID_TOKEN_LEEWAY, Upstream, UpstreamFault,
+        gates::{Refusal, Wants},
+    },
     foundation::{
         clock::{Span, Timestamp},
         secret::Secret,
@@ -185,8 +188,8 @@ impl Arriving<'_> {
             Ok(begun) => Ok(Some(begun)),
             Err(Undone::LostRace) => Ok(None),
             Err(Undone::Disabled) => Err(self.account_unavailable()),
-            Err(Undone::NotAdmitted(wants)) => Err(self.not_admitted(wants)),
-            Err(Undone::NotAllowed(wants)) => Err(self.no_account(wants)),
+            Err(Undone::NotAdmitted(refusal)) => Err(self.not_admitted(&refusal)),
+            Err(Undone::NotAllowed(refusal)) => Err(self.no_account(&refusal)),
             Err(Undone::Store(error)) => Err(self.told(PageError::from(error))),
         }
     }
@@ -204,8 +207,8 @@ impl Arriving<'_> {
             Arrival::Known(user) | Arrival::Created(user) => Ok(user),
             Arrival::LostRace => Err(Undone::LostRace),
             Arrival::Disabled(_) => Err(Undone::Disabled),
-            Arrival::NotAdmitted(wants) => Err(Undone::NotAdmitted(wants)),
-            Arrival::NotAllowed(wants) => Err(Undone::NotAllowed(wants)),
+            Arrival::NotAdmitted(refusal) => Err(Undone::NotAdmitted(refusal)),
+            Arrival::NotAllowed(refusal) => Err(Undone::NotAllowed(refusal)),
         }
     }
 
@@ -256,9 +259,9 @@ impl Arriving<'_> {
             .event(event)
     }
 
-    fn no_account(&self, wants: Wants) -> PageError {
+    fn no_account(&self, refusal: &Refusal) -> PageError {
         let name = &self.upstream.settings.name;
-        let (reason, why) = match wants {
+        let (reason, why) = match refusal.wants {
             Wants::OpenSignup | Wants::Claim => {
                 ("signup_closed", "New accounts are by invitation.")
             }
@@ -266,12 +269,13 @@ impl Arriving<'_> {
             Wants::Group => ("signup_group", "You are not in a group there that may have one."),
         };
         let explanation = format!("{name} signed you in, but you have no account here. {why}");
-        self.turned_away(reason, "There is no account for you here yet", explanation)
+        let event = self.event(reason).detail("what", refusal.what.as_str());
+        self.turned_away(event, reason, "There is no account for you here yet", explanation)
     }
 
-    fn not_admitted(&self, wants: Wants) -> PageError {
+    fn not_admitted(&self, refusal: &Refusal) -> PageError {
         let name = &self.upstream.settings.name;
-        let (reason, why) = match wants {
+        let (reason, why) = match refusal.wants {
             Wants::Claim | Wants::OpenSignup => {
                 ("not_admitted_claim", "Your account there is not of a kind that may.")
             }
@@ -280,16 +284,23 @@ impl Arriving<'_> {
         };
         let explanation =
             format!("{name} signed you in, but you may not enter here with it. {why}");
-        self.turned_away(reason, "You may not enter here", explanation)
+        let event = self.event(reason).detail("what", refusal.what.as_str());
+        self.turned_away(event, reason, "You may not enter here", explanation)
     }
 
-    fn turned_away(&self, reason: &'static str, title: &'static str, why: String) -> PageError {
+    fn turned_away(
+        &self,
+        event: Event,
+        reason: &'static str,
+        title: &'static str,
+        why: String,
+    ) -> PageError {
         PageError::new(reason, title, why)
             .status(StatusCode::FORBIDDEN)
             .next_step("Ask your administrator for access.")
             .action(self.other_ways(), "Choose another way")
             .trace(&self.departure.interaction.trace_id)
-            .event(self.event(reason))
+            .event(event)
     }
 }
 
@@ -299,8 +310,8 @@ const NOT_OUR_DOMAIN: &str = "Your e-mail address there is not verified, or not 
 enum Undone {
     LostRace,
     Disabled,
-    NotAdmitted(Wants),
-    NotAllowed(Wants),
+    NotAdmitted(Refusal),
+    NotAllowed(Refusal),
     Store(StoreError),
 }
 

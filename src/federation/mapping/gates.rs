@@ -3,6 +3,8 @@
 //! A gate answers with all of its checks, met or not: the first that is not met is the refusal, and
 //! all of them together are the explanation.
 
+use std::fmt;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -39,9 +41,32 @@ pub enum Wants {
     OpenSignup,
 }
 
+impl fmt::Display for Check<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let one_of: Vec<String> = self.one_of.iter().map(Value::to_string).collect();
+        let one_of = one_of.join(" or ");
+        match self.wants {
+            Wants::Claim => write!(out, "claim {} = {one_of}", self.claim.unwrap_or_default()),
+            Wants::Domain => write!(out, "verified address in {one_of}"),
+            Wants::Group => write!(out, "group {one_of}"),
+            Wants::OpenSignup => out.write_str("signup.federated = \"open\""),
+        }
+    }
+}
+
+/// Why a gate stays shut.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// What kind of thing is missing.
+    pub wants: Wants,
+    /// The whole of it, for the administrator.
+    pub what: String,
+}
+
 /// Why a gate stays shut: the first check that is not met.
-pub fn refusal(checks: &[Check<'_>]) -> Option<Wants> {
-    checks.iter().find(|check| !check.met).map(|check| check.wants)
+pub fn refusal(checks: &[Check<'_>]) -> Option<Refusal> {
+    let unmet = checks.iter().find(|check| !check.met)?;
+    Some(Refusal { wants: unmet.wants, what: unmet.to_string() })
 }
 
 /// Whether the person may enter at all.

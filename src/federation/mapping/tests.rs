@@ -270,7 +270,8 @@ fn gates_want_everything_that_is_given() {
     let refusal = |gate: &str| {
         let settings = settings(&format!("groups = {{}}\nadmit = {{ {gate} }}"));
         let claims = claims.as_object().unwrap();
-        gates::refusal(&gates::admission(&settings, claims, &map(&settings, claims).person))
+        let person = map(&settings, claims).person;
+        gates::refusal(&gates::admission(&settings, claims, &person)).map(|refusal| refusal.wants)
     };
     let table = [
         (r#"claims = { tid = "t1" }"#, None),

@@ -189,7 +189,7 @@ async fn a_new_configuration_is_tried_on_everybody() {
     );
     assert_eq!(
         (&of("eve")["admitted"], &of("eve")["refused_for"]),
-        (&json!(false), &json!("group"))
+        (&json!(false), &json!("group \"admins\""))
     );
     let flag = json!([{ "name": "email_verified", "before": true, "after": false }]);
     assert_eq!(of("anna")["attributes"], flag);
