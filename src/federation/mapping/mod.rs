@@ -115,6 +115,8 @@ fn picture(address: &str) -> Option<String> {
 }
 
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;

@@ -8,11 +8,14 @@ use super::{
 };
 use crate::config;
 
-fn parsed(more: &str) -> Result<config::Config, config::Problems> {
-    let text = format!(
+fn text(more: &str) -> String {
+    format!(
         "[[upstreams]]\nslug = \"kc\"\nname = \"Kc\"\nissuer = \"https://kc.test\"\nclient_id = \"a\"\nclient_secret = \"b\"\n{more}"
-    );
-    config::parse(&text, &config::Environment::new())
+    )
+}
+
+fn parsed(more: &str) -> Result<config::Config, config::Problems> {
+    config::parse(&text(more), &config::Environment::new())
 }
 
 pub(super) fn settings(more: &str) -> UpstreamSettings {
@@ -337,4 +340,29 @@ fn rules_that_make_no_sense_are_refused() {
         let problems = parsed(rules).unwrap_err().to_string();
         assert!(problems.contains(told), "{rules}: {problems}");
     }
+}
+
+/// Rules can be written as variables, in the short form and in the long one.
+#[test]
+fn rules_can_come_from_the_environment() {
+    let groups = |variables: &[(&str, &str)], file: &str| {
+        let environment = variables
+            .iter()
+            .map(|(name, value)| (format!("KEYWRIGHT_UPSTREAMS__0__{name}"), (*value).to_owned()));
+        let settings =
+            config::parse(&text(file), &environment.collect()).unwrap().upstreams.remove(0);
+        let claims = json!({"groups": ["a"], "roles": ["b", "c"], "display": "D", "tid": "t"});
+        let claims = claims.as_object().unwrap();
+        let person = map(&settings, claims).person;
+        assert!(gates::refusal(&gates::admission(&settings, claims, &person)).is_none());
+        (person.groups, person.name)
+    };
+    let of = |groups: &[&str]| groups.iter().map(|group| (*group).to_owned()).collect::<Vec<_>>();
+    assert_eq!(groups(&[("GROUPS__CLAIM", "roles")], "").0, of(&["b", "c"]));
+    assert_eq!(groups(&[("GROUPS__CLAIM", "roles,groups")], "").0, of(&["b", "c", "a"]));
+    assert_eq!(groups(&[("GROUPS__MATCH", "b")], "groups = { claim = \"roles\" }").0, of(&["b"]));
+    let several = [("GROUPS__0__CLAIM", "groups"), ("GROUPS__1__CLAIM", "roles")];
+    assert_eq!(groups(&several, "").0, of(&["a", "b", "c"]));
+    assert_eq!(groups(&[("CLAIMS__NAME", "name, display")], "").1.as_deref(), Some("D"));
+    assert_eq!(groups(&[("ADMIT__CLAIMS__TID", "t")], "").0, of(&[]));
 }

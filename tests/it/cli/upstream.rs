@@ -1,5 +1,15 @@
 //! `keywright upstream explain`: the reasoning of the rules, over a file and over recorded sign-ins.
 
+use keywright::{
+    foundation::{
+        ids::{IdentityId, UpstreamSlug},
+        text_list::TextList,
+    },
+    store::{
+        StoreError,
+        identities::{self, Identity},
+    },
+};
 use serde_json::{Value, json};
 
 use super::program::{Ended, Place};
@@ -206,4 +216,54 @@ async fn a_new_configuration_is_tried_on_everybody() {
     }
     // Nothing was changed by trying.
     assert_eq!((app.count("users").await, app.count("identities").await), (3, 3));
+}
+
+/// Whose claims were never kept counts as unknown, and the number of people does not matter.
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_read_in_pages() {
+    const PEOPLE: usize = 1_001;
+    let upstream = FakeUpstream::start().await;
+    let (app, place) = house(&upstream, "groups = {}").await;
+    upstream.set_person(person("anna", &["staff"]));
+    gets_in(&app, "kc").await.unwrap();
+    let bob = app.add_user("bob", &[]).await;
+    let mut connection = app.app.connection().await.unwrap();
+    let inserted = connection.transaction(async |conn| {
+        for number in 0..PEOPLE {
+            let identity = Identity {
+                id: IdentityId::generate(app.app.random(), app.app.now()),
+                user_id: bob.id.clone(),
+                upstream: UpstreamSlug::new("kc"),
+                issuer: upstream.issuer(),
+                subject: number.to_string(),
+                groups: TextList::default(),
+                created_at: app.app.now(),
+                confirmed_at: app.app.now(),
+            };
+            assert!(identities::insert(conn, &identity, None).await?);
+        }
+        Ok::<_, StoreError>(())
+    });
+    inserted.await.unwrap();
+    std::fs::write(place.path("new.toml"), configuration(&upstream.issuer(), "")).unwrap();
+    let explain = ["upstream", "explain", "kc", "--against", "new.toml", "--json"];
+    let out = place.run(&explain).ok().out;
+    let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((lines.len(), &lines[0]["lost_groups"]), (2, &json!(["staff"])));
+    let sum = &lines[1]["sum"];
+    assert_eq!((&sum["people"], &sum["unknown"]), (&json!(PEOPLE + 1), &json!(PEOPLE)));
+    place.run(&["upstream", "explain", "kc", "--last", "bob"]).failed(1, &["no claims are kept"]);
+}
+
+/// LG-11: claims under another secret key are not guessed at.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_secret_key_explains_nothing() {
+    let upstream = FakeUpstream::start().await;
+    let (app, mut place) = house(&upstream, "").await;
+    gets_in(&app, "kc").await.unwrap();
+    place.set("SECRET_KEY", "another-secret-key-of-the-tests-0123456789");
+    for what in [&["--last", "alice"], &["--against", "keywright.toml"]] {
+        let explain = [&["upstream", "explain", "kc"], &what[..]].concat();
+        place.run(&explain).failed(78, &["secrets.secret_key"]);
+    }
 }
