@@ -7,7 +7,7 @@ use crate::{
     cli::output::say,
     federation::{
         gates::Check,
-        mapping::{Attribute, Because, GroupRule, Look, Verdict, Verification},
+        mapping::{Attribute, Because, GroupClaim, GroupRule, Look, Verdict, Verification},
     },
 };
 
@@ -102,13 +102,13 @@ fn tell_verification(verification: &Verification<'_>) {
 }
 
 fn tell_groups(number: usize, rule: &GroupRule<'_>) {
-    let claims = rule.claims.iter().map(|(claim, there)| {
-        let missing = if *there { "" } else { " (not there)" };
-        format!("{claim}{missing}")
-    });
-    let claims: Vec<String> = claims.collect();
-    let from = if claims.is_empty() { "a fixed group".to_owned() } else { claims.join(", ") };
-    say(&format!("    rule {number}: {from}"));
+    let fixed = if rule.claims.is_empty() { " a fixed group" } else { "" };
+    say(&format!("    rule {number}:{fixed}"));
+    for GroupClaim { claim, seen } in &rule.claims {
+        let seen =
+            seen.map_or_else(|| ": not there".to_owned(), |seen| format!(" = {}", shown(seen)));
+        say(&format!("        {claim}{seen}"));
+    }
     for fate in &rule.names {
         let name = shown(&Value::from(fate.name.as_ref()));
         let became = match (&fate.group, fate.taken) {
@@ -127,5 +127,11 @@ fn tell_groups(number: usize, rule: &GroupRule<'_>) {
 }
 
 fn tell_check(check: &Check<'_>) {
-    say(&format!("    {check}: {}", if check.met { "met" } else { "not met" }));
+    let met = if check.met { "met" } else { "not met" };
+    let seen = match (check.claim, check.seen) {
+        (None, _) => String::new(),
+        (Some(_), None) => " (it is not there)".to_owned(),
+        (Some(_), Some(seen)) => format!(" (it is {})", shown(seen)),
+    };
+    say(&format!("    {check}: {met}{seen}"));
 }

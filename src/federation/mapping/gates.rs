@@ -21,6 +21,9 @@ pub struct Check<'a> {
     pub wants: Wants,
     /// The claim, where one is asked for.
     pub claim: Option<&'a str>,
+    /// What that claim holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<&'a Value>,
     /// Of which one must be there.
     pub one_of: Vec<Value>,
     /// Whether it is.
@@ -72,17 +75,17 @@ pub fn refusal(checks: &[Check<'_>]) -> Option<Refusal> {
 /// Whether the person may enter at all.
 pub fn admission<'a>(
     settings: &'a UpstreamSettings,
-    claims: &Map<String, Value>,
+    claims: &'a Map<String, Value>,
     person: &MappedPerson,
 ) -> Vec<Check<'a>> {
     let Some(gate) = &settings.admit else {
         return Vec::new();
     };
-    let of_claim = |(claim, wanted): &'a (String, Vec<Value>)| Check {
-        wants: Wants::Claim,
-        claim: Some(claim.as_str()),
-        one_of: wanted.clone(),
-        met: path::at(claims, claim).is_some_and(|held| holds_one(held, wanted)),
+    let of_claim = |(claim, wanted): &'a (String, Vec<Value>)| {
+        let seen = path::at(claims, claim);
+        let met = seen.is_some_and(|held| holds_one(held, wanted));
+        let one_of = wanted.clone();
+        Check { wants: Wants::Claim, claim: Some(claim.as_str()), seen, one_of, met }
     };
     let lists = lists(&gate.domains, &gate.groups, person);
     gate.claims.0.iter().map(of_claim).chain(lists).collect()
@@ -102,7 +105,7 @@ pub fn signup<'a>(
         SignupMode::Open => true,
         SignupMode::Invite | SignupMode::Closed => false,
     };
-    vec![Check { wants: Wants::OpenSignup, claim: None, one_of: Vec::new(), met }]
+    vec![Check { wants: Wants::OpenSignup, claim: None, seen: None, one_of: Vec::new(), met }]
 }
 
 /// Whether a claim is one of the values or, if it is a list, has one of them.
@@ -123,7 +126,7 @@ fn lists<'a>(
     let in_domain = |domain: &String| verified.is_some_and(|email| is_in_domain(email, domain));
     let check = |wants, list: &[String], met| {
         let one_of = list.iter().map(|one| Value::from(one.as_str())).collect();
-        (!list.is_empty()).then_some(Check { wants, claim: None, one_of, met })
+        (!list.is_empty()).then_some(Check { wants, claim: None, seen: None, one_of, met })
     };
     let domain = check(Wants::Domain, domains, domains.iter().any(in_domain));
     let in_group = groups.iter().any(|group| person.groups.contains(group));

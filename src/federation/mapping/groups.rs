@@ -15,12 +15,21 @@ const MAX_FATES: usize = 1_000;
 /// What one group rule found.
 #[derive(Debug, Serialize)]
 pub struct GroupRule<'a> {
-    /// The claims that it looked at, and whether they were there. None for a fixed group.
-    pub claims: Vec<(&'a str, bool)>,
+    /// The claims that it looked at. None for a fixed group.
+    pub claims: Vec<GroupClaim<'a>>,
     /// What became of each name.
     pub names: Vec<Fate<'a>>,
     /// How many names there were.
     pub count: usize,
+}
+
+/// A claim that may hold groups.
+#[derive(Debug, Serialize)]
+pub struct GroupClaim<'a> {
+    /// Its path.
+    pub claim: &'a str,
+    /// What was there.
+    pub seen: Option<&'a Value>,
 }
 
 /// What became of one name.
@@ -69,16 +78,16 @@ fn apply<'a>(
 fn names<'a>(
     rule: &'a GroupSettings,
     claims: &'a Map<String, Value>,
-) -> (Vec<(&'a str, bool)>, Vec<&'a str>) {
+) -> (Vec<GroupClaim<'a>>, Vec<&'a str>) {
     if let Some(value) = &rule.value {
         return (Vec::new(), vec![value]);
     }
     let mut looked = Vec::new();
     let mut names = Vec::new();
     for claim in rule.claim.iter() {
-        let value = path::at(claims, claim);
-        looked.push((claim.as_str(), value.is_some()));
-        names.extend(value.into_iter().flat_map(|value| names_in(value, rule.member.as_deref())));
+        let seen = path::at(claims, claim);
+        looked.push(GroupClaim { claim, seen });
+        names.extend(seen.into_iter().flat_map(|value| names_in(value, rule.member.as_deref())));
     }
     (looked, names)
 }

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 pub use address::{Because, Verification};
 pub use attributes::{Attribute, Look, Verdict};
-pub use groups::{Fate, GroupRule};
+pub use groups::{Fate, GroupClaim, GroupRule};
 
 use crate::{
     config::{ClaimSource, UpstreamSettings},

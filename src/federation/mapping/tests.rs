@@ -251,7 +251,8 @@ fn a_mapping_tells_why() {
     assert_eq!(
         told["groups"],
         json!([
-            { "claims": [["groups", true], ["gone", false]], "count": 3, "names": [
+            { "claims": [{ "claim": "groups", "seen": ["ab", "b", "ab"] }, { "claim": "gone", "seen": null }],
+              "count": 3, "names": [
                 { "name": "ab", "group": "ab", "taken": true },
                 { "name": "b", "group": null, "taken": false },
                 { "name": "ab", "group": "ab", "taken": false },

@@ -76,7 +76,8 @@ fn claims_of_a_file_are_explained_rule_by_rule() {
         "\"app-wiki\": taken as \"wiki\"",
         "\"staff\": dropped",
         "may enter: yes",
-        "claim tid = \"t1\": met",
+        "claim tid = \"t1\": met (it is \"t1\")",
+        "groups = [\"app-wiki\",\"staff\"]",
         "may have a new account: no",
         "verified address in \"corp.test\": not met",
     ] {
