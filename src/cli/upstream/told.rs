@@ -115,14 +115,14 @@ fn tell_groups(number: usize, rule: &GroupRule<'_>) {
             (None, _) => "dropped: does not match, or nothing is left".to_owned(),
             (Some(group), true) => format!("taken as {}", shown(&Value::from(group.as_str()))),
             (Some(group), false) => {
-                format!("{}: already there, or too many", shown(&Value::from(group.as_str())))
+                format!("{} is there already", shown(&Value::from(group.as_str())))
             }
         };
         say(&format!("        {name}: {became}"));
     }
     let untold = rule.count - rule.names.len();
     if untold > 0 {
-        say(&format!("        and {untold} more"));
+        say(&format!("        and {untold} more, which are not shown"));
     }
 }
 

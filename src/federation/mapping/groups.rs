@@ -17,7 +17,7 @@ const MAX_FATES: usize = 1_000;
 pub struct GroupRule<'a> {
     /// The claims that it looked at. None for a fixed group.
     pub claims: Vec<GroupClaim<'a>>,
-    /// What became of each name.
+    /// What became of each name, as far as names were looked at.
     pub names: Vec<Fate<'a>>,
     /// How many names there were.
     pub count: usize,
@@ -39,8 +39,7 @@ pub struct Fate<'a> {
     pub name: Cow<'a, str>,
     /// The group here; none if the name was dropped by `match`, or nothing is left of it.
     pub group: Option<String>,
-    /// Whether the person is in it because of this rule: not if a rule before gave it already, or
-    /// there are too many.
+    /// Whether the person is in it because of this name: not if it was there already.
     pub taken: bool,
 }
 
@@ -63,10 +62,14 @@ fn apply<'a>(
     let count = names.len();
     let mut fates = Vec::new();
     for name in names {
+        // Once there are enough, nothing that follows can count.
+        if groups.len() >= MAX_GROUPS {
+            break;
+        }
         let group = called_here(rule, name);
         let new = group.as_ref().filter(|group| !groups.contains(group));
-        let taken = new.is_some() && groups.len() < MAX_GROUPS;
-        groups.extend(new.filter(|_| taken).cloned());
+        let taken = new.is_some();
+        groups.extend(new.cloned());
         if fates.len() < MAX_FATES {
             fates.push(Fate { name: shown(name), group, taken });
         }
