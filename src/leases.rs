@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::{
-    accounts::provisioning::{self, Arrival},
+    accounts::provisioning::{Arrival, Entrance},
     app::App,
     audit::Event,
     federation::{Confirmed, ConfirmedBy, KeptTokens, Unconfirmed, Upstream, UpstreamFault},
@@ -293,18 +293,32 @@ async fn keep(
             let Some(asserted) = &confirmed.asserted else {
                 return Ok::<_, StoreError>(None);
             };
-            Ok(match provisioning::confirm(conn, upstream, asserted, now).await? {
-                Some(Arrival::Known(_)) => None,
-                Some(Arrival::Disabled(_)) => Some("account_disabled"),
-                Some(Arrival::NotAllowed(refusal)) => Some(refusal.reason()),
-                None | Some(Arrival::Created(_) | Arrival::LostRace) => Some("account_gone"),
-            })
+            let entrance = Entrance {
+                upstream,
+                federated: app.config.signup.federated,
+                rows: &app.rows_ring,
+                random: app.random(),
+                now,
+            };
+            Ok(shut_out(entrance.confirm(conn, asserted).await?))
         })
         .await?;
-    Ok(match gone {
-        None => Look::Confirmed(now),
-        Some(reason) => Look::Refused(UpstreamFault::unacceptable(reason, "our own rules say no")),
-    })
+    Ok(gone.map_or(Look::Confirmed(now), Look::Refused))
+}
+
+/// Why our own rules shut out somebody whom the upstream has confirmed, if they do.
+fn shut_out(arrival: Option<Arrival>) -> Option<UpstreamFault> {
+    let (reason, what) = match arrival {
+        Some(Arrival::Known(_)) => return None,
+        Some(Arrival::Disabled(_)) => ("account_disabled", "the account here is shut".to_owned()),
+        Some(Arrival::NotAdmitted(refusal) | Arrival::NotAllowed(refusal)) => {
+            ("not_admitted", refusal.what)
+        }
+        None | Some(Arrival::Created(_) | Arrival::LostRace) => {
+            ("account_gone", "there is no such account here any more".to_owned())
+        }
+    };
+    Some(UpstreamFault::unacceptable(reason, what))
 }
 
 /// Renews the leases that are due, and ends the sessions whose leases are over, so that apps hear of

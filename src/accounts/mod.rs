@@ -3,3 +3,4 @@
 pub mod local;
 pub mod passwords;
 pub mod provisioning;
+pub mod recorded;

@@ -3,18 +3,23 @@
 //! An account is found by issuer and subject and by nothing else: not by e-mail, not by name. Who
 //! is unknown gets a new account if the rules allow it, and never somebody else's.
 
+use super::recorded;
 use crate::{
-    config::{SignupMode, UpstreamSignup},
-    federation::{Asserted, Upstream},
-    foundation::names::{email_key, is_in_domain, username_key},
+    config::SignupMode,
+    federation::{
+        Asserted, Upstream,
+        gates::{self, Refusal},
+    },
+    foundation::names::{email_key, username_key},
     foundation::{
         clock::Timestamp,
         ids::{IdentityId, UserId},
         random::{self, Random},
+        seal::KeyRing,
     },
     store::{
         Connection, StoreResult,
-        identities::{self, Identity},
+        identities::{self, Confirmation, Identity},
         users::{self, Profile, User},
     },
 };
@@ -31,103 +36,122 @@ pub enum Arrival {
     Created(User),
     /// The account is shut (UP-23).
     Disabled(UserId),
+    /// Nobody like this may enter through the upstream.
+    NotAdmitted(Refusal),
     /// The person is unknown and may not have an account.
-    NotAllowed(SignupRefusal),
+    NotAllowed(Refusal),
     /// The same person was created by another request just now: look again.
     LostRace,
 }
 
-/// Why nobody new gets in here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SignupRefusal {
-    /// New accounts are closed, or by invitation.
-    Closed,
-    /// The e-mail address is not verified, or in no allowed domain.
-    Domain,
-    /// The person is in no allowed group.
-    Group,
+/// The way in through one upstream.
+#[derive(Clone, Copy)]
+pub struct Entrance<'a> {
+    /// The upstream.
+    pub upstream: &'a Upstream,
+    /// Who may get an account where the upstream has no rule of its own.
+    pub federated: SignupMode,
+    /// The keys under which rows are sealed.
+    pub rows: &'a KeyRing,
+    /// Where chance comes from.
+    pub random: &'a dyn Random,
+    /// The present moment.
+    pub now: Timestamp,
 }
 
-impl SignupRefusal {
-    /// The reason in one word.
-    pub const fn reason(self) -> &'static str {
-        match self {
-            Self::Closed => "signup_closed",
-            Self::Domain => "signup_domain",
-            Self::Group => "signup_group",
+impl std::fmt::Debug for Entrance<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Entrance({:?})", self.upstream)
+    }
+}
+
+impl Entrance<'_> {
+    /// Finds or makes the account of who has signed in, and refreshes what the upstream says.
+    pub async fn arrive(&self, conn: &mut Connection, asserted: &Asserted) -> StoreResult<Arrival> {
+        let (settings, person) = (&self.upstream.settings, &asserted.person);
+        if let Some(refusal) = self.turned_away(asserted) {
+            return Ok(Arrival::NotAdmitted(refusal));
+        }
+        let known = identities::find(conn, &asserted.issuer, &asserted.subject).await?;
+        if let Some((identity, user)) = known {
+            return self.refresh(conn, asserted, &identity, user).await;
+        }
+        let signup = gates::signup(settings, self.federated, person);
+        if let Some(refusal) = gates::refusal(&signup) {
+            return Ok(Arrival::NotAllowed(refusal));
+        }
+        let user = create_user(conn, asserted, self.random, self.now).await?;
+        let identity = Identity {
+            id: IdentityId::generate(self.random, self.now),
+            user_id: user.id.clone(),
+            upstream: self.upstream.slug().clone(),
+            issuer: asserted.issuer.clone(),
+            subject: asserted.subject.clone(),
+            groups: person.groups.iter().collect(),
+            created_at: self.now,
+            confirmed_at: self.now,
+        };
+        let claims = self.seal(&identity.id, asserted);
+        if identities::insert(conn, &identity, claims.as_deref()).await? {
+            Ok(Arrival::Created(user))
+        } else {
+            Ok(Arrival::LostRace)
         }
     }
-}
 
-/// Finds or makes the account of who has signed in, and refreshes what the upstream says.
-pub async fn arrive(
-    conn: &mut Connection,
-    upstream: &Upstream,
-    asserted: &Asserted,
-    federated: SignupMode,
-    random: &dyn Random,
-    now: Timestamp,
-) -> StoreResult<Arrival> {
-    let known = identities::find(conn, &asserted.issuer, &asserted.subject).await?;
-    if let Some((identity, user)) = known {
-        return refresh(conn, upstream, asserted, &identity, user, now).await;
+    async fn refresh(
+        &self,
+        conn: &mut Connection,
+        asserted: &Asserted,
+        identity: &Identity,
+        mut user: User,
+    ) -> StoreResult<Arrival> {
+        if user.disabled_at.is_some() {
+            return Ok(Arrival::Disabled(user.id));
+        }
+        let confirmation = Confirmation {
+            upstream: self.upstream.slug().clone(),
+            groups: asserted.person.groups.iter().collect(),
+            claims: self.seal(&identity.id, asserted),
+            confirmed_at: self.now,
+        };
+        identities::confirm(conn, &identity.id, &confirmation).await?;
+        let profile = refreshed(&user, asserted);
+        if profile != user.profile() {
+            users::update_profile(conn, &user.id, &profile, self.now).await?;
+            user.updated_at = self.now;
+        }
+        Ok(Arrival::Known(user))
     }
-    let rule = upstream.settings.signup.as_ref();
-    if let Err(refusal) = may_sign_up(rule, federated, asserted) {
-        return Ok(Arrival::NotAllowed(refusal));
-    }
-    let user = create_user(conn, asserted, random, now).await?;
-    let identity = Identity {
-        id: IdentityId::generate(random, now),
-        user_id: user.id.clone(),
-        upstream: upstream.slug().clone(),
-        issuer: asserted.issuer.clone(),
-        subject: asserted.subject.clone(),
-        groups: asserted.person.groups.iter().collect(),
-        created_at: now,
-        confirmed_at: now,
-    };
-    if identities::insert(conn, &identity).await? {
-        Ok(Arrival::Created(user))
-    } else {
-        Ok(Arrival::LostRace)
-    }
-}
 
-/// Takes over what the upstream says about somebody who is known, while they are signed in; nothing
-/// if they are not known any more.
-pub async fn confirm(
-    conn: &mut Connection,
-    upstream: &Upstream,
-    asserted: &Asserted,
-    now: Timestamp,
-) -> StoreResult<Option<Arrival>> {
-    let known = identities::find(conn, &asserted.issuer, &asserted.subject).await?;
-    let Some((identity, user)) = known else {
-        return Ok(None);
-    };
-    refresh(conn, upstream, asserted, &identity, user, now).await.map(Some)
-}
+    /// Takes over what the upstream says about somebody while they are signed in; nothing if they are
+    /// not known any more.
+    pub async fn confirm(
+        &self,
+        conn: &mut Connection,
+        asserted: &Asserted,
+    ) -> StoreResult<Option<Arrival>> {
+        if let Some(refusal) = self.turned_away(asserted) {
+            return Ok(Some(Arrival::NotAdmitted(refusal)));
+        }
+        let known = identities::find(conn, &asserted.issuer, &asserted.subject).await?;
+        let Some((identity, user)) = known else {
+            return Ok(None);
+        };
+        self.refresh(conn, asserted, &identity, user).await.map(Some)
+    }
 
-async fn refresh(
-    conn: &mut Connection,
-    upstream: &Upstream,
-    asserted: &Asserted,
-    identity: &Identity,
-    mut user: User,
-    now: Timestamp,
-) -> StoreResult<Arrival> {
-    if user.disabled_at.is_some() {
-        return Ok(Arrival::Disabled(user.id));
+    /// Why nobody like this may enter through the upstream, if so.
+    fn turned_away(&self, asserted: &Asserted) -> Option<Refusal> {
+        let admission =
+            gates::admission(&self.upstream.settings, &asserted.claims, &asserted.person);
+        gates::refusal(&admission)
     }
-    let groups = asserted.person.groups.iter().collect();
-    identities::confirm(conn, &identity.id, upstream.slug(), &groups, now).await?;
-    let profile = refreshed(&user, asserted);
-    if profile != user.profile() {
-        users::update_profile(conn, &user.id, &profile, now).await?;
-        user.updated_at = now;
+
+    /// The claims as they are kept, so that rules can be tried on them.
+    fn seal(&self, identity: &IdentityId, asserted: &Asserted) -> Option<Vec<u8>> {
+        recorded::seal(self.rows, identity, &asserted.claims, self.random)
     }
-    Ok(Arrival::Known(user))
 }
 
 /// What the account says after the upstream has spoken: what it does not mention stays.
@@ -149,31 +173,6 @@ fn refreshed(user: &User, asserted: &Asserted) -> Profile {
     profile.name = person.name.clone().or(profile.name);
     profile.picture = person.picture.clone().or(profile.picture);
     profile
-}
-
-/// Whether an unknown person may get an account. The upstream's own rule, where there is one,
-/// decides for this upstream; `signup.federated` decides for all others.
-fn may_sign_up(
-    rule: Option<&UpstreamSignup>,
-    federated: SignupMode,
-    asserted: &Asserted,
-) -> Result<(), SignupRefusal> {
-    let Some(rule) = rule else {
-        return match federated {
-            SignupMode::Open => Ok(()),
-            SignupMode::Invite | SignupMode::Closed => Err(SignupRefusal::Closed),
-        };
-    };
-    let person = &asserted.person;
-    let verified = person.email.as_ref().filter(|_| person.email_verified == Some(true));
-    let in_domain = |domain: &String| verified.is_some_and(|email| is_in_domain(email, domain));
-    if !rule.domains.is_empty() && !rule.domains.iter().any(in_domain) {
-        return Err(SignupRefusal::Domain);
-    }
-    if !rule.groups.is_empty() && !rule.groups.iter().any(|group| person.groups.contains(group)) {
-        return Err(SignupRefusal::Group);
-    }
-    Ok(())
 }
 
 /// Makes an account under the first free username.

@@ -62,10 +62,10 @@ pub struct Parts {
     pub audit: Audit,
     /// The numbers.
     pub metrics: Metrics,
-    /// Form tokens are made under these keys.
-    pub csrf_ring: KeyRing,
     /// Rows of the database are sealed under these keys.
     pub rows_ring: Arc<KeyRing>,
+    /// Form tokens are made under these keys.
+    pub csrf_ring: KeyRing,
     /// Successors of refresh tokens are derived under these keys.
     pub refresh_ring: KeyRing,
     /// Everything that runs beside requests.
@@ -160,8 +160,8 @@ impl App {
             passwords: Passwords::new(&config.passwords, Arc::clone(&random))?,
             flow_brake: FlowBrake::default(),
             local_accounts: LocalAccounts::new(config.passwords.login),
-            csrf_ring: ring(Purpose::Csrf),
             rows_ring,
+            csrf_ring: ring(Purpose::Csrf),
             refresh_ring: ring(Purpose::RefreshSuccessor),
             metrics: Metrics::default(),
             stopping: CancellationToken::new(),

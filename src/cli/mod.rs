@@ -11,6 +11,7 @@ mod output;
 mod serve;
 mod tools;
 mod trace;
+mod upstream;
 mod user;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -46,6 +47,9 @@ enum Verb {
     /// Local accounts.
     #[command(subcommand)]
     User(user::Verb),
+    /// Upstreams: what their rules make of claims.
+    #[command(subcommand)]
+    Upstream(upstream::Verb),
     /// Signing keys.
     #[command(subcommand)]
     Key(key::Verb),
@@ -99,6 +103,7 @@ fn start(arguments: Arguments, environment: &Environment) -> anyhow::Result<()> 
             Ok(())
         }
         Verb::User(verb) => runtime.block_on(user::run(load()?, verb)),
+        Verb::Upstream(verb) => runtime.block_on(upstream::run(load()?, environment, verb)),
         Verb::Key(verb) => runtime.block_on(key::run(load()?, verb)),
         Verb::Trace(options) => runtime.block_on(trace::run(load()?, options)),
     }

@@ -8,7 +8,7 @@ use crate::{
     app::{self, Ambient},
     clients::Clients,
     config::{Config, Problems},
-    foundation::{clock::Timestamp, random::Random},
+    foundation::{clock::Timestamp, random::Random, seal::KeyRing},
     keys::{Rotation, secret_key},
     store::{Access, Connection, Store, StoreResult, is_first, migrate, pending},
 };
@@ -68,11 +68,16 @@ impl Tools {
         Clients::new(&self.config.clients, &self.config.tokens)
     }
 
-    /// How the signing keys of this deployment are rotated.
-    /// A wrong secret key is refused before it seals anything.
-    pub(super) async fn rotation(&self) -> anyhow::Result<Rotation> {
+    /// The keys under which rows are sealed. A wrong secret key is refused before it seals anything.
+    pub(super) async fn rows_ring(&self) -> anyhow::Result<KeyRing> {
         let ring = app::rows_ring(&self.config, &self.random())?;
         secret_key::check(&self.store, &ring, &*self.random()).await?;
+        Ok(ring)
+    }
+
+    /// How the signing keys of this deployment are rotated.
+    pub(super) async fn rotation(&self) -> anyhow::Result<Rotation> {
+        self.rows_ring().await?;
         app::rotation(&self.config, &self.random())
     }
 }

@@ -4,7 +4,12 @@ use std::collections::HashSet;
 
 use url::Url;
 
-use super::{problems::Problems, upstreams::is_staleness, values::word_setting};
+use super::{
+    client_claims::{self, ClientClaim},
+    problems::Problems,
+    upstreams::is_staleness,
+    values::word_setting,
+};
 use crate::{
     foundation::{clock::Span, ids::ClientId, secret::Secret},
     protocol::{
@@ -89,6 +94,8 @@ section! {
         id_token_signing_alg: SigningAlgorithm = SigningAlgorithm::Rs256,
         /// Where the claims about a person are put.
         id_token_claims: ClaimPlacement = ClaimPlacement::Full,
+        /// Claims that it gets beyond those of its scopes, in the ID token and UserInfo.
+        claims: Vec<ClientClaim> = Vec::new(),
         /// For how long the word of the upstream that signed a person in counts for this app, when
         /// that is shorter than the upstream's own `max_staleness`.
         max_staleness: Option<Span>,
@@ -122,6 +129,7 @@ pub(super) fn check(clients: &[ClientSettings], problems: &mut Problems) {
         check_addresses(client, &at, problems);
         check_grants(client, &at, problems);
         check_lifetimes(client, &at, problems);
+        client_claims::check(client, &at, problems);
     }
 }
 

@@ -7,8 +7,11 @@
 #[macro_use]
 pub(crate) mod reading;
 mod addresses;
+mod client_claims;
 mod clients;
+mod lists;
 mod load;
+mod mapping;
 mod problems;
 mod reference;
 mod sections;
@@ -16,8 +19,14 @@ mod upstreams;
 mod values;
 
 pub use addresses::{DatabaseUrl, Issuer, Pattern, StateUrl};
+pub use client_claims::{ClaimValue, ClientClaim, GroupValue, PersonClaim};
 pub use clients::{ClaimPlacement, ClientSettings, ClientType, PkcePolicy};
+pub use lists::OneOrMore;
 pub use load::{Environment, load, parse};
+pub use mapping::{
+    ClaimRule, ClaimSettings, ClaimSource, ClaimValues, EmailTrust, GroupSettings,
+    UpstreamAdmission, UpstreamSignup, VerifiedForm,
+};
 pub use problems::{Problem, Problems};
 pub use reference::markdown as reference_markdown;
 pub use sections::{
@@ -25,10 +34,7 @@ pub use sections::{
     RateLimitSettings, SecretSettings, ServerSettings, SessionSettings, SignupMode, SignupSettings,
     StateSettings, TokenSettings,
 };
-pub use upstreams::{
-    ClaimSettings, ClientAuthentication, EmailTrust, GroupSettings, Preset, UpstreamSettings,
-    UpstreamSignup,
-};
+pub use upstreams::{ClientAuthentication, Preset, UpstreamSettings};
 
 section! {
     /// The whole of `keywright.toml`.

@@ -2,7 +2,15 @@
 
 use url::Url;
 
-use super::{addresses::Pattern, problems::Problems, values::word_setting};
+use super::{
+    lists::OneOrMore,
+    mapping::{
+        self, ClaimSettings, EmailTrust, GroupSettings, UpstreamAdmission, UpstreamSignup,
+        VerifiedForm,
+    },
+    problems::Problems,
+    values::word_setting,
+};
 use crate::{
     foundation::{clock::Span, ids::UpstreamSlug, secret::Secret},
     protocol::redirect_uri::is_loopback,
@@ -19,18 +27,6 @@ text_enum! {
 }
 
 text_enum! {
-    /// What an upstream's word about an e-mail address is worth.
-    EmailTrust {
-        /// Its `email_verified` claim decides; an absent claim stays unknown.
-        Claim = "claim",
-        /// Every address it gives is verified.
-        Always = "always",
-        /// No address it gives is verified.
-        Never = "never",
-    }
-}
-
-text_enum! {
     /// How we prove ourselves at the upstream's token endpoint (OIDC Core §9).
     ClientAuthentication {
         /// `client_secret_basic`.
@@ -39,7 +35,7 @@ text_enum! {
         Post = "post",
     }
 }
-word_setting!(Preset, EmailTrust, ClientAuthentication);
+word_setting!(Preset, ClientAuthentication);
 
 section! {
     /// One identity provider at which people sign in.
@@ -66,10 +62,23 @@ section! {
         userinfo: bool = true,
         /// What its word about an e-mail address is worth.
         email_trust: EmailTrust = EmailTrust::Claim,
-        /// From which claims the account is filled.
+        /// Which claim says that the address is verified: a path with dots. `email_verified` speaks
+        /// of the claim `email`; any other speaks of the first source of `claims.email`.
+        email_verified_claim: String = "email_verified".to_owned(),
+        /// What that claim has to hold: only `true`, or, for providers that write it otherwise,
+        /// also the texts "true" and "1" and the number 1.
+        email_verified_as: VerifiedForm = VerifiedForm::Boolean,
+        /// From which claims the account is filled. Each setting lists its sources; the first that
+        /// holds something usable counts. A source is a path with dots, or a table:
+        /// `{ claim = "upn", match = "^(.*)@old$", rename = "$1@new" }` takes a claim only if it
+        /// matches, `{ value = "Guest" }` is a fixed text.
         claims: ClaimSettings,
-        /// Which groups are taken over.
-        groups: Option<GroupSettings>,
+        /// Which groups are taken over: one table, or a list of them, whose groups are put
+        /// together. Without any, none are.
+        groups: OneOrMore<GroupSettings> = OneOrMore::from_iter([]),
+        /// Who may enter through this upstream, known or new. Without it, everybody who can sign
+        /// in there. Each list that is given must be met.
+        admit: Option<UpstreamAdmission>,
         /// Who may get an account through this upstream. Where it is given, it decides alone;
         /// elsewhere `signup.federated` does.
         signup: Option<UpstreamSignup>,
@@ -82,48 +91,6 @@ section! {
         timeout: Span = Span::from_seconds(5),
         /// Whether it can be used at all.
         enabled: bool = true,
-    }
-}
-
-fn paths(names: &[&str]) -> Vec<String> {
-    names.iter().map(|name| (*name).to_owned()).collect()
-}
-
-section! {
-    /// From which claims the account is filled: paths with dots, the first that is there counts.
-    pub struct ClaimSettings {
-        /// The username.
-        username: Vec<String> = paths(&["preferred_username", "nickname", "email"]),
-        /// The e-mail address.
-        email: Vec<String> = paths(&["email"]),
-        /// The full name.
-        name: Vec<String> = paths(&["name"]),
-        /// The address of a picture.
-        picture: Vec<String> = paths(&["picture"]),
-    }
-}
-
-section! {
-    /// Which groups are taken over from an upstream.
-    pub struct GroupSettings {
-        /// The claim that lists them: a path with dots.
-        claim: String = "groups".to_owned(),
-        /// Only groups that match are taken.
-        r#match: Option<Pattern>,
-        /// What a matching group is called here; `$1` is the first bracket of `match`.
-        rename: Option<String>,
-        /// What is put before every name.
-        prefix: String = String::new(),
-    }
-}
-
-section! {
-    /// Who may get an account through one upstream. Each list that is given must be met.
-    pub struct UpstreamSignup {
-        /// E-mail domains; the address must be verified.
-        domains: Vec<String> = Vec::new(),
-        /// Groups as they are called here, after `match` and `rename`.
-        groups: Vec<String> = Vec::new(),
     }
 }
 
@@ -156,12 +123,7 @@ pub(super) fn check(upstreams: &[UpstreamSettings], problems: &mut Problems) {
         if let Some(span) = upstream.max_staleness.filter(|span| !is_staleness(*span)) {
             problems.add(&at("max_staleness"), span, "must be between \"1m\" and \"30d\"");
         }
-        if upstream.groups.as_ref().is_some_and(|g| g.rename.is_some() && g.r#match.is_none()) {
-            problems.add_bare(&at("groups.rename"), "needs groups.match");
-        }
-        if upstream.signup.as_ref().is_some_and(|s| s.domains.is_empty() && s.groups.is_empty()) {
-            problems.add_bare(&at("signup"), "name domains or groups, or leave the table out");
-        }
+        mapping::check(upstream, &at, problems);
     }
 }
 

@@ -9,10 +9,12 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     app::App,
+    clients::Client,
     protocol::{
         error::OAuthError,
         scope::{OPENID, Scope},
     },
+    store::users::Person,
     tokens::{access::VerifiedAccessToken, claims},
     web::{
         bearer::{self, Bearer, Presented},
@@ -49,7 +51,8 @@ pub async fn userinfo(State(app): State<App>, request: Request) -> Result<Respon
         None => Err(invalid()),
         Some(Bearer::Person(standing)) if scope.contains(OPENID) => {
             let (_, person) = *standing;
-            Ok(json(StatusCode::OK, &claims_of(&person, &scope)))
+            let client = app.clients.find(verified.client_id().as_str()).ok_or_else(invalid)?;
+            Ok(json(StatusCode::OK, &claims_of(&client, &person, &scope)))
         }
         Some(_) => Err(WireError {
             challenge: Some(INSUFFICIENT),
@@ -58,10 +61,10 @@ pub async fn userinfo(State(app): State<App>, request: Request) -> Result<Respon
     }
 }
 
-fn claims_of(person: &crate::store::users::Person, scope: &Scope) -> Map<String, Value> {
+fn claims_of(client: &Client, person: &Person, scope: &Scope) -> Map<String, Value> {
     let mut all = Map::new();
     all.insert("sub".to_owned(), json!(person.user.id));
-    all.extend(claims::about(person, scope));
+    all.extend(claims::for_app(client, person, scope));
     all
 }
 

@@ -167,7 +167,7 @@ impl Upstream {
         let claims = self.add_userinfo(metadata, &valid, &tokens.access_token).await;
         let renewed = kept.renewed(tokens, now);
         let asserted = match claims {
-            Ok(claims) => Some(self.assert(valid, &claims, renewed.clone())),
+            Ok(claims) => Some(self.assert(valid, claims, renewed.clone())),
             Err(fault) => without_details(&fault),
         };
         Ok(Confirmed { by, tokens: renewed, asserted })
@@ -193,7 +193,7 @@ impl Upstream {
         let complete = !mapping::lacks_claims(&self.settings, &claims);
         let asserted = complete.then(|| {
             let valid = ValidIdToken { subject: subject.clone(), claims: claims.clone() };
-            self.assert(valid, &claims, kept.clone())
+            self.assert(valid, claims, kept.clone())
         });
         Ok(Confirmed { by: ConfirmedBy::UserInfo, tokens: kept.clone(), asserted })
     }

@@ -22,5 +22,5 @@ pub use confirmation::{Confirmed, ConfirmedBy, KeptTokens, Unconfirmed};
 pub use fault::{FaultKind, UpstreamFault};
 pub use http::HttpClient;
 pub use id_token::ID_TOKEN_LEEWAY;
-pub use mapping::MappedPerson;
+pub use mapping::{MappedPerson, gates};
 pub use upstream::{Asserted, Begin, Begun, Upstream, Upstreams};

@@ -75,6 +75,8 @@ pub struct Asserted {
     pub subject: String,
     /// What its claims mean here.
     pub person: MappedPerson,
+    /// The claims themselves, of the ID token and UserInfo.
+    pub claims: Map<String, Value>,
     /// When the person proved who they are there, if it says.
     pub auth_time: Option<Timestamp>,
     /// Its session.
@@ -188,7 +190,7 @@ impl Upstream {
         let valid = self.validate(&metadata, id_token, &expected, now).await?;
         let claims = self.add_userinfo(&metadata, &valid, &tokens.access_token).await?;
         let kept = KeptTokens::new(&metadata.issuer, &valid.subject, nonce, tokens, now);
-        Ok(self.assert(valid, &claims, kept))
+        Ok(self.assert(valid, claims, kept))
     }
 
     /// Validates the ID token; an unknown key has the JWKS fetched once more.
@@ -232,7 +234,7 @@ impl Upstream {
         let more =
             exchange::userinfo(&self.http, endpoint, access_token, subject, patience).await?;
         // The flag is about the address beside it: the pair comes from one place (UP-14).
-        let pair = |name: &str| name == "email" || name == "email_verified";
+        let pair = |name: &str| mapping::is_about_address(&self.settings, name);
         let has_pair = claims.keys().any(|name| pair(name));
         for (name, value) in more {
             if !(has_pair && pair(&name)) {
@@ -245,7 +247,7 @@ impl Upstream {
     pub(super) fn assert(
         &self,
         valid: ValidIdToken,
-        claims: &Map<String, Value>,
+        claims: Map<String, Value>,
         tokens: KeptTokens,
     ) -> Asserted {
         let text = |name: &str| {
@@ -261,7 +263,8 @@ impl Upstream {
         };
         Asserted {
             issuer: tokens.issuer.clone(),
-            person: mapping::map(&self.settings, claims),
+            person: mapping::map(&self.settings, &claims).person,
+            claims,
             // A time that cannot be read was refused with the token.
             auth_time: id_token::moment(&valid.claims, "auth_time").ok().flatten(),
             session_id: text("sid"),

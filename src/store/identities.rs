@@ -37,6 +37,35 @@ pub struct Identity {
     pub confirmed_at: Timestamp,
 }
 
+/// What an upstream says when it confirms a person.
+#[derive(Debug, AsChangeset)]
+#[diesel(table_name = identities)]
+#[diesel(treat_none_as_null = true)]
+pub struct Confirmation {
+    /// Through which configured upstream.
+    pub upstream: UpstreamSlug,
+    /// With which groups, as they are called here.
+    pub groups: TextList,
+    /// With which claims, sealed; nothing if they are too many to be kept.
+    pub claims: Option<Vec<u8>>,
+    /// When.
+    pub confirmed_at: Timestamp,
+}
+
+/// What is kept of the last sign-in of a person at an upstream.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = identities, check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
+pub struct Recorded {
+    /// The id of the identity.
+    pub id: IdentityId,
+    /// The upstream's `sub`.
+    pub subject: String,
+    /// The claims, sealed.
+    pub claims: Option<Vec<u8>>,
+    /// When it was.
+    pub confirmed_at: Timestamp,
+}
+
 /// The identity of a subject, with its account, which both stay as they are until the transaction
 /// ends: whoever shuts the account meanwhile comes after it.
 pub async fn find(
@@ -73,11 +102,16 @@ pub async fn list_of_user(conn: &mut Connection, user: &UserId) -> QueryResult<V
         .await)
 }
 
-/// Inserts an identity; `false` if the subject is known already.
+/// Inserts an identity with the claims of its first sign-in, sealed; `false` if the subject is
+/// known already.
 #[must_use = "false means that somebody else inserted it first"]
-pub async fn insert(conn: &mut Connection, identity: &Identity) -> QueryResult<bool> {
+pub async fn insert(
+    conn: &mut Connection,
+    identity: &Identity,
+    claims: Option<&[u8]>,
+) -> QueryResult<bool> {
     on_backend!(conn, |conn| diesel::insert_into(identities::table)
-        .values(identity)
+        .values((identity, identities::claims.eq(claims)))
         .on_conflict((identities::issuer, identities::subject))
         .do_nothing()
         .execute(conn)
@@ -85,20 +119,47 @@ pub async fn insert(conn: &mut Connection, identity: &Identity) -> QueryResult<b
     .map(|rows| rows == 1)
 }
 
-/// Notes that the upstream has just confirmed the person, and with which groups.
+/// Notes that the upstream has just confirmed the person, and what it says.
 pub async fn confirm(
     conn: &mut Connection,
     id: &IdentityId,
-    upstream: &UpstreamSlug,
-    groups: &TextList,
-    now: Timestamp,
+    confirmation: &Confirmation,
 ) -> QueryResult<usize> {
     on_backend!(conn, |conn| diesel::update(identities::table.find(id))
-        .set((
-            identities::upstream.eq(upstream),
-            identities::groups.eq(groups),
-            identities::confirmed_at.eq(now),
-        ))
+        .set(confirmation)
         .execute(conn)
+        .await)
+}
+
+/// The last sign-in of an account at an upstream: the newest, should it have two subjects there.
+pub async fn find_recorded(
+    conn: &mut Connection,
+    upstream: &UpstreamSlug,
+    user: &UserId,
+) -> QueryResult<Option<Recorded>> {
+    on_backend!(conn, |conn| identities::table
+        .filter(identities::upstream.eq(upstream).and(identities::user_id.eq(user)))
+        .order(identities::confirmed_at.desc())
+        .select(Recorded::as_select())
+        .first(conn)
+        .await
+        .optional())
+}
+
+/// Up to `limit` last sign-ins at an upstream with the usernames, in the order of the identities,
+/// after the given one.
+pub async fn list_recorded(
+    conn: &mut Connection,
+    upstream: &UpstreamSlug,
+    after: &IdentityId,
+    limit: i64,
+) -> QueryResult<Vec<(Recorded, String)>> {
+    on_backend!(conn, |conn| identities::table
+        .inner_join(users::table)
+        .filter(identities::upstream.eq(upstream).and(identities::id.gt(after)))
+        .order(identities::id)
+        .limit(limit)
+        .select((Recorded::as_select(), users::username))
+        .load(conn)
         .await)
 }

@@ -28,6 +28,7 @@ diesel::table! {
         groups -> Text,
         created_at -> BigInt,
         confirmed_at -> BigInt,
+        claims -> Nullable<Binary>,
     }
 }
 

@@ -1,14 +1,63 @@
-//! Claims about a person, by scope (OIDC Core §5.1, §5.4).
+//! Claims about a person: by scope (OIDC Core §5.1, §5.4), and those that one app gets beyond.
 
 use serde_json::{Map, Value, json};
 
 use crate::{
+    clients::Client,
+    config::{ClientClaim, PersonClaim},
     protocol::scope::{EMAIL, GROUPS, PROFILE, Scope},
     store::users::Person,
 };
 
-/// What `scope` lets an app know about a person; `sub` is not among it.
-pub fn about(person: &Person, scope: &Scope) -> Map<String, Value> {
+/// What an app gets to know about a person under `scope`; `sub` is not among it.
+pub fn for_app(client: &Client, person: &Person, scope: &Scope) -> Map<String, Value> {
+    let mut claims = about(person, scope);
+    for claim in &client.settings.claims {
+        if let Some(value) = own(claim, person) {
+            claims.insert(claim.name.clone(), value);
+        }
+    }
+    claims
+}
+
+/// A claim of the app's own. The administrator has given it to the app, whatever scopes it asks for.
+fn own(claim: &ClientClaim, person: &Person) -> Option<Value> {
+    if let Some(from) = claim.from {
+        return repeated(from, person);
+    }
+    let fixed = claim.value.as_ref().map(|value| value.0.clone());
+    if claim.groups.is_empty() {
+        return fixed;
+    }
+    let groups = person.groups();
+    let fitting = claim.groups.iter().filter(|map| groups.contains(&map.group));
+    let mut values = fitting.map(|map| map.value.0.clone());
+    if claim.many {
+        let mut values: Vec<Value> = values.collect();
+        if values.is_empty() {
+            values.extend(fixed);
+        }
+        return Some(Value::Array(values));
+    }
+    values.next().or(fixed)
+}
+
+fn repeated(claim: PersonClaim, person: &Person) -> Option<Value> {
+    let user = &person.user;
+    match claim {
+        PersonClaim::Sub => Some(json!(user.id)),
+        PersonClaim::PreferredUsername => Some(json!(user.username)),
+        PersonClaim::Name => Some(json!(user.name.as_deref().unwrap_or(&user.username))),
+        PersonClaim::Picture => user.picture.as_ref().map(|picture| json!(picture)),
+        // Under another name no flag stands beside it, and apps may take it for who somebody is.
+        PersonClaim::Email if user.email_verified != Some(true) => None,
+        PersonClaim::Email => user.email.as_ref().map(|email| json!(email)),
+        PersonClaim::Groups => Some(json!(person.groups())),
+    }
+}
+
+/// What `scope` lets every app know.
+fn about(person: &Person, scope: &Scope) -> Map<String, Value> {
     let mut claims = Map::new();
     let mut put = |name: &str, value: Value| {
         claims.insert(name.to_owned(), value);

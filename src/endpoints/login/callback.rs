@@ -11,11 +11,14 @@ use axum::{
 
 use super::{begin_session, proceed};
 use crate::{
-    accounts::provisioning::{Arrival, SignupRefusal, arrive},
+    accounts::provisioning::{Arrival, Entrance},
     app::App,
     audit::{Event, printable},
     dispatcher::{self, Departure},
-    federation::{Asserted, FaultKind, ID_TOKEN_LEEWAY, Upstream, UpstreamFault},
+    federation::{
+        Asserted, FaultKind, ID_TOKEN_LEEWAY, Upstream, UpstreamFault,
+        gates::{Refusal, Wants},
+    },
     foundation::{
         clock::{Span, Timestamp},
         secret::Secret,
@@ -189,19 +192,26 @@ impl Arriving<'_> {
             Ok(begun) => Ok(Some(begun)),
             Err(Undone::LostRace) => Ok(None),
             Err(Undone::Disabled) => Err(self.account_unavailable()),
-            Err(Undone::NotAllowed(refusal)) => Err(self.no_account(refusal)),
+            Err(Undone::NotAdmitted(refusal)) => Err(self.not_admitted(&refusal)),
+            Err(Undone::NotAllowed(refusal)) => Err(self.no_account(&refusal)),
             Err(Undone::Store(error)) => Err(self.told(PageError::from(error))),
         }
     }
 
     /// The account of who has signed in; what is refused rolls everything back.
     async fn account(&self, conn: &mut Connection, asserted: &Asserted) -> Result<User, Undone> {
-        let federated = self.app.config.signup.federated;
-        let random = self.app.random();
-        match arrive(conn, self.upstream, asserted, federated, random, self.now).await? {
+        let entrance = Entrance {
+            upstream: self.upstream,
+            federated: self.app.config.signup.federated,
+            rows: &self.app.rows_ring,
+            random: self.app.random(),
+            now: self.now,
+        };
+        match entrance.arrive(conn, asserted).await? {
             Arrival::Known(user) | Arrival::Created(user) => Ok(user),
             Arrival::LostRace => Err(Undone::LostRace),
             Arrival::Disabled(_) => Err(Undone::Disabled),
+            Arrival::NotAdmitted(refusal) => Err(Undone::NotAdmitted(refusal)),
             Arrival::NotAllowed(refusal) => Err(Undone::NotAllowed(refusal)),
         }
     }
@@ -253,18 +263,43 @@ impl Arriving<'_> {
             .event(event)
     }
 
-    fn no_account(&self, refusal: SignupRefusal) -> PageError {
+    fn no_account(&self, refusal: &Refusal) -> PageError {
         let name = &self.upstream.settings.name;
-        let why = match refusal {
-            SignupRefusal::Closed => "New accounts are by invitation.",
-            SignupRefusal::Domain => {
-                "Your e-mail address there is not verified, or not one of ours."
+        let (reason, why) = match refusal.wants {
+            Wants::OpenSignup | Wants::Claim => {
+                ("signup_closed", "New accounts are by invitation.")
             }
-            SignupRefusal::Group => "You are not in a group there that may have one.",
+            Wants::Domain => ("signup_domain", NOT_OUR_DOMAIN),
+            Wants::Group => ("signup_group", "You are not in a group there that may have one."),
         };
         let explanation = format!("{name} signed you in, but you have no account here. {why}");
-        let event = self.event(refusal.reason());
-        PageError::new(refusal.reason(), "There is no account for you here yet", explanation)
+        let event = self.event(reason).detail("what", refusal.what.as_str());
+        self.turned_away(event, reason, "There is no account for you here yet", explanation)
+    }
+
+    fn not_admitted(&self, refusal: &Refusal) -> PageError {
+        let name = &self.upstream.settings.name;
+        let (reason, why) = match refusal.wants {
+            Wants::Claim | Wants::OpenSignup => {
+                ("not_admitted_claim", "Your account there is not of a kind that may.")
+            }
+            Wants::Domain => ("not_admitted_domain", NOT_OUR_DOMAIN),
+            Wants::Group => ("not_admitted_group", "You are not in a group there that may."),
+        };
+        let explanation =
+            format!("{name} signed you in, but you may not enter here with it. {why}");
+        let event = self.event(reason).detail("what", refusal.what.as_str());
+        self.turned_away(event, reason, "You may not enter here", explanation)
+    }
+
+    fn turned_away(
+        &self,
+        event: Event,
+        reason: &'static str,
+        title: &'static str,
+        why: String,
+    ) -> PageError {
+        PageError::new(reason, title, why)
             .status(StatusCode::FORBIDDEN)
             .next_step("Ask your administrator for access.")
             .action(self.other_ways(), "Choose another way")
@@ -273,11 +308,14 @@ impl Arriving<'_> {
     }
 }
 
+const NOT_OUR_DOMAIN: &str = "Your e-mail address there is not verified, or not one of ours.";
+
 /// Why the transaction was rolled back.
 enum Undone {
     LostRace,
     Disabled,
-    NotAllowed(SignupRefusal),
+    NotAdmitted(Refusal),
+    NotAllowed(Refusal),
     Store(StoreError),
 }
 

@@ -5,4 +5,5 @@ mod crashes;
 mod key;
 mod program;
 mod serve;
+mod upstream;
 mod user;

@@ -163,7 +163,7 @@ async fn both_databases_come_out_with_the_same_tables_columns_and_indexes() {
 
 /// Instances of one deployment start at the same moment.
 #[tokio::test(flavor = "multi_thread")]
-async fn several_migrators_at_once_all_end_well_and_one_does_the_work() {
+async fn several_migrators_at_once_all_end_well_and_each_migration_runs_once() {
     let (url, _folder) = empty().await;
     let workers = (0..4).map(|_| {
         let store = open(&url);
@@ -173,9 +173,8 @@ async fn several_migrators_at_once_all_end_well_and_one_does_the_work() {
     for worker in workers.collect::<Vec<_>>() {
         applied.push(worker.await.unwrap().unwrap().len());
     }
-    applied.sort_unstable();
     let versions = fs::read_dir(folder("sqlite")).unwrap().count();
-    assert_eq!(applied, [0, 0, 0, versions]);
+    assert_eq!(applied.iter().sum::<usize>(), versions, "{applied:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! The token endpoint: who may ask, how, and what the tokens say.
 
+mod app_claims;
 mod clients;
 mod contents;
 mod crowd;

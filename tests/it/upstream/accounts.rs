@@ -2,7 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use keywright::store::users;
+use keywright::{
+    foundation::ids::{IdentityId, UpstreamSlug},
+    store::{
+        identities::{self, Identity},
+        users::{self, User},
+    },
+};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -202,6 +208,47 @@ async fn a_group_that_is_taken_back_is_gone_everywhere() {
     assert_eq!(claims["groups"], json!([]));
     let path = crate::support::journey::authorize_path("members", &[]);
     assert_eq!(old.visit(&path).await.param("error").as_deref(), Some("access_denied"));
+}
+
+/// UP-33: what one upstream says of an account neither adds to nor takes from what another says.
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_of_two_identities_are_kept_apart() {
+    let (kc, other) = (FakeUpstream::start().await, FakeUpstream::start().await);
+    let rule = "groups = { claim = \"groups\" }";
+    let app =
+        TestApp::builder().upstream("kc", &kc, rule).upstream("other", &other, rule).start().await;
+    let with =
+        |sub: &str, groups: Value| json!({"sub": sub, "preferred_username": "s", "groups": groups});
+    kc.set_person(with("1", json!(["staff", "both"])));
+    claims_of_sign_in(&app, "kc").await;
+    let account = user(&app, "s").await;
+    link(&app, &account, &other.issuer()).await;
+    let groups = async |slug: &str| claims_of_sign_in(&app, slug).await["groups"].clone();
+    other.set_person(with("2", json!(["ops", "both"])));
+    assert_eq!(groups("other").await, json!(["both", "ops", "staff"]));
+    other.set_person(with("2", json!([])));
+    assert_eq!(groups("other").await, json!(["both", "staff"]));
+    kc.set_person(with("1", json!(["ops"])));
+    assert_eq!(groups("other").await, json!(["both", "staff"]), "kc has not confirmed it yet");
+    assert_eq!(groups("kc").await, json!(["ops"]));
+    assert_eq!(app.count("users").await, 1);
+}
+
+/// Gives an account a second identity, with subject 2.
+async fn link(app: &TestApp, account: &User, issuer: &str) {
+    let now = app.app.now();
+    let identity = Identity {
+        id: IdentityId::generate(app.app.random(), now),
+        user_id: account.id.clone(),
+        upstream: UpstreamSlug::new("other"),
+        issuer: issuer.to_owned(),
+        subject: "2".to_owned(),
+        groups: ["linked"].iter().collect(),
+        created_at: now,
+        confirmed_at: now,
+    };
+    let mut connection = app.app.connection().await.unwrap();
+    assert!(identities::insert(&mut connection, &identity, None).await.unwrap());
 }
 
 /// Whether the upstream's person gets into the app that is for staff only.

@@ -56,17 +56,25 @@ async fn the_administrator_may_know_better_than_the_flag() {
 /// UP-14: a flag is about the address beside it, not about one that was said elsewhere.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flag_verifies_only_the_address_that_it_stands_beside() {
-    let (app, upstream) = TestApp::with_upstream().await;
-    upstream.set_person(json!({"sub": "7", "preferred_username": "seven"}));
-    upstream.misbehave(|lies| {
-        lies.claims.set("email", "boss@corp.test");
-        lies.userinfo.set("email", "seven@evil.test").set("email_verified", true);
-    });
-    gets_in(&app, "kc").await.unwrap();
-    let kept = user(&app, "seven").await;
-    let boss_is_verified =
-        kept.email.as_deref() == Some("boss@corp.test") && kept.email_verified == Some(true);
-    assert!(!boss_is_verified, "{:?} {:?}", kept.email, kept.email_verified);
+    for (flag, more) in [
+        ("email_verified", ""),
+        ("verified", "email_verified_claim = \"verified\""),
+        ("deep", "email_verified_claim = \"deep.verified\"\nclaims = { email = \"email\" }"),
+    ] {
+        let upstream = FakeUpstream::start().await;
+        let app = TestApp::builder().upstream("kc", &upstream, more).start().await;
+        upstream.set_person(json!({"sub": "7", "preferred_username": "seven"}));
+        let yes = if flag == "deep" { json!({"verified": true}) } else { json!(true) };
+        upstream.misbehave(|lies| {
+            lies.claims.set("email", "boss@corp.test");
+            lies.userinfo.set("email", "seven@evil.test").set(flag, yes);
+        });
+        gets_in(&app, "kc").await.unwrap();
+        let kept = user(&app, "seven").await;
+        let boss_is_verified =
+            kept.email.as_deref() == Some("boss@corp.test") && kept.email_verified == Some(true);
+        assert!(!boss_is_verified, "{flag}: {:?} {:?}", kept.email, kept.email_verified);
+    }
 }
 
 /// UP-15: identity is issuer and subject. Two people swap every other claim, and each still reaches

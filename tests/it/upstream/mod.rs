@@ -1,6 +1,7 @@
 //! Keywright as a relying party: what it takes from an upstream, and what it refuses.
 
 mod accounts;
+mod admission;
 mod answers;
 mod claims;
 mod departures;
@@ -9,6 +10,7 @@ mod email;
 mod faults;
 mod leaks;
 mod mix_up;
+mod recorded;
 mod signup;
 mod slow;
 mod state;
