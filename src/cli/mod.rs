@@ -11,6 +11,7 @@ mod output;
 mod serve;
 mod tools;
 mod trace;
+mod upstream;
 mod user;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -46,6 +47,9 @@ enum Verb {
     /// Local accounts.
     #[command(subcommand)]
     User(user::Verb),
+    /// Identity providers at which people sign in.
+    #[command(subcommand)]
+    Upstream(upstream::Verb),
     /// Signing keys.
     #[command(subcommand)]
     Key(key::Verb),
@@ -96,6 +100,10 @@ fn start(arguments: Arguments, environment: &Environment) -> anyhow::Result<()> 
         }
         Verb::Config(config::Verb::Reference) => {
             config::reference();
+            Ok(())
+        }
+        Verb::Upstream(verb) => {
+            upstream::run(&verb);
             Ok(())
         }
         Verb::User(verb) => runtime.block_on(user::run(load()?, verb)),

@@ -9,15 +9,19 @@ pub(crate) mod reading;
 mod addresses;
 mod clients;
 mod load;
+mod presets;
 mod problems;
 mod reference;
 mod sections;
+mod upstream_checks;
+mod upstream_values;
 mod upstreams;
 mod values;
 
 pub use addresses::{DatabaseUrl, Issuer, Pattern, StateUrl};
 pub use clients::{ClaimPlacement, ClientSettings, ClientType, PkcePolicy};
 pub use load::{Environment, load, parse};
+pub use presets::{Ask, Preset, PresetName, presets};
 pub use problems::{Problem, Problems};
 pub use reference::markdown as reference_markdown;
 pub use sections::{
@@ -25,9 +29,10 @@ pub use sections::{
     RateLimitSettings, SecretSettings, ServerSettings, SessionSettings, SignupMode, SignupSettings,
     StateSettings, TokenSettings,
 };
+pub use upstream_values::{Certificates, Parameters};
 pub use upstreams::{
-    ClaimSettings, ClientAuthentication, EmailTrust, GroupSettings, Preset, UpstreamSettings,
-    UpstreamSignup,
+    ClaimSettings, ClientAuthentication, EmailTrust, GroupSettings, Protocol, ResponseMode,
+    UpstreamSettings, UpstreamSignup,
 };
 
 section! {

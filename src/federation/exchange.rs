@@ -54,7 +54,7 @@ pub(super) fn relying_party(
     let fault = |error: url::ParseError| UpstreamFault::unacceptable("upstream_address", error);
     let auth_type = match settings.client_auth {
         ClientAuthentication::Basic => AuthType::BasicAuth,
-        ClientAuthentication::Post => AuthType::RequestBody,
+        _ => AuthType::RequestBody,
     };
     let mut client = Client::new(ClientId::new(settings.client_id.clone()))
         .set_auth_uri(AuthUrl::new(metadata.authorization_endpoint.clone()).map_err(fault)?)

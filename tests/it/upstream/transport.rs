@@ -59,7 +59,7 @@ fn unsafe_ways_to_an_upstream_are_no_configuration() {
         ("slug = \"../kc\"", ""),
         ("scopes = [\"email\"]", "upstreams.0.scopes"),
         ("email_trust = \"maybe\"", "upstreams.0.email_trust"),
-        ("preset = \"entra\"", "upstreams.0.preset"),
+        ("preset = \"okto\"", "upstreams.0.preset"),
     ];
     let algs = algs.map(|(line, at)| (format!("{fine}{line}"), at.to_owned()));
     let wrong = wrong.map(|(line, at)| (line.to_owned(), at.to_owned()));
