@@ -100,6 +100,8 @@ section! {
         id_token_algs: Vec<String> = ["RS256", "ES256", "EdDSA", "PS256"].map(str::to_owned).to_vec(),
         /// Whether UserInfo is asked for claims that the ID token lacks.
         userinfo: bool = true,
+        /// The claims that say whether the address is verified; the first that is there counts.
+        email_verified_claims: Vec<String> = paths(&["email_verified"]),
         /// Whether the text `"true"` counts like `true` where it says that an address is verified.
         email_verified_text: bool = false,
         /// What its word about an e-mail address is worth.
@@ -157,8 +159,6 @@ section! {
         username: Vec<String> = paths(&["preferred_username", "nickname", "email"]),
         /// The e-mail address.
         email: Vec<String> = paths(&["email"]),
-        /// Whether the address is verified.
-        email_verified: Vec<String> = paths(&["email_verified"]),
         /// The full name.
         name: Vec<String> = paths(&["name"]),
         /// The address of a picture.

@@ -76,6 +76,11 @@ fn first_text(claims: &Map<String, Value>, paths: &[String]) -> Option<String> {
     paths.iter().find_map(|path| text(claims, path))
 }
 
+/// The first of these claims that says anything.
+fn first_said<'c>(claims: &'c Map<String, Value>, paths: &[String]) -> Option<&'c Value> {
+    paths.iter().find_map(|path| at(claims, path).filter(|value| !value.is_null()))
+}
+
 /// Only the JSON value `true` is a yes; anything else that is said is a no; silence is silence.
 /// The claim speaks of the claim `email`, not of an address that was found elsewhere.
 fn verified(settings: &UpstreamSettings, claims: &Map<String, Value>, email: &str) -> Option<bool> {
@@ -83,8 +88,10 @@ fn verified(settings: &UpstreamSettings, claims: &Map<String, Value>, email: &st
         EmailTrust::Claim if text(claims, "email").as_deref() != Some(email) => None,
         EmailTrust::Always => Some(true),
         EmailTrust::Never => Some(false),
-        EmailTrust::Claim => match claims.get("email_verified") {
-            None | Some(Value::Null) => None,
+        EmailTrust::Claim => match first_said(claims, &settings.email_verified_claims) {
+            None => None,
+            // Apple writes both.
+            Some(Value::String(said)) if settings.email_verified_text => Some(said == "true"),
             Some(said) => Some(*said == Value::Bool(true)),
         },
     }

@@ -57,12 +57,14 @@ fn answers_by(preset: &Preset, template: &str, address: &str) -> Option<Answers>
     Some(preset.asks.iter().filter_map(answer).collect::<Answers>()).filter(|a| !a.is_empty())
 }
 
-/// The host of an address of which nothing else is known.
-pub(super) fn host_in(address: &str) -> Answer {
-    let plain_http = address.starts_with("http://");
-    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
-    let text = rest.split(['/', '?', '#']).next().unwrap_or_default().to_owned();
-    Answer { text, plain_http }
+/// What an address of which nothing else is known may stand for: itself without its scheme, or only
+/// its host.
+pub(super) fn parts_of(address: &str) -> Option<[Answer; 2]> {
+    let (scheme, rest) = address.split_once("://")?;
+    let rest = rest.trim_end_matches('/');
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let answer = |text: &str| Answer { text: text.to_owned(), plain_http: scheme == "http" };
+    Some([answer(rest), answer(host)])
 }
 
 /// A template as a pattern: the beginning of an address without its scheme.

@@ -30,9 +30,9 @@ fn every_file_is_a_preset() {
 fn the_examples_of_every_preset_are_a_configuration() {
     for preset in presets().iter().filter(|preset| preset.issuer.is_some()) {
         let answers = preset.asks.iter().filter(|ask| ask.default.is_none());
-        let mut lines: String =
-            answers.map(|ask| format!("{} = {:?}\n", ask.name, ask.example)).collect();
-        lines.push_str(&format!("preset = {:?}\n", preset.name));
+        let lines = answers.map(|ask| format!("{} = {:?}", ask.name, ask.example));
+        let lines = lines.chain([format!("preset = {:?}\n", preset.name)]);
+        let lines = lines.collect::<Vec<_>>().join("\n");
         let read = if preset.needs.iter().any(|need| need == "client_key_file") {
             read(&format!("{lines}team_id = \"T\"\nkey_id = \"K\"\nclient_key = \"k\""))
         } else {
@@ -165,4 +165,8 @@ fn the_administrator_wins_key_by_key() {
     let github = with_secret("preset = \"github\"\nallowed_orgs = [\"acme\"]").unwrap();
     assert_eq!(github.orgs_endpoint.unwrap().as_str(), "https://api.github.com/user/orgs");
     assert_eq!(github.scopes, ["read:user", "user:email", "read:org"]);
+    let own = "preset = \"github\"\nhost = \"git.test\"\napi = \"https://git.test/api/v3/\"";
+    let own = with_secret(own).unwrap();
+    assert_eq!(own.userinfo_endpoint.unwrap().as_str(), "https://git.test/api/v3/user");
+    assert_eq!(own.token_endpoint.unwrap().as_str(), "https://git.test/login/oauth/access_token");
 }

@@ -5,7 +5,7 @@ use toml::{Table, Value};
 
 use super::{
     Ask, Preset, find,
-    pasted::{Answer, Answers, answers_in, answers_in_page, host_in, without_well_known},
+    pasted::{Answer, Answers, answers_in, answers_in_page, parts_of, without_well_known},
 };
 use crate::config::{problems::Problems, reading::join};
 
@@ -62,9 +62,10 @@ fn filled_in(value: &Value, answers: &Answers) -> Value {
 fn fill(template: &str, answers: &Answers) -> String {
     answers.iter().fold(template.to_owned(), |text, (name, answer)| {
         let place = format!("{{{name}}}");
-        let text = match answer.plain_http {
-            true => text.replace(&format!("https://{place}"), &format!("http://{place}")),
-            false => text,
+        let text = if answer.plain_http {
+            text.replace(&format!("https://{place}"), &format!("http://{place}"))
+        } else {
+            text
         };
         text.replace(&place, &answer.text)
     })
@@ -163,9 +164,9 @@ impl Questions<'_> {
         if let Some(answers) = answers_in(self.preset, text).filter(|a| a.contains_key(&ask.name)) {
             return answers;
         }
-        let host = host_in(text);
-        if text.contains("://") && fits(ask, &host.text) {
-            return Answers::from([(ask.name.clone(), host)]);
+        let mut parts = parts_of(text).into_iter().flatten();
+        if let Some(part) = parts.find(|part| fits(ask, &part.text)) {
+            return Answers::from([(ask.name.clone(), part)]);
         }
         let (meaning, example) = (&ask.meaning, &ask.example);
         let fix = format!("does not fit; it is {meaning}, for example {example:?}");

@@ -1,22 +1,20 @@
-//! One upstream, and all of them.
+//! One upstream, and all of them: the same face for those that speak OpenID Connect ([`oidc`]) and
+//! those that only speak OAuth 2.0 ([`oauth2`]).
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
-};
+mod oauth2;
+mod oidc;
 
-use serde_json::{Map, Value};
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    exchange::{self, AuthorizationRequest, RelyingParty},
+    client_auth::Credentials,
+    exchange::{self, AuthorizationRequest, Redemption, RelyingParty, Tokens},
     fault::UpstreamFault,
     http::HttpClient,
-    id_token::{self, Expected, IdTokenFault, ValidIdToken},
-    mapping::{self, MappedPerson},
-    metadata::{Documents, Metadata},
+    mapping::MappedPerson,
 };
 use crate::{
-    config::UpstreamSettings,
+    config::{Protocol, ResponseMode, UpstreamSettings},
     foundation::{
         clock::Timestamp,
         digest::base64url,
@@ -30,9 +28,15 @@ pub struct Upstream {
     /// What the administrator wrote.
     pub settings: UpstreamSettings,
     redirect_uri: String,
-    documents: Documents,
-    party: RwLock<Option<(Arc<Metadata>, Arc<RelyingParty>)>>,
+    credentials: Credentials,
     http: HttpClient,
+    kind: Kind,
+}
+
+/// What an upstream speaks.
+enum Kind {
+    Oidc(Box<oidc::Provider>),
+    OAuth2(Box<oauth2::Server>),
 }
 
 impl std::fmt::Debug for Upstream {
@@ -59,10 +63,23 @@ pub struct Begin<'a> {
 pub struct Begun {
     /// Where the browser goes.
     pub url: String,
-    /// What the ID token has to carry.
+    /// What the ID token has to carry, if there will be one.
     pub nonce: String,
     /// What the code is redeemed with.
     pub verifier: String,
+}
+
+/// What came back, and what belongs to it.
+#[derive(Debug, Clone, Copy)]
+pub struct Returned<'a> {
+    /// The code.
+    pub code: &'a str,
+    /// What it is redeemed with.
+    pub verifier: &'a str,
+    /// What the ID token has to carry.
+    pub nonce: &'a str,
+    /// What the browser posted about the person, which Apple sends once. Nobody has signed it.
+    pub user: Option<&'a str>,
 }
 
 /// Who the upstream says has signed in.
@@ -85,6 +102,27 @@ pub struct Asserted {
 }
 
 impl Upstream {
+    fn new(
+        settings: &UpstreamSettings,
+        http: &HttpClient,
+        redirect_uri: String,
+        foreign_origins: Vec<String>,
+    ) -> anyhow::Result<Self> {
+        let kind = match settings.protocol {
+            Protocol::Oidc => Kind::Oidc(Box::new(oidc::Provider::new(settings, foreign_origins))),
+            Protocol::OAuth2 => {
+                Kind::OAuth2(Box::new(oauth2::Server::new(settings, &redirect_uri)?))
+            }
+        };
+        Ok(Self {
+            redirect_uri,
+            credentials: Credentials::new(settings)?,
+            http: http.for_upstream(settings)?,
+            settings: settings.clone(),
+            kind,
+        })
+    }
+
     /// Where the upstream sends people back to: an address of its own (UP-04).
     pub fn redirect_uri(&self) -> &str {
         &self.redirect_uri
@@ -95,6 +133,11 @@ impl Upstream {
         &self.settings.slug
     }
 
+    /// Whether its answers are posted by the browser, and never stand in an address.
+    pub fn posts_its_answers(&self) -> bool {
+        self.settings.response_mode == ResponseMode::FormPost
+    }
+
     /// Begins a sign-in.
     pub async fn begin(
         &self,
@@ -102,25 +145,12 @@ impl Upstream {
         random: &dyn Random,
         now: Timestamp,
     ) -> Result<Begun, UpstreamFault> {
-        let metadata = self.documents.metadata(&self.http, now).await?;
         let nonce = base64url(&random::bytes::<24>(random));
         let verifier = base64url(&random::bytes::<32>(random));
-        let extra: Vec<(&'static str, String)> = [
-            begin.prompt.map(|prompt| ("prompt", prompt.to_owned())),
-            begin.max_age.map(|seconds| ("max_age", seconds.to_string())),
-            begin.login_hint.map(|hint| ("login_hint", hint.to_owned())),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        let request = AuthorizationRequest {
-            state: begin.state,
-            nonce: &nonce,
-            verifier: &verifier,
-            extra: &extra,
+        let url = match &self.kind {
+            Kind::Oidc(provider) => provider.begin(self, begin, &verifier, &nonce, now).await?,
+            Kind::OAuth2(server) => server.begin(self, begin, &verifier),
         };
-        let party = self.relying_party(&metadata)?;
-        let url = exchange::authorization_url(&party, &self.settings, &request);
         Ok(Begun { url, nonce, verifier })
     }
 
@@ -130,141 +160,60 @@ impl Upstream {
         iss: Option<&str>,
         now: Timestamp,
     ) -> Result<(), UpstreamFault> {
-        let metadata = self.documents.metadata(&self.http, now).await?;
-        match iss {
-            Some(iss) if iss == metadata.issuer => Ok(()),
-            None if !metadata.promises_iss => Ok(()),
-            _ => {
-                let detail = format!("iss is {iss:?} instead of {:?}", metadata.issuer);
-                Err(UpstreamFault::unacceptable("upstream_mix_up", detail))
-            }
+        match &self.kind {
+            Kind::Oidc(provider) => provider.check_issuer_of_answer(self, iss, now).await,
+            Kind::OAuth2(_) => oauth2::check_issuer_of_answer(self, iss),
         }
     }
 
-    /// What we are at this upstream, made anew when its metadata was.
-    fn relying_party(&self, metadata: &Arc<Metadata>) -> Result<Arc<RelyingParty>, UpstreamFault> {
-        let made = self.party.read().unwrap_or_else(PoisonError::into_inner);
-        let current = made.as_ref().filter(|(of, _)| Arc::ptr_eq(of, metadata));
-        if let Some((_, party)) = current {
-            return Ok(Arc::clone(party));
-        }
-        drop(made);
-        let party = exchange::relying_party(&self.settings, metadata, &self.redirect_uri)?;
-        let party = Arc::new(party);
-        let made = Some((Arc::clone(metadata), Arc::clone(&party)));
-        *self.party.write().unwrap_or_else(PoisonError::into_inner) = made;
-        Ok(party)
-    }
-
-    /// Completes a sign-in: redeems the code, validates the ID token, adds UserInfo, maps.
+    /// Completes a sign-in: redeems the code, learns who it is, maps what is said about them.
     pub async fn complete(
         &self,
-        code: &str,
-        verifier: &str,
-        nonce: &str,
+        returned: Returned<'_>,
+        random: &dyn Random,
         now: Timestamp,
     ) -> Result<Asserted, UpstreamFault> {
-        let metadata = self.documents.metadata(&self.http, now).await?;
+        match &self.kind {
+            Kind::Oidc(provider) => provider.complete(self, returned, random, now).await,
+            Kind::OAuth2(server) => server.complete(self, returned, random, now).await,
+        }
+    }
+
+    /// The address of an authorization request. What the administrator adds comes first, and our
+    /// own parameters are never among it.
+    fn authorization_url(
+        &self,
+        party: &RelyingParty,
+        (state, verifier): (&str, &str),
+        own: impl IntoIterator<Item = (&'static str, Option<String>)>,
+    ) -> String {
         let settings = &self.settings;
-        let party = self.relying_party(&metadata)?;
-        let tokens = exchange::redeem(&self.http, &party, settings, code, verifier).await?;
-        let expected = Expected {
-            issuer: &metadata.issuer,
-            client_id: &settings.client_id,
-            nonce,
-            algorithms: &settings.id_token_algs,
-            access_token: &tokens.access_token,
-            now,
-        };
-        let valid = self.validate(&metadata, &tokens.id_token, &expected, now).await?;
-        let claims = self.add_userinfo(&metadata, &valid, &tokens.access_token).await?;
-        Ok(self.assert(&metadata, valid, &claims))
+        let added = settings.authorization_params.iter();
+        let mut extra: Vec<(&str, String)> =
+            added.map(|(name, value)| (name.as_str(), value.clone())).collect();
+        if self.posts_its_answers() {
+            extra.push(("response_mode", "form_post".to_owned()));
+        }
+        let own = own.into_iter().chain([("acr_values", settings.acr_values.clone())]);
+        extra.extend(own.filter_map(|(name, value)| Some((name, value?))));
+        let request = AuthorizationRequest { state, verifier, extra: &extra };
+        exchange::authorization_url(party, settings, &request)
     }
 
-    /// Validates the ID token; an unknown key has the JWKS fetched once more.
-    async fn validate(
+    /// Redeems a code, with whatever proves who we are there.
+    async fn redeem(
         &self,
-        metadata: &Metadata,
-        token: &str,
-        expected: &Expected<'_>,
+        party: &RelyingParty,
+        returned: Returned<'_>,
+        random: &dyn Random,
         now: Timestamp,
-    ) -> Result<ValidIdToken, UpstreamFault> {
-        let keys = self.documents.keys(&self.http, &metadata.jwks_uri, now).await?;
-        let unknown = match id_token::validate(token, &keys, expected) {
-            Ok(valid) => return Ok(valid),
-            Err(IdTokenFault::Refused(fault)) => return Err(fault),
-            Err(IdTokenFault::UnknownKey(fault)) => fault,
-        };
-        let again = self.documents.refetch_keys(&self.http, &metadata.jwks_uri, &keys, now).await?;
-        let Some(keys) = again else {
-            return Err(unknown);
-        };
-        id_token::validate(token, &keys, expected).map_err(|fault| match fault {
-            IdTokenFault::Refused(fault) | IdTokenFault::UnknownKey(fault) => fault,
-        })
+    ) -> Result<Tokens, UpstreamFault> {
+        let endpoint = party.token_uri().as_str();
+        let proof = self.credentials.prove(&self.settings, endpoint, random, now)?;
+        let Returned { code, verifier, .. } = returned;
+        let redemption = Redemption { code, verifier, proof: &proof };
+        exchange::redeem(&self.http, party, &self.settings, &redemption).await
     }
-
-    /// The claims of the ID token, and those of UserInfo where the ID token lacks any. What the ID
-    /// token says, it says.
-    async fn add_userinfo(
-        &self,
-        metadata: &Metadata,
-        valid: &ValidIdToken,
-        access_token: &str,
-    ) -> Result<Map<String, Value>, UpstreamFault> {
-        let mut claims = valid.claims.clone();
-        let wanted = self.settings.userinfo && mapping::lacks_claims(&self.settings, &claims);
-        let Some(endpoint) = metadata.userinfo_endpoint.as_ref().filter(|_| wanted) else {
-            return Ok(claims);
-        };
-        let patience = self.settings.timeout.to_std();
-        let subject = &valid.subject;
-        let more =
-            exchange::userinfo(&self.http, endpoint, access_token, subject, patience).await?;
-        // The flag is about the address beside it: the pair comes from one place (UP-14).
-        let pair = |name: &str| name == "email" || name == "email_verified";
-        let has_pair = claims.keys().any(|name| pair(name));
-        for (name, value) in more {
-            if !(has_pair && pair(&name)) {
-                claims.entry(name).or_insert(value);
-            }
-        }
-        Ok(claims)
-    }
-
-    fn assert(
-        &self,
-        metadata: &Metadata,
-        valid: ValidIdToken,
-        claims: &Map<String, Value>,
-    ) -> Asserted {
-        let text = |name: &str| {
-            let text = valid.claims.get(name).and_then(Value::as_str);
-            text.filter(|text| is_plain(text)).map(str::to_owned)
-        };
-        let amr = match valid.claims.get("amr") {
-            Some(Value::Array(methods)) => {
-                let methods = methods.iter().filter_map(Value::as_str);
-                methods.filter(|method| is_plain(method)).take(10).map(str::to_owned).collect()
-            }
-            _ => Vec::new(),
-        };
-        Asserted {
-            issuer: metadata.issuer.clone(),
-            person: mapping::map(&self.settings, claims),
-            // A time that cannot be read was refused with the token.
-            auth_time: id_token::moment(&valid.claims, "auth_time").ok().flatten(),
-            session_id: text("sid"),
-            amr,
-            acr: text("acr"),
-            subject: valid.subject,
-        }
-    }
-}
-
-/// Whether a text is short and printable enough to be kept as it is.
-fn is_plain(text: &str) -> bool {
-    text.len() <= 255 && !text.chars().any(char::is_control)
 }
 
 /// All upstreams.
@@ -275,31 +224,23 @@ pub struct Upstreams {
 }
 
 impl Upstreams {
-    /// The upstreams of the configuration; `redirect_uri` is the callback address of each.
+    /// The upstreams of the configuration; `redirect_uri` is the callback address of each. Keys and
+    /// certificates that cannot be used are problems of the configuration.
     pub fn new(
         all: &[UpstreamSettings],
         http: &HttpClient,
         redirect_uri: impl Fn(&UpstreamSlug) -> String,
-    ) -> Self {
+    ) -> anyhow::Result<Self> {
         let origin = |settings: &UpstreamSettings| settings.issuer.origin().ascii_serialization();
         let make = |settings: &UpstreamSettings| {
             let others = all.iter().filter(|other| other.slug != settings.slug).map(origin);
-            Arc::new(Upstream {
-                redirect_uri: redirect_uri(&settings.slug),
-                party: RwLock::default(),
-                documents: Documents::new(
-                    settings.issuer.clone(),
-                    settings.timeout.to_std(),
-                    others.collect(),
-                ),
-                http: http.clone(),
-                settings: settings.clone(),
-            })
+            let redirect_uri = redirect_uri(&settings.slug);
+            Upstream::new(settings, http, redirect_uri, others.collect()).map(Arc::new)
         };
         let enabled = all.iter().filter(|settings| settings.enabled);
-        let in_order: Vec<Arc<Upstream>> = enabled.map(make).collect();
+        let in_order: Vec<Arc<Upstream>> = enabled.map(make).collect::<Result<_, _>>()?;
         let by_slug = in_order.iter().map(|up| (up.slug().clone(), Arc::clone(up))).collect();
-        Self { in_order, by_slug }
+        Ok(Self { in_order, by_slug })
     }
 
     /// The upstream of this short name.

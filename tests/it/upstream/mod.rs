@@ -3,11 +3,16 @@
 mod accounts;
 mod answers;
 mod claims;
+mod credentials;
 mod disabled;
 mod email;
 mod faults;
+mod form_post;
+mod gates;
 mod leaks;
 mod mix_up;
+mod own_network;
+mod presets;
 mod signup;
 mod slow;
 mod state;
