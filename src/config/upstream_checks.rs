@@ -58,6 +58,31 @@ pub(super) fn check(
     }
 }
 
+/// Without ID tokens nobody proves that the issuer is theirs, and accounts belong to it: it must not
+/// be that of another server, whose people this one could name (UP-16).
+pub(super) fn check_others(
+    upstream: &UpstreamSettings,
+    all: &[UpstreamSettings],
+    at: &str,
+    problems: &mut Problems,
+) {
+    let issuer = |any: &UpstreamSettings| any.issuer.as_str().trim_end_matches('/').to_owned();
+    let server = |any: &UpstreamSettings| {
+        let UpstreamSettings { protocol, token_endpoint, userinfo_endpoint, subject_claim, .. } =
+            any;
+        (*protocol, token_endpoint.clone(), userinfo_endpoint.clone(), subject_claim.clone())
+    };
+    let is_other = |other: &&UpstreamSettings| {
+        issuer(other) == issuer(upstream) && server(other) != server(upstream)
+    };
+    let plain = upstream.protocol == Protocol::OAuth2;
+    if let Some(other) = all.iter().find(is_other).filter(|_| plain) {
+        let fix =
+            format!("is the issuer of {:?}, whose accounts it would open", other.slug.as_str());
+        problems.add(at, &upstream.issuer, fix);
+    }
+}
+
 fn check_credentials(
     upstream: &UpstreamSettings,
     at: &dyn Fn(&str) -> String,

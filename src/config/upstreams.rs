@@ -206,6 +206,7 @@ pub(super) fn check(upstreams: &[UpstreamSettings], problems: &mut Problems) {
             problems.add(&at("slug"), format!("{slug:?}"), "is used twice; choose another");
         }
         upstream_checks::check(upstream, &at, problems);
+        upstream_checks::check_others(upstream, upstreams, &at("issuer"), problems);
         for alg in upstream.id_token_algs.iter().filter(|alg| !ALGORITHMS.contains(&alg.as_str())) {
             let fix = format!("is not accepted; choose from {}", ALGORITHMS.join(", "));
             problems.add(&at("id_token_algs"), format!("{alg:?}"), fix);

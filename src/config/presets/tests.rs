@@ -170,3 +170,20 @@ fn the_administrator_wins_key_by_key() {
     assert_eq!(own.userinfo_endpoint.unwrap().as_str(), "https://git.test/api/v3/user");
     assert_eq!(own.token_endpoint.unwrap().as_str(), "https://git.test/login/oauth/access_token");
 }
+
+/// UP-16: whoever needs no ID token must not name another's people.
+#[test]
+fn an_oauth2_server_has_an_issuer_of_its_own() {
+    let github = "preset = \"github\"\nclient_secret = \"s\"\n";
+    let second =
+        "[[upstreams]]\nslug = \"two\"\nname = \"Two\"\nclient_id = \"x\"\nclient_secret = \"s\"\n";
+    read(&format!("{github}{second}preset = \"github\"\nallowed_orgs = [\"acme\"]")).unwrap();
+    for other in [
+        "issuer = \"https://github.com/\"",
+        "preset = \"github\"\nuserinfo_endpoint = \"https://evil.test/user\"",
+        "preset = \"github\"\nsubject_claim = \"login\"",
+    ] {
+        let said = read(&format!("{github}{second}{other}")).map(|_| ()).unwrap_err();
+        assert!(said.contains("upstreams.0.issuer") && said.contains("would open"), "{said}");
+    }
+}
