@@ -207,7 +207,7 @@ async fn look(
         Ok(tokens) => tokens,
         Err(instead) => return Ok(instead),
     };
-    match upstream.confirm(&tokens, now).await {
+    match upstream.confirm(&tokens, app.random(), now).await {
         Ok(confirmed) => keep(app, session, upstream, &confirmed, now).await,
         Err(Unconfirmed::Refused(fault)) => Ok(Look::Refused(fault)),
         Err(Unconfirmed::Away(fault)) => {

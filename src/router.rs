@@ -29,7 +29,7 @@ pub fn public(app: &App) -> Router {
         .route(path::AUTHORIZE, get(authorize::authorize).post(authorize::authorize))
         .route(path::LOGIN, get(login::choose::show).post(login::password::post))
         .route(path::UPSTREAM_START, get(login::start::start))
-        .route(path::UPSTREAM_CALLBACK, get(login::callback::callback))
+        .route(path::UPSTREAM_CALLBACK, get(login::callback::callback).post(login::callback::post))
         .route(path::INTROSPECT, post(introspect::introspect))
         .route(path::LOGOUT, get(logout::logout).post(logout::logout))
         .route("/", get(account::front_door))

@@ -81,6 +81,11 @@ pub fn upstream_start(slug: &UpstreamSlug, flow: &str) -> String {
     format!("{}?flow={flow}", path::UPSTREAM_START.replace("{slug}", slug.as_str()))
 }
 
+/// Where the answer of an upstream is fetched that was posted with this `state`.
+pub fn upstream_answer(slug: &UpstreamSlug, state: &str) -> String {
+    format!("{}?state={state}", path::UPSTREAM_CALLBACK.replace("{slug}", slug.as_str()))
+}
+
 /// Where a sign-in in progress chooses its way.
 pub fn login(flow: &str) -> String {
     format!("{}?flow={flow}", path::LOGIN)

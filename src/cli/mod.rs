@@ -47,7 +47,7 @@ enum Verb {
     /// Local accounts.
     #[command(subcommand)]
     User(user::Verb),
-    /// Upstreams: what their rules make of claims.
+    /// Upstreams: what their rules make of claims, and the presets.
     #[command(subcommand)]
     Upstream(upstream::Verb),
     /// Signing keys.
@@ -102,8 +102,14 @@ fn start(arguments: Arguments, environment: &Environment) -> anyhow::Result<()> 
             config::reference();
             Ok(())
         }
+        Verb::Upstream(upstream::Verb::Presets { json }) => {
+            upstream::presets::run(json);
+            Ok(())
+        }
         Verb::User(verb) => runtime.block_on(user::run(load()?, verb)),
-        Verb::Upstream(verb) => runtime.block_on(upstream::run(load()?, environment, verb)),
+        Verb::Upstream(upstream::Verb::Explain(options)) => {
+            runtime.block_on(upstream::explain(load()?, environment, options))
+        }
         Verb::Key(verb) => runtime.block_on(key::run(load()?, verb)),
         Verb::Trace(options) => runtime.block_on(trace::run(load()?, options)),
     }

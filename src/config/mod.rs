@@ -12,9 +12,12 @@ mod clients;
 mod lists;
 mod load;
 mod mapping;
+mod presets;
 mod problems;
 mod reference;
 mod sections;
+mod upstream_checks;
+mod upstream_values;
 mod upstreams;
 mod values;
 
@@ -27,6 +30,7 @@ pub use mapping::{
     ClaimRule, ClaimSettings, ClaimSource, ClaimValues, EmailTrust, GroupSettings,
     UpstreamAdmission, UpstreamSignup, VerifiedForm,
 };
+pub use presets::{Ask, Preset, PresetName, presets};
 pub use problems::{Problem, Problems};
 pub use reference::markdown as reference_markdown;
 pub use sections::{
@@ -34,7 +38,8 @@ pub use sections::{
     RateLimitSettings, SecretSettings, ServerSettings, SessionSettings, SignupMode, SignupSettings,
     StateSettings, TokenSettings,
 };
-pub use upstreams::{ClientAuthentication, Preset, UpstreamSettings};
+pub use upstream_values::{Certificates, Parameters};
+pub use upstreams::{ClientAuthentication, Protocol, ResponseMode, UpstreamSettings};
 
 section! {
     /// The whole of `keywright.toml`.

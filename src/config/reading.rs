@@ -121,11 +121,12 @@ pub(super) fn join(path: &str, name: &str) -> String {
 }
 
 /// Declares a section: the struct, how it is read, and what the reference says about it.
-/// A field without a default must be given, unless it is a section that can do without.
+/// A field without a default must be given, unless it is a section that can do without. What is
+/// `prepared by` a function is read from the table that it makes of the written one.
 macro_rules! section {
     (
         $(#[doc = $about:literal])*
-        pub struct $name:ident {
+        pub struct $name:ident $(, prepared by $prepare:path)? {
             $( $(#[doc = $doc:literal])* $field:ident : $type:ty $(= $default:expr)? ),+ $(,)?
         }
     ) => {
@@ -150,6 +151,7 @@ macro_rules! section {
                     problems.add(path, value, "must be a table");
                     return None;
                 };
+                $(let table = &$prepare(table, path, problems);)?
                 refuse_unknown(table, path, &Self::fields(), problems);
                 $(
                     let $field = read_field::<$type>(

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{
-    Config,
+    Config, presets,
     reading::{Field, Setting as _, join},
 };
 
@@ -13,7 +13,39 @@ pub fn markdown() -> String {
     for field in Config::fields() {
         section(&mut out, "", &field);
     }
+    list_presets(&mut out);
     out
+}
+
+const PRESETS: &str = "
+## Presets of `[[upstreams]]`
+
+A preset brings defaults for the settings of an upstream; what you write wins, key by key. What it asks stands beside \
+`preset`, and makes the issuer; `issuer` can be given instead. Where a host is asked, a whole address of the provider will \
+do. `keywright upstream presets` prints this list.
+
+| preset | provider | asks | issuer |
+|---|---|---|---|
+";
+
+fn list_presets(out: &mut String) {
+    out.push_str(PRESETS);
+    for preset in presets() {
+        let asks = preset.asks.iter().map(|ask| match ask.default.as_deref() {
+            None => format!("`{}`: {}", ask.name, ask.meaning),
+            Some("") => format!("`{}` (optional): {}", ask.name, ask.meaning),
+            Some(default) => format!("`{}` (`{default}`): {}", ask.name, ask.meaning),
+        });
+        let asks = asks.collect::<Vec<_>>().join("<br>");
+        let issuer = preset.issuer.as_ref().map(|issuer| format!("`{issuer}`"));
+        let (name, title) = (preset.name, &preset.title);
+        let _ = writeln!(
+            out,
+            "| `{name}` | {title} | {} | {} |",
+            if asks.is_empty() { "–" } else { &asks },
+            issuer.as_deref().unwrap_or("–"),
+        );
+    }
 }
 
 const INTRODUCTION: &str = "\

@@ -8,21 +8,21 @@ use super::{
         self, ClaimSettings, EmailTrust, GroupSettings, UpstreamAdmission, UpstreamSignup,
         VerifiedForm,
     },
+    presets::{self, PresetName},
     problems::Problems,
+    upstream_checks,
+    upstream_values::{Certificates, Parameters},
     values::word_setting,
 };
-use crate::{
-    foundation::{clock::Span, ids::UpstreamSlug, secret::Secret},
-    protocol::redirect_uri::is_loopback,
-};
+use crate::foundation::{clock::Span, ids::UpstreamSlug, secret::Secret};
 
 text_enum! {
-    /// A kind of upstream with habits of its own.
-    Preset {
-        /// Any OpenID Provider.
+    /// What an upstream speaks.
+    Protocol {
+        /// OpenID Connect: an ID token says who has signed in.
         Oidc = "oidc",
-        /// Keycloak.
-        Keycloak = "keycloak",
+        /// OAuth 2.0 without ID tokens: an address of its own says who a token belongs to.
+        OAuth2 = "oauth2",
     }
 }
 
@@ -33,29 +33,61 @@ text_enum! {
         Basic = "basic",
         /// `client_secret_post`.
         Post = "post",
+        /// `private_key_jwt` (RFC 7523 §2.2).
+        PrivateKeyJwt = "private_key_jwt",
+        /// `client_secret_post`, with a secret that we sign ourselves, as Apple wants it.
+        SignedSecret = "signed_secret",
+        /// Not at all: PKCE is the only proof.
+        None = "none",
     }
 }
-word_setting!(Preset, ClientAuthentication);
+
+text_enum! {
+    /// How an upstream's answer comes back to us.
+    ResponseMode {
+        /// In the address.
+        Query = "query",
+        /// In a form that the browser posts (OAuth 2.0 Form Post Response Mode).
+        FormPost = "form_post",
+    }
+}
+word_setting!(Protocol, ClientAuthentication, ResponseMode);
 
 section! {
     /// One identity provider at which people sign in.
-    pub struct UpstreamSettings {
+    pub struct UpstreamSettings, prepared by presets::lay_under {
         /// Its short name, part of the callback address `/upstream/SLUG/callback`.
         slug: UpstreamSlug,
         /// What the button says.
         name: String,
-        /// The kind of provider.
-        preset: Preset = Preset::Oidc,
-        /// Its issuer. A missing or extra slash at the end is found out.
+        /// The kind of provider. It brings defaults for the settings below, and asks for what its
+        /// issuer is made of; see the presets.
+        preset: PresetName = PresetName::OIDC,
+        /// Its issuer, unless the preset makes it. A missing or extra slash at the end is found out.
         issuer: Url,
         /// Our client id there.
         client_id: String,
         /// Our client secret there.
         client_secret: Option<Secret>,
-        /// How the secret is sent.
+        /// How we prove ourselves there: `basic` and `post` send the secret, `private_key_jwt` and
+        /// `signed_secret` (Apple) sign with the key, `none` does neither.
         client_auth: ClientAuthentication = ClientAuthentication::Basic,
+        /// The private key for `private_key_jwt` and `signed_secret`: PEM or JWK.
+        client_key: Option<Secret>,
+        /// The id under which the upstream knows the key.
+        key_id: Option<String>,
+        /// Who signs a `signed_secret`: the Apple team.
+        team_id: Option<String>,
         /// The scopes that we ask for.
         scopes: Vec<String> = ["openid", "profile", "email"].map(str::to_owned).to_vec(),
+        /// How its answer comes back.
+        response_mode: ResponseMode = ResponseMode::Query,
+        /// More parameters of the authorization request. Those that are ours cannot be replaced.
+        authorization_params: Parameters = Parameters::default(),
+        /// What `prompt` says when the app's request says nothing.
+        prompt: Option<String>,
+        /// The `acr_values` that we ask for.
+        acr_values: Option<String>,
         /// Signature algorithms that are accepted in its ID tokens.
         id_token_algs: Vec<String> = ["RS256", "ES256", "EdDSA", "PS256"].map(str::to_owned).to_vec(),
         /// Whether UserInfo is asked for claims that the ID token lacks.
@@ -87,6 +119,34 @@ section! {
         /// tokens, and no token outlives it. Without it, the word given at the sign-in counts for
         /// the whole session.
         max_staleness: Option<Span>,
+        /// The tenants whose people may sign in, by id: the ID token's `tid` has to be one of them.
+        tenants: Vec<String> = Vec::new(),
+        /// The Workspace domains whose people may sign in: the ID token's `hd` has to be one of them.
+        hosted_domains: Vec<String> = Vec::new(),
+        /// The organisations of which somebody has to be a member to sign in.
+        allowed_orgs: Vec<String> = Vec::new(),
+        /// Whether there are ID tokens. Without them, the address `userinfo_endpoint` says who it is.
+        protocol: Protocol = Protocol::Oidc,
+        /// Without ID tokens: where people sign in.
+        authorization_endpoint: Option<Url>,
+        /// Without ID tokens: where codes are redeemed.
+        token_endpoint: Option<Url>,
+        /// Without ID tokens: what says who a token belongs to.
+        userinfo_endpoint: Option<Url>,
+        /// Without ID tokens: what lists addresses with `primary` and `verified`, as GitHub does.
+        emails_endpoint: Option<Url>,
+        /// Without ID tokens: what lists the organisations of a person by `login`, as GitHub does.
+        orgs_endpoint: Option<Url>,
+        /// Without ID tokens: what lists the teams of a person, as GitHub does. They are the groups
+        /// `ORG:TEAM`.
+        teams_endpoint: Option<Url>,
+        /// Without ID tokens: the claim that names the person for ever, a text or a number.
+        subject_claim: String = "sub".to_owned(),
+        /// Certificates in PEM that are trusted there besides the system's.
+        ca: Option<Certificates>,
+        /// Where our own requests to it go instead of the issuer's host. Everything else stays: the
+        /// `Host` header, the paths, the issuer. People still go to the public address.
+        internal_url: Option<Url>,
         /// How long a request to it may take.
         timeout: Span = Span::from_seconds(5),
         /// Whether it can be used at all.
@@ -109,13 +169,8 @@ pub(super) fn check(upstreams: &[UpstreamSettings], problems: &mut Problems) {
         if upstreams.iter().take(index).any(|other| other.slug == upstream.slug) {
             problems.add(&at("slug"), format!("{slug:?}"), "is used twice; choose another");
         }
-        check_issuer(&upstream.issuer, &at("issuer"), problems);
-        if upstream.client_secret.is_none() {
-            problems.add_bare(&at("client_secret"), "must be set (or client_secret_file)");
-        }
-        if !upstream.scopes.iter().any(|scope| scope == "openid") {
-            problems.add_bare(&at("scopes"), "must contain \"openid\"");
-        }
+        upstream_checks::check(upstream, &at, problems);
+        upstream_checks::check_others(upstream, upstreams, &at("issuer"), problems);
         for alg in upstream.id_token_algs.iter().filter(|alg| !ALGORITHMS.contains(&alg.as_str())) {
             let fix = format!("is not accepted; choose from {}", ALGORITHMS.join(", "));
             problems.add(&at("id_token_algs"), format!("{alg:?}"), fix);
@@ -130,17 +185,4 @@ pub(super) fn check(upstreams: &[UpstreamSettings], problems: &mut Problems) {
 /// Shorter ones would have the upstream asked all the time.
 pub(super) fn is_staleness(span: Span) -> bool {
     (Span::from_minutes(1)..=Span::from_days(30)).contains(&span)
-}
-
-fn check_issuer(issuer: &Url, at: &str, problems: &mut Problems) {
-    let secure = issuer.scheme() == "https" || (issuer.scheme() == "http" && is_loopback(issuer));
-    if !secure {
-        problems.add(at, issuer, "must begin with https:// (http is for loopback only)");
-    }
-    if !issuer.username().is_empty() || issuer.password().is_some() {
-        problems.add_bare(at, "must not hold a user name or password");
-    }
-    if issuer.query().is_some() || issuer.fragment().is_some() {
-        problems.add(at, issuer, "must not have a query or fragment (OIDC Discovery §2)");
-    }
 }

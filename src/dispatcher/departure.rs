@@ -103,8 +103,7 @@ pub async fn come_back(
     upstream: &Upstream,
     params: &Params,
 ) -> Result<Departure, PageError> {
-    let presented = params.get("state").and_then(|s| Opaque::parse(OpaqueKind::UpstreamState, s));
-    let Some(presented) = presented else {
+    let Some(presented) = state_in(params) else {
         return Err(failed("state_unknown"));
     };
     let Some(mut departure) = app.state.take::<Departure>(&key(&presented)).await? else {
@@ -143,6 +142,23 @@ pub async fn stay(app: &App, interaction: &mut Interaction, mut page: PageError)
     page
 }
 
+/// The departure that a state belongs to. It stays where it is.
+pub(super) async fn find(app: &App, state: &Opaque) -> Result<Option<Departure>, PageError> {
+    Ok(app.state.get(&key(state)).await?)
+}
+
+/// The state that an answer carries.
+pub(super) fn state_in(params: &Params) -> Option<Opaque> {
+    Opaque::parse(OpaqueKind::UpstreamState, params.get("state")?)
+}
+
+impl Departure {
+    /// Whether the person was sent to this upstream.
+    pub(super) fn is_to(&self, upstream: &Upstream) -> bool {
+        self.upstream == *upstream.slug()
+    }
+}
+
 fn key(state: &Opaque) -> Key {
     Key::of_digest(KeyKind::UpstreamState, &state.digest())
 }
@@ -157,7 +173,9 @@ fn cannot_start(
     app.metrics.count_refused_sign_in(upstream.slug().as_str(), fault.reason);
     let explanation = match fault.kind {
         FaultKind::Unavailable => format!("{name} cannot be reached at the moment."),
-        FaultKind::Unacceptable => format!("{name} is not set up in a way that can be used here."),
+        FaultKind::Unacceptable | FaultKind::NotInvited => {
+            format!("{name} is not set up in a way that can be used here.")
+        }
     };
     let event = Event::refused("sign_in", fault.reason).upstream(upstream.slug());
     PageError::new(fault.reason, "Sign-in cannot begin there", explanation)
@@ -169,7 +187,7 @@ fn cannot_start(
 }
 
 /// An answer that belongs to no sign-in of this browser.
-fn failed(reason: &'static str) -> PageError {
+pub(super) fn failed(reason: &'static str) -> PageError {
     PageError::new(
         reason,
         "You are not signed in",

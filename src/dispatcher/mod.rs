@@ -6,6 +6,7 @@
 
 mod decide;
 mod departure;
+mod posted_answer;
 mod respond;
 
 use std::net::IpAddr;
@@ -16,6 +17,7 @@ use self::decide::{Ending, Next, conclude, decide};
 pub use self::{
     decide::Visitor,
     departure::{Departure, come_back, depart, stay},
+    posted_answer::{fetch_answer, park_answer},
     respond::Target,
 };
 use crate::{

@@ -17,6 +17,8 @@ pub enum KeyKind {
     CodeFailures,
     /// A person who is away at an upstream. Proof.
     UpstreamState,
+    /// An answer of an upstream that was posted, until the browser fetches it. Proof.
+    UpstreamAnswer,
     /// Password attempts from one network. Comfort.
     SignInAttempts,
     /// Failed authentications of one client from one network. Comfort.
@@ -30,6 +32,7 @@ impl KeyKind {
             Self::AuthorizationCode => "code",
             Self::CodeFailures => "code-failures",
             Self::UpstreamState => "upstream-state",
+            Self::UpstreamAnswer => "upstream-answer",
             Self::SignInAttempts => "sign-in-attempts",
             Self::ClientFailures => "client-failures",
         }
@@ -42,7 +45,9 @@ impl KeyKind {
             Self::UpstreamState | Self::AuthorizationCode | Self::CodeFailures => {
                 Span::from_minutes(10)
             }
-            Self::SignInAttempts | Self::ClientFailures => Span::from_minutes(1),
+            Self::UpstreamAnswer | Self::SignInAttempts | Self::ClientFailures => {
+                Span::from_minutes(1)
+            }
         }
     }
 }

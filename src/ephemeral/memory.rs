@@ -91,7 +91,7 @@ impl MemoryStore {
 
     fn shelf(&self, key: &Key) -> MutexGuard<'_, Shelf> {
         Self::lock(match key.kind() {
-            KeyKind::Interaction | KeyKind::UpstreamState => &self.flows,
+            KeyKind::Interaction | KeyKind::UpstreamState | KeyKind::UpstreamAnswer => &self.flows,
             _ => &self.others,
         })
     }

@@ -19,7 +19,6 @@ use serde_json::{Map, Value};
 use super::{
     fault::UpstreamFault,
     http::{HttpClient, MAX_BODY},
-    metadata::Metadata,
     strict_json,
 };
 use crate::config::{ClientAuthentication, UpstreamSettings};
@@ -47,20 +46,24 @@ pub(super) type RelyingParty = Client<
     oauth2::EndpointSet,
 >;
 
-/// We, as the upstream's metadata and our settings make us.
+/// We, as the upstream's endpoints and our settings make us.
 pub(super) fn relying_party(
     settings: &UpstreamSettings,
-    metadata: &Metadata,
+    (authorization_endpoint, token_endpoint): (&str, &str),
     redirect_uri: &str,
 ) -> Result<RelyingParty, UpstreamFault> {
     let fault = |error: url::ParseError| UpstreamFault::unacceptable("upstream_address", error);
     let auth_type = match settings.client_auth {
         ClientAuthentication::Basic => AuthType::BasicAuth,
-        ClientAuthentication::Post => AuthType::RequestBody,
+        // What else proves who we are is sent with each request.
+        ClientAuthentication::Post
+        | ClientAuthentication::PrivateKeyJwt
+        | ClientAuthentication::SignedSecret
+        | ClientAuthentication::None => AuthType::RequestBody,
     };
     let mut client = Client::new(ClientId::new(settings.client_id.clone()))
-        .set_auth_uri(AuthUrl::new(metadata.authorization_endpoint.clone()).map_err(fault)?)
-        .set_token_uri(TokenUrl::new(metadata.token_endpoint.clone()).map_err(fault)?)
+        .set_auth_uri(AuthUrl::new(authorization_endpoint.to_owned()).map_err(fault)?)
+        .set_token_uri(TokenUrl::new(token_endpoint.to_owned()).map_err(fault)?)
         .set_redirect_uri(RedirectUrl::new(redirect_uri.to_owned()).map_err(fault)?)
         .set_auth_type(auth_type);
     if let Some(secret) = &settings.client_secret {
@@ -72,9 +75,8 @@ pub(super) fn relying_party(
 /// What the authorization request carries.
 pub(super) struct AuthorizationRequest<'a> {
     pub(super) state: &'a str,
-    pub(super) nonce: &'a str,
     pub(super) verifier: &'a str,
-    pub(super) extra: &'a [(&'static str, String)],
+    pub(super) extra: &'a [(&'a str, String)],
 }
 
 /// The address at which the person signs in (OIDC Core §3.1.2.1), always with PKCE (UP-11).
@@ -88,10 +90,9 @@ pub(super) fn authorization_url(
     let mut url = client
         .authorize_url(|| CsrfToken::new(state))
         .add_scopes(settings.scopes.iter().map(|scope| Scope::new(scope.clone())))
-        .add_extra_param("nonce", request.nonce)
         .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier));
     for (name, value) in request.extra {
-        url = url.add_extra_param(*name, value.as_str());
+        url = url.add_extra_param(name.to_owned(), value.as_str());
     }
     url.url().0.into()
 }
@@ -104,25 +105,33 @@ pub(super) struct Tokens {
     pub(super) expires_in: Option<Duration>,
 }
 
+/// A code, and what shows that it is ours to redeem.
+pub(super) struct Redemption<'a> {
+    pub(super) code: &'a str,
+    pub(super) verifier: &'a str,
+    /// What proves who we are, besides the secret that the client sends by itself.
+    pub(super) proof: &'a [(&'static str, String)],
+}
+
 /// Redeems a code. Never tries twice: a code that was sent may have been used (FT-39).
 pub(super) async fn redeem(
     http: &HttpClient,
     client: &RelyingParty,
     settings: &UpstreamSettings,
-    code: &str,
-    verifier: &str,
+    redemption: &Redemption<'_>,
 ) -> Result<Tokens, UpstreamFault> {
     let patience = settings.timeout.to_std();
     let send = |request: HttpRequest| {
         let http = http.clone();
         async move { send(&http, request, patience).await }
     };
-    let answer = client
-        .exchange_code(AuthorizationCode::new(code.to_owned()))
-        .set_pkce_verifier(PkceCodeVerifier::new(verifier.to_owned()))
-        .request_async(&send)
-        .boxed()
-        .await;
+    let mut request = client
+        .exchange_code(AuthorizationCode::new(redemption.code.to_owned()))
+        .set_pkce_verifier(PkceCodeVerifier::new(redemption.verifier.to_owned()));
+    for (name, value) in redemption.proof {
+        request = request.add_extra_param(*name, value.as_str());
+    }
+    let answer = request.request_async(&send).boxed().await;
     answer.map(|answer| tokens(&answer)).map_err(fault_of)
 }
 
@@ -141,6 +150,7 @@ pub(super) async fn refresh(
     client: &RelyingParty,
     settings: &UpstreamSettings,
     refresh_token: &str,
+    proof: &[(&'static str, String)],
 ) -> Result<Refreshed, UpstreamFault> {
     let patience = settings.timeout.to_std();
     let send = |request: HttpRequest| {
@@ -148,7 +158,11 @@ pub(super) async fn refresh(
         async move { send(&http, request, patience).await }
     };
     let refresh_token = RefreshToken::new(refresh_token.to_owned());
-    let answer = client.exchange_refresh_token(&refresh_token).request_async(&send).boxed().await;
+    let mut request = client.exchange_refresh_token(&refresh_token);
+    for (name, value) in proof {
+        request = request.add_extra_param(*name, value.as_str());
+    }
+    let answer = request.request_async(&send).boxed().await;
     match answer {
         Ok(answer) => Ok(Refreshed::Tokens(tokens(&answer))),
         Err(RequestTokenError::ServerResponse(response))
@@ -176,13 +190,20 @@ fn fault_of(error: RequestTokenError<UpstreamFault, BasicErrorResponse>) -> Upst
         RequestTokenError::ServerResponse(response) => {
             UpstreamFault::unacceptable("upstream_token_refused", response.error())
         }
-        RequestTokenError::Parse(error, _) => {
-            UpstreamFault::unacceptable("upstream_token_malformed", error)
-        }
+        RequestTokenError::Parse(error, body) => match refusal_in(&body) {
+            Some(refusal) => UpstreamFault::unacceptable("upstream_token_refused", refusal),
+            None => UpstreamFault::unacceptable("upstream_token_malformed", error),
+        },
         RequestTokenError::Other(text) => {
             UpstreamFault::unacceptable("upstream_token_malformed", text)
         }
     }
+}
+
+/// The error of an answer that says so with status 200, as GitHub's do.
+fn refusal_in(body: &[u8]) -> Option<String> {
+    let error = strict_json::object(body)?.get("error")?.as_str()?.to_owned();
+    Some(error.chars().filter(|c| !c.is_control()).take(100).collect())
 }
 
 async fn send(

@@ -9,6 +9,8 @@ pub enum FaultKind {
     Unavailable,
     /// The upstream's answer is not acceptable.
     Unacceptable,
+    /// The answer is good, and says that the person is none of those who may come in this way.
+    NotInvited,
 }
 
 /// A failure of a sign-in at an upstream.
@@ -31,6 +33,11 @@ impl UpstreamFault {
     /// The upstream's answer is not acceptable.
     pub fn unacceptable(reason: &'static str, detail: impl fmt::Display) -> Self {
         Self { kind: FaultKind::Unacceptable, reason, detail: detail.to_string() }
+    }
+
+    /// The person is none of those who may come in this way.
+    pub fn not_invited(reason: &'static str, detail: impl fmt::Display) -> Self {
+        Self { kind: FaultKind::NotInvited, reason, detail: detail.to_string() }
     }
 }
 

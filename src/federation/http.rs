@@ -1,13 +1,15 @@
 //! Requests to upstreams: bounded in time and size, following no redirects, using no proxy that the
 //! environment names.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use http_body_util::BodyExt as _;
 use reqwest::{Client, Request, Response};
+use url::Url;
 
 use super::fault::UpstreamFault;
+use crate::config::{Problems, UpstreamSettings};
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -15,10 +17,19 @@ const CONNECT: Duration = Duration::from_secs(2);
 /// The largest answer that is read, counted after any decoding (SF-04).
 pub(super) const MAX_BODY: usize = 512 * 1_024;
 
-/// The one HTTP client of the house.
+/// How upstreams are asked. One client serves all, but for those with certificates or an address of
+/// their own.
 #[derive(Clone, Debug)]
 pub struct HttpClient {
     client: Client,
+    detour: Option<Arc<Detour>>,
+}
+
+/// Requests to one origin that go elsewhere: to the address that it has inside.
+#[derive(Debug)]
+struct Detour {
+    public: Url,
+    internal: Url,
 }
 
 /// An answer, read to its end.
@@ -30,17 +41,35 @@ pub(super) struct Answer {
 
 impl HttpClient {
     /// A client that trusts what the system trusts.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that makes a client")]
     pub fn new() -> anyhow::Result<Self> {
-        let client = Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT)
-            .pool_idle_timeout(Duration::from_secs(30))
-            .user_agent(concat!("keywright/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .context("the HTTP client cannot be made")?;
-        Ok(Self { client })
+        let client = builder().build().context("the HTTP client cannot be made")?;
+        Ok(Self { client, detour: None })
+    }
+
+    /// This client, or one of its own for an upstream that needs it. Certificates are always
+    /// checked; more can be trusted, never fewer checks made (UP-35).
+    pub(super) fn for_upstream(&self, settings: &UpstreamSettings) -> Result<Self, Problems> {
+        if settings.ca.is_none() && settings.internal_url.is_none() {
+            return Ok(self.clone());
+        }
+        let setting = |name: &str| format!("upstreams.{}.{name}", settings.slug);
+        let unfit = |error: reqwest::Error| {
+            Problems::one(&setting("ca"), format!("cannot be used: {}", without_url(error)))
+        };
+        let mut builder = builder();
+        if let Some(ca) = &settings.ca {
+            let ca = reqwest::Certificate::from_pem_bundle(ca.pem().as_bytes()).map_err(unfit)?;
+            builder = builder.tls_certs_merge(ca);
+        }
+        let detour = settings
+            .internal_url
+            .clone()
+            .map(|internal| Arc::new(Detour { public: settings.issuer.clone(), internal }));
+        if detour.is_some() {
+            // HTTP/2 has no Host header beside the address.
+            builder = builder.http1_only();
+        }
+        Ok(Self { client: builder.build().map_err(unfit)?, detour })
     }
 
     /// Gets a document.
@@ -64,7 +93,7 @@ impl HttpClient {
     /// Posts a form, and answers the status.
     pub async fn post_form(
         &self,
-        url: &url::Url,
+        url: &Url,
         form: &[(&str, &str)],
         patience: Duration,
     ) -> Result<u16, UpstreamFault> {
@@ -77,10 +106,13 @@ impl HttpClient {
     /// Sends a request and reads its answer within `patience` in all.
     pub(super) async fn send(
         &self,
-        request: Request,
+        mut request: Request,
         patience: Duration,
         max_body: usize,
     ) -> Result<Answer, UpstreamFault> {
+        if let Some(detour) = &self.detour {
+            detour.take(&mut request);
+        }
         let host = request.url().host_str().unwrap_or_default().to_owned();
         let exchange = async {
             let response = self.client.execute(request).await.map_err(|error| {
@@ -93,6 +125,35 @@ impl HttpClient {
             Err(UpstreamFault::unavailable("upstream_slow", detail))
         })
     }
+}
+
+impl Detour {
+    /// Turns a request to the public origin inside; the server still sees the public `Host`.
+    fn take(&self, request: &mut Request) {
+        let url = request.url();
+        let Some(host) = url.host_str().filter(|_| url.origin() == self.public.origin()) else {
+            return;
+        };
+        let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        let mut inside = self.internal.clone();
+        inside.set_path(url.path());
+        inside.set_query(url.query());
+        // A host of an address is a header.
+        if let Ok(host) = host.parse() {
+            request.headers_mut().insert(reqwest::header::HOST, host);
+            *request.url_mut() = inside;
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that makes clients")]
+fn builder() -> reqwest::ClientBuilder {
+    Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .connect_timeout(CONNECT)
+        .pool_idle_timeout(Duration::from_secs(30))
+        .user_agent(concat!("keywright/", env!("CARGO_PKG_VERSION")))
 }
 
 async fn read(response: Response, max_body: usize) -> Result<Answer, UpstreamFault> {

@@ -14,6 +14,8 @@ use crate::foundation::{
 
 /// By how much the clocks of the upstream and ours may differ.
 pub const ID_TOKEN_LEEWAY: Span = Span::from_seconds(60);
+/// Stands in an issuer where the tenant does.
+pub(super) const TENANT_PLACE: &str = "{tenantid}";
 const MAX_LENGTH: usize = 64 * 1_024;
 const MAX_HEADER: usize = 8 * 1_024;
 const MAX_LIFE: Span = Span::from_days(1);
@@ -22,7 +24,10 @@ const MAX_SUBJECT: usize = 255;
 /// What the ID token has to agree with.
 #[derive(Debug)]
 pub(super) struct Expected<'a> {
+    /// May hold [`TENANT_PLACE`].
     pub(super) issuer: &'a str,
+    /// The tenants that may sign in; all where none is listed.
+    pub(super) tenants: &'a [String],
     pub(super) client_id: &'a str,
     pub(super) nonce: Nonce<'a>,
     pub(super) algorithms: &'a [String],
@@ -172,14 +177,33 @@ fn choose_key<'k>(
     }
 }
 
+/// The tenant of the person, if it is one of those that may sign in (UP-19). Without a list nothing
+/// is believed, and a templated issuer then is nobody's.
+fn check_tenant<'c>(
+    claims: &'c Map<String, Value>,
+    tenants: &[String],
+) -> Result<&'c str, UpstreamFault> {
+    if tenants.is_empty() {
+        return Ok(TENANT_PLACE);
+    }
+    let tenant = claims.get("tid").and_then(Value::as_str).unwrap_or_default();
+    if tenants.iter().any(|own| own == tenant) {
+        return Ok(tenant);
+    }
+    let detail = format!("the tenant {tenant:.60?} is not listed");
+    Err(UpstreamFault::not_invited("upstream_tenant", detail))
+}
+
 /// `iss`, `aud` and `azp` (OIDC Core §3.1.3.7, steps 2 to 5).
 fn check_parties(
     claims: &Map<String, Value>,
     expected: &Expected<'_>,
 ) -> Result<(), UpstreamFault> {
+    let tenant = check_tenant(claims, expected.tenants)?;
+    let wanted = expected.issuer.replace(TENANT_PLACE, tenant);
     let issuer = claims.get("iss").and_then(Value::as_str);
-    if issuer != Some(expected.issuer) {
-        let detail = format!("{issuer:?} instead of {:?}", expected.issuer);
+    if issuer != Some(&wanted) {
+        let detail = format!("{issuer:?} instead of {wanted:?}");
         return Err(refused("id_token_issuer", detail));
     }
     let audience: Vec<&Value> = match claims.get("aud") {
@@ -272,9 +296,14 @@ fn check_access_token_hash(signed: &Signed, access_token: &str) -> Result<(), Up
 /// `sub`: printable ASCII, 1 to 255 characters (OIDC Core §2, JW-24).
 fn subject(claims: &Map<String, Value>) -> Result<String, UpstreamFault> {
     let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default();
-    let printable = subject.bytes().all(|byte| (0x20..=0x7e).contains(&byte));
-    if subject.trim().is_empty() || subject.len() > MAX_SUBJECT || !printable {
+    if !is_subject(subject) {
         return Err(refused("id_token_subject", "sub is missing, too long or not plain ASCII"));
     }
     Ok(subject.to_owned())
+}
+
+/// Whether a text can name somebody for ever.
+pub(super) fn is_subject(subject: &str) -> bool {
+    let printable = subject.bytes().all(|byte| (0x20..=0x7e).contains(&byte));
+    !subject.trim().is_empty() && subject.len() <= MAX_SUBJECT && printable
 }

@@ -20,6 +20,7 @@ use url::Url;
 use super::{
     fault::UpstreamFault,
     http::{HttpClient, MAX_BODY},
+    id_token::TENANT_PLACE,
     jwk_filter::{self, MAX_JWKS, UpstreamKey},
     strict_json,
 };
@@ -137,6 +138,8 @@ pub(super) struct Documents {
     patience: Duration,
     /// The other upstreams' issuers: whoever points there is not who it says it is (UP-06).
     foreign_origins: Vec<String>,
+    /// The issuer with a place for the tenant, where several tenants may sign in.
+    template: Option<String>,
     metadata: Shared<Metadata>,
     keys: Shared<Vec<UpstreamKey>>,
 }
@@ -147,9 +150,21 @@ impl Documents {
             typed_issuer,
             patience,
             foreign_origins,
+            template: None,
             metadata: Shared::new(),
             keys: Shared::new(),
         }
+    }
+
+    /// Accepts an issuer with a place for the tenant where the typed one has `common` or the like.
+    pub(super) fn with_tenants(mut self) -> Self {
+        let issuer = &self.typed_issuer;
+        let tenant = issuer.path_segments().and_then(|mut steps| steps.next());
+        self.template = tenant.filter(|tenant| !tenant.is_empty()).map(|tenant| {
+            let path = issuer.path().replacen(tenant, TENANT_PLACE, 1);
+            format!("{}{path}", issuer.origin().ascii_serialization())
+        });
+        self
     }
 
     pub(super) async fn metadata(
@@ -209,7 +224,8 @@ impl Documents {
         let promises_iss = document.get("authorization_response_iss_parameter_supported")
             == Some(&Value::Bool(true));
         let issuer = document.get("issuer").and_then(Value::as_str).unwrap_or_default();
-        if issuer != typed && issuer != format!("{typed}/") {
+        let is_template = self.template.as_deref() == Some(issuer);
+        if issuer != typed && issuer != format!("{typed}/") && !is_template {
             let detail = format!("{url} says that the issuer is {issuer:?}");
             return Err(UpstreamFault::unacceptable("upstream_issuer_mismatch", detail));
         }

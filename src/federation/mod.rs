@@ -2,12 +2,12 @@
 //!
 //! A sign-in is [`Upstream::begin`], the person's visit there, and [`Upstream::complete`]. Identity
 //! comes from a fully validated ID token and nothing else; UserInfo only adds claims about the same
-//! subject. What the claims mean here is decided by a pure function, [`mapping::map`].
+//! subject. Only upstreams that are set up as OAuth 2.0 servers have no ID token (UP-13). What the claims mean here is decided by a pure function, [`mapping::map`].
 //!
 //! This is the only user of openidconnect and oauth2. It knows no SQL.
 
+mod client_auth;
 pub mod client_view;
-mod confirmation;
 mod exchange;
 mod fault;
 mod http;
@@ -18,9 +18,11 @@ mod metadata;
 mod strict_json;
 mod upstream;
 
-pub use confirmation::{Confirmed, ConfirmedBy, KeptTokens, Unconfirmed};
 pub use fault::{FaultKind, UpstreamFault};
 pub use http::HttpClient;
 pub use id_token::ID_TOKEN_LEEWAY;
 pub use mapping::{MappedPerson, gates};
-pub use upstream::{Asserted, Begin, Begun, Upstream, Upstreams};
+pub use upstream::{
+    Asserted, Begin, Begun, Confirmed, ConfirmedBy, KeptTokens, Returned, Unconfirmed, Upstream,
+    Upstreams,
+};

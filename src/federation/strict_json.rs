@@ -16,6 +16,14 @@ pub(super) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
     }
 }
 
+/// Reads a list; nothing if it is no list or any name stands twice, at any depth.
+pub(super) fn list(bytes: &[u8]) -> Option<Vec<Value>> {
+    match serde_json::from_slice::<Strict>(bytes).ok()?.0 {
+        Value::Array(items) => Some(items),
+        _ => None,
+    }
+}
+
 struct Strict(Value);
 
 impl<'de> Deserialize<'de> for Strict {

@@ -10,6 +10,7 @@
 //!
 //! This is the only user of josekit.
 
+mod client_key;
 mod foreign;
 mod jws;
 mod key_set;
@@ -19,6 +20,7 @@ mod schedule;
 pub mod secret_key;
 mod signing_keys;
 
+pub use client_key::ClientKey;
 pub use foreign::{FOREIGN_ALGORITHMS, ForeignKey};
 pub use jws::{JwsFault, TokenType, parse_unverified};
 pub use key_set::{Jwks, KeySet};

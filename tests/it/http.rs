@@ -186,7 +186,7 @@ async fn other_methods_are_refused() {
         ("/authorize", "GET,HEAD,POST"),
         ("/login", "GET,HEAD,POST"),
         ("/upstream/kc/start", "GET,HEAD"),
-        ("/upstream/kc/callback", "GET,HEAD"),
+        ("/upstream/kc/callback", "GET,HEAD,POST"),
         ("/token", "POST"),
         ("/userinfo", "GET,HEAD,POST"),
         ("/introspect", "POST"),

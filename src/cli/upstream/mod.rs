@@ -1,8 +1,10 @@
-//! `keywright upstream explain`: what the rules of an upstream make of claims, and why.
+//! `keywright upstream explain|presets`: what the rules of an upstream make of claims, and why; the
+//! kinds of upstreams.
 //!
 //! The rules are run by the functions that sign-ins run; here is only what they say of themselves.
 
 mod against;
+pub(super) mod presets;
 mod told;
 
 use std::path::PathBuf;
@@ -28,6 +30,12 @@ use crate::{
 pub(super) enum Verb {
     /// Print what the rules of an upstream make of claims, and why.
     Explain(Options),
+    /// List the presets and what each asks.
+    Presets {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -56,10 +64,10 @@ struct What {
     against: Option<PathBuf>,
 }
 
-pub(super) async fn run(
+pub(super) async fn explain(
     config: Config,
     environment: &Environment,
-    Verb::Explain(options): Verb,
+    options: Options,
 ) -> anyhow::Result<()> {
     let Options { slug, what, json } = options;
     let settings = find(&config, &slug)?.clone();

@@ -1,4 +1,4 @@
-//! `GET /upstream/{slug}/callback`: back from an upstream.
+//! `GET|POST /upstream/{slug}/callback`: back from an upstream.
 //!
 //! The departure is taken before anything else, and has to be of this upstream and of this browser;
 //! only then is the code redeemed.
@@ -16,7 +16,7 @@ use crate::{
     audit::{Event, printable},
     dispatcher::{self, Departure},
     federation::{
-        Asserted, FaultKind, ID_TOKEN_LEEWAY, Upstream, UpstreamFault,
+        Asserted, FaultKind, ID_TOKEN_LEEWAY, Returned, Upstream, UpstreamFault,
         gates::{Refusal, Wants},
     },
     foundation::{
@@ -51,9 +51,15 @@ pub async fn callback(
     let Some(upstream) = app.upstreams.find(&slug) else {
         return Err(PageError::not_found());
     };
+    // What is posted never counts in an address, and the other way round.
+    let answer = if upstream.posts_its_answers() {
+        dispatcher::fetch_answer(&app, &params).await?
+    } else {
+        params.clone()
+    };
     let departure = dispatcher::come_back(&app, &headers, upstream, &params).await?;
     let mut arriving = Arriving { app: &app, upstream, departure, now };
-    let begun = match arriving.arrive(&headers, &params, from).await {
+    let begun = match arriving.arrive(&headers, &answer, from).await {
         Ok(begun) => begun,
         Err(page) => {
             let interaction = &mut arriving.departure.interaction;
@@ -65,6 +71,19 @@ pub async fn callback(
     let last = cookies::set(Cookie::LastUpstream, &slug, LAST_UPSTREAM_LIFE, &app.urls);
     cookies::add(response.headers_mut(), last);
     Ok(response)
+}
+
+/// `POST /upstream/{slug}/callback`: an answer in a form. The browser is sent to fetch it.
+pub async fn post(
+    State(app): State<App>,
+    Path(slug): Path<String>,
+    request: Request,
+) -> Result<Response, PageError> {
+    let (_, params) = params::of_page(request).await?;
+    match app.upstreams.find(&slug).filter(|upstream| upstream.posts_its_answers()) {
+        Some(upstream) => dispatcher::park_answer(&app, upstream, &params).await,
+        None => Err(PageError::not_found()),
+    }
 }
 
 /// What the steps of one arrival share.
@@ -106,7 +125,9 @@ impl Arriving<'_> {
             return Err(UpstreamFault::unacceptable("upstream_no_code", "the answer has no code"));
         };
         let Departure { verifier, nonce, .. } = &self.departure;
-        let asserted = self.upstream.complete(code, verifier, nonce, self.now).await?;
+        let user = params.get("user");
+        let returned = Returned { code, verifier, nonce, user };
+        let asserted = self.upstream.complete(returned, self.app.random(), self.now).await?;
         self.check_freshness(&asserted)?;
         Ok(asserted)
     }
@@ -241,6 +262,9 @@ impl Arriving<'_> {
                  access there."
             ),
             (_, FaultKind::Unavailable) => format!("{name} did not answer as it should."),
+            (_, FaultKind::NotInvited) => format!(
+                "{name} knows you, but only members of certain organisations may come in this way."
+            ),
             (_, FaultKind::Unacceptable) => {
                 format!("{name} answered in a way that cannot be trusted.")
             }

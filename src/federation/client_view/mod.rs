@@ -148,6 +148,7 @@ impl ClientView {
         let alg = received.id_token.header_text("alg").to_owned();
         let expected = Expected {
             issuer: &metadata.issuer,
+            tenants: &[],
             client_id: &self.registration.client_id,
             nonce: Nonce::Required(&marks.nonce),
             algorithms: &[alg],

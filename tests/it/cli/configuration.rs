@@ -104,6 +104,25 @@ fn words_that_are_no_verbs_are_refused_with_a_hint() {
     assert!(version.contains(env!("CARGO_PKG_VERSION")), "{version}");
 }
 
+/// Whoever asks which presets there are has neither a configuration nor a database yet.
+#[test]
+fn the_presets_are_listed_without_a_configuration() {
+    let place = Place::new();
+    let listed = place.run(&["upstream", "presets", "--json"]).ok().json();
+    let listed = listed.as_array().unwrap();
+    let keycloak = listed.iter().find(|preset| preset["preset"] == "keycloak").unwrap();
+    assert_eq!(keycloak["issuer"], "https://{host}/realms/{realm}");
+    let asks: Vec<&str> =
+        keycloak["asks"].as_array().unwrap().iter().map(|a| a["name"].as_str().unwrap()).collect();
+    assert_eq!(asks, ["host", "realm"]);
+    let table = place.run(&["upstream", "presets"]).ok().out;
+    for preset in listed {
+        let (name, title) = (preset["preset"].as_str().unwrap(), preset["title"].as_str().unwrap());
+        assert!(table.contains(name) && table.contains(title), "{table}");
+    }
+    assert!(!place.path("data").exists());
+}
+
 /// When this fails: `keywright config reference > docs/configuration.md`.
 #[test]
 fn the_reference_in_the_docs_is_what_the_program_prints() {

@@ -120,6 +120,18 @@ impl Builder {
         self
     }
 
+    /// Adds an upstream by a preset: what makes its issuer, and its secret, stand in the lines.
+    pub(crate) fn preset(mut self, slug: &str, upstream: &FakeUpstream, lines: &str) -> Self {
+        let clock = Arc::clone(&self.clock);
+        upstream.set_clock(move || clock.unix());
+        let settings = format!(
+            "[[upstreams]]\nslug = {slug:?}\nname = \"{slug} sign-in\"\n\
+             client_id = {CLIENT_ID:?}\n{lines}\n"
+        );
+        self.upstreams.push_str(&settings);
+        self
+    }
+
     /// Uses another instance's database and clock.
     pub(crate) fn beside(mut self, other: &TestApp) -> Self {
         self.database = Some(Arc::clone(&other.database));

@@ -13,7 +13,7 @@ use keywright::config::{self, Environment};
 use openssl::{
     asn1::Asn1Time,
     hash::MessageDigest,
-    pkey::PKey,
+    pkey::{PKey, Private},
     rsa::Rsa,
     ssl::{SslAcceptor, SslMethod},
     x509::{X509, X509NameBuilder},
@@ -59,7 +59,7 @@ fn unsafe_ways_to_an_upstream_are_no_configuration() {
         ("slug = \"../kc\"", ""),
         ("scopes = [\"email\"]", "upstreams.0.scopes"),
         ("email_trust = \"maybe\"", "upstreams.0.email_trust"),
-        ("preset = \"entra\"", "upstreams.0.preset"),
+        ("preset = \"okto\"", "upstreams.0.preset"),
     ];
     let algs = algs.map(|(line, at)| (format!("{fine}{line}"), at.to_owned()));
     let wrong = wrong.map(|(line, at)| (line.to_owned(), at.to_owned()));
@@ -93,9 +93,8 @@ async fn metadata_cannot_lead_to_plain_http_elsewhere() {
     assert_eq!(upstream.count(Endpoint::Token), 1);
 }
 
-/// A server on a loopback port with a certificate that nobody has signed. Answers its issuer, and
-/// whether it has read anything over TLS.
-fn self_signed_server() -> (String, Arc<AtomicBool>) {
+/// A key, and a certificate for `localhost` that it has signed itself.
+pub(super) fn self_signed() -> (PKey<Private>, X509) {
     let key = PKey::from_rsa(Rsa::generate(2_048).unwrap()).unwrap();
     let mut name = X509NameBuilder::new().unwrap();
     name.append_entry_by_text("CN", "localhost").unwrap();
@@ -113,10 +112,22 @@ fn self_signed_server() -> (String, Arc<AtomicBool>) {
         .unwrap();
     certificate.append_extension(names).unwrap();
     certificate.sign(&key, MessageDigest::sha256()).unwrap();
+    (key, certificate.build())
+}
+
+/// What accepts connections under this certificate.
+pub(super) fn acceptor(key: &PKey<Private>, certificate: &X509) -> SslAcceptor {
     let mut acceptor = SslAcceptor::mozilla_intermediate(SslMethod::tls()).unwrap();
-    acceptor.set_private_key(&key).unwrap();
-    acceptor.set_certificate(&certificate.build()).unwrap();
-    let acceptor = acceptor.build();
+    acceptor.set_private_key(key).unwrap();
+    acceptor.set_certificate(certificate).unwrap();
+    acceptor.build()
+}
+
+/// A server on a loopback port with a certificate that nobody has signed. Answers its issuer, and
+/// whether it has read anything over TLS.
+fn self_signed_server() -> (String, Arc<AtomicBool>) {
+    let (key, certificate) = self_signed();
+    let acceptor = acceptor(&key, &certificate);
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let issuer = format!("https://localhost:{}", listener.local_addr().unwrap().port());
     let read = Arc::new(AtomicBool::new(false));

@@ -23,13 +23,21 @@ pub(super) fn serve(state: &mut State, request: &Recorded) -> Response {
     if let Some(value) = request.param("state") {
         response.insert("state".into(), json!(value));
     }
-    response.insert("iss".into(), json!(state.issuer()));
+    if !state.plain {
+        response.insert("iss".into(), json!(state.issuer()));
+    }
     state.lies.authorization_response.apply(&mut response, state.now());
+    if request.param("response_mode") == Some("form_post") {
+        if let Some(user) = &state.posted_user {
+            response.insert("user".into(), json!(user));
+        }
+        return answer::text(200, "text/html", form_post(&redirect_uri, &response));
+    }
     answer::see_other(&with_query(redirect_uri, &response))
 }
 
 fn decide(state: &mut State, request: &Recorded) -> Map<String, Value> {
-    if let Some(complaint) = complaint(request) {
+    if let Some(complaint) = complaint(state, request) {
         return error("invalid_request", Some(complaint));
     }
     // OIDC Core §3.1.2.6: no page may be shown for prompt=none.
@@ -55,12 +63,12 @@ fn decide(state: &mut State, request: &Recorded) -> Map<String, Value> {
 }
 
 /// What is wrong with the request. This provider wants PKCE with S256 from everybody.
-fn complaint(request: &Recorded) -> Option<&'static str> {
+fn complaint(state: &State, request: &Recorded) -> Option<&'static str> {
     let scope = request.param("scope").unwrap_or_default();
     if request.param("response_type") != Some("code") {
         return Some("response_type must be code");
     }
-    if !scope.split(' ').any(|word| word == "openid") {
+    if !state.plain && !scope.split(' ').any(|word| word == "openid") {
         return Some("scope must contain openid");
     }
     if request.param("code_challenge").is_none() {
@@ -79,6 +87,17 @@ fn error(code: &str, description: Option<&str>) -> Map<String, Value> {
         response.insert("error_description".into(), json!(description));
     }
     response
+}
+
+/// The page whose form the browser posts by itself (OAuth 2.0 Form Post Response Mode).
+fn form_post(action: &Url, parameters: &Map<String, Value>) -> String {
+    let escaped = |text: &str| text.replace('&', "&amp;").replace('"', "&quot;");
+    let field = |(name, value): (&String, &Value)| {
+        let value = escaped(value.as_str().unwrap_or_default());
+        format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\">")
+    };
+    let fields: String = parameters.iter().map(field).collect();
+    format!("<form method=\"post\" action=\"{}\">{fields}</form>", escaped(action.as_str()))
 }
 
 fn with_query(mut uri: Url, parameters: &Map<String, Value>) -> Url {

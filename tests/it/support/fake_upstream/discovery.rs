@@ -23,6 +23,7 @@ fn honest(state: &State) -> Value {
         ClientAuth::BasicOrPost => json!(["client_secret_basic", "client_secret_post"]),
         ClientAuth::Basic => json!(["client_secret_basic"]),
         ClientAuth::Post => json!(["client_secret_post"]),
+        ClientAuth::Unchecked => json!(["private_key_jwt", "none"]),
     };
     json!({
         "issuer": state.issuer(),

@@ -96,6 +96,13 @@ impl FakeUpstream {
         self.state().host = "localhost".into();
     }
 
+    /// Goes by another origin, because something stands in front of it. Answers its own.
+    pub(crate) fn stand_behind(&self, origin: &str) -> String {
+        let own = self.origin();
+        self.state().public_origin = Some(origin.to_owned());
+        own
+    }
+
     /// Gives the issuer a path, for instance `/application/o/app/` with its trailing slash.
     pub(crate) fn set_issuer_path(&self, path: &str) {
         self.state().issuer_path = path.into();
@@ -132,6 +139,26 @@ impl FakeUpstream {
     /// Whether the person has a session here, which decides what `prompt=none` gets.
     pub(crate) fn set_signed_in(&self, signed_in: bool) {
         self.state().signed_in = signed_in;
+    }
+
+    /// Speaks plain OAuth 2.0 from now on: no ID tokens, no discovery, no `iss` in answers.
+    pub(crate) fn speak_plain_oauth(&self) {
+        self.state().plain = true;
+    }
+
+    /// What the browser posts about the person with an answer by form.
+    pub(crate) fn post_user(&self, user: Option<&str>) {
+        self.state().posted_user = user.map(str::to_owned);
+    }
+
+    /// Lets an endpoint answer at another path too.
+    pub(crate) fn alias(&self, path: &str, endpoint: Endpoint) {
+        self.state().aliases.insert(path.to_owned(), endpoint);
+    }
+
+    /// Puts a document behind an access token: what its pages hold.
+    pub(crate) fn set_document(&self, path: &str, pages: Vec<Value>) {
+        self.state().documents.insert(path.to_owned(), pages);
     }
 
     /// Registers a further client.

@@ -45,7 +45,9 @@ async fn handle(
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let (recorded, fault) = {
         let mut state = state::lock(&state);
-        let endpoint = Endpoint::of(parts.uri.path(), &state.discovery_path());
+        let path = parts.uri.path();
+        let endpoint = Endpoint::of(path, &state.discovery_path());
+        let endpoint = state.aliases.get(path).copied().unwrap_or(endpoint);
         let head = (parts.method, parts.uri, parts.headers);
         let recorded = Recorded::new(endpoint, head, body);
         state.requests.push(recorded.clone());
@@ -62,6 +64,7 @@ async fn handle(
 fn dispatch(state: &mut State, request: &Recorded) -> Response {
     let is_post = request.method == Method::POST;
     match request.endpoint {
+        Endpoint::Discovery if state.plain => answer::page(404, "no discovery here"),
         Endpoint::Discovery => discovery::serve(state),
         Endpoint::Jwks => key_set::serve(state),
         Endpoint::Authorize => authorize::serve(state, request),
@@ -71,7 +74,7 @@ fn dispatch(state: &mut State, request: &Recorded) -> Response {
         Endpoint::EndSession => logout::serve(state, request),
         Endpoint::AttackerJwks => key_set::serve_attacker_jwks(state),
         Endpoint::AttackerCertificate => key_set::serve_attacker_certificate(state),
-        Endpoint::Unknown => answer::page(404, "nothing here"),
+        Endpoint::Unknown => userinfo::serve_document(state, request),
     }
 }
 

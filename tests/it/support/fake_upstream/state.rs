@@ -38,6 +38,8 @@ pub(crate) enum ClientAuth {
     BasicOrPost,
     Basic,
     Post,
+    /// Whoever names a client is it. The test looks at what was sent.
+    Unchecked,
 }
 
 /// What an authorization code stands for.
@@ -62,11 +64,21 @@ pub(super) struct Access {
 pub(super) struct State {
     pub(super) host: String,
     port: u16,
+    /// Another origin that it goes by, where something stands in front of it.
+    pub(super) public_origin: Option<String>,
     pub(super) issuer_path: String,
     pub(super) person: Map<String, Value>,
     pub(super) placement: Placement,
     pub(super) outcome: Outcome,
     pub(super) signed_in: bool,
+    /// Whether it speaks plain OAuth 2.0: no ID tokens, no discovery, no `iss`.
+    pub(super) plain: bool,
+    /// What the browser posts about the person, besides the answer.
+    pub(super) posted_user: Option<String>,
+    /// Other paths of its endpoints.
+    pub(super) aliases: BTreeMap<String, Endpoint>,
+    /// What else a token opens, by path: one page after the other.
+    pub(super) documents: BTreeMap<String, Vec<Value>>,
     pub(super) clients: BTreeMap<String, String>,
     pub(super) client_auth: ClientAuth,
     pub(super) keys: KeyRing,
@@ -83,11 +95,16 @@ impl State {
         Self {
             host: "127.0.0.1".into(),
             port,
+            public_origin: None,
             issuer_path: String::new(),
             person: alice(),
             placement: Placement::default(),
             outcome: Outcome::default(),
             signed_in: true,
+            plain: false,
+            posted_user: None,
+            aliases: BTreeMap::new(),
+            documents: BTreeMap::new(),
             clients: BTreeMap::from([(CLIENT_ID.into(), CLIENT_SECRET.into())]),
             client_auth: ClientAuth::default(),
             keys: KeyRing::new(algorithm),
@@ -101,7 +118,8 @@ impl State {
     }
 
     pub(super) fn origin(&self) -> String {
-        format!("http://{}:{}", self.host, self.port)
+        let own = || format!("http://{}:{}", self.host, self.port);
+        self.public_origin.clone().unwrap_or_else(own)
     }
 
     pub(super) fn issuer(&self) -> String {

@@ -33,6 +33,20 @@ pub(super) fn serve(state: &mut State, request: &Recorded) -> Response {
     }
 }
 
+/// Answers what else a token opens; lists come page by page.
+pub(super) fn serve_document(state: &State, request: &Recorded) -> Response {
+    let Some(pages) = state.documents.get(request.uri.path()) else {
+        return answer::page(404, "nothing here");
+    };
+    let bearer = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+    if bearer.is_none_or(|token| !state.accesses.contains_key(token)) {
+        return answer::unauthorized();
+    }
+    let page: usize = request.param("page").map_or(1, |page| page.parse().expect("a number"));
+    let beyond = json!([]);
+    answer::json(200, pages.get(page - 1).unwrap_or(&beyond))
+}
+
 fn signed(state: &mut State, claims: Map<String, Value>) -> String {
     let kid = state.keys.current().kid().to_owned();
     let key = match state.lies.userinfo_shape {

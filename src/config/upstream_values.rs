@@ -1,0 +1,78 @@
+//! Kinds of values that only upstreams have: more parameters, certificates.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use toml::Value;
+
+use super::{problems::Problems, reading::Setting};
+
+/// Names and texts: what is added to a request.
+#[derive(Clone, Debug, Default)]
+pub struct Parameters(BTreeMap<String, String>);
+
+impl Parameters {
+    /// The pairs, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.0.iter()
+    }
+}
+
+impl Setting for Parameters {
+    fn kind() -> String {
+        "table of texts".to_owned()
+    }
+
+    fn read(value: &Value, path: &str, problems: &mut Problems) -> Option<Self> {
+        let Some(table) = value.as_table() else {
+            problems.add(path, value, "must be a table such as { name = \"value\" }");
+            return None;
+        };
+        let mut pairs = BTreeMap::new();
+        for (name, value) in table {
+            match value.as_str() {
+                Some(text) => drop(pairs.insert(name.clone(), text.to_owned())),
+                None => problems.add(&format!("{path}.{name}"), value, "must be a text in quotes"),
+            }
+        }
+        Some(Self(pairs))
+    }
+
+    fn show(&self) -> String {
+        let pairs: Vec<String> =
+            self.0.iter().map(|(name, value)| format!("{name} = {value:?}")).collect();
+        if pairs.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", pairs.join(", ")) }
+    }
+}
+
+/// Certificates in PEM.
+#[derive(Clone, Debug)]
+pub struct Certificates(Arc<str>);
+
+impl Certificates {
+    /// The text of the file.
+    pub fn pem(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Setting for Certificates {
+    // No secret, but nothing that anybody wants to see in a message; and it comes from a file.
+    const SECRET: bool = true;
+
+    fn kind() -> String {
+        "certificates in PEM".to_owned()
+    }
+
+    fn read(value: &Value, path: &str, problems: &mut Problems) -> Option<Self> {
+        let text = value.as_str().unwrap_or_default();
+        if text.contains("-----BEGIN CERTIFICATE-----") {
+            return Some(Self(text.into()));
+        }
+        problems.add_bare(path, "must hold certificates in PEM: -----BEGIN CERTIFICATE----- ...");
+        None
+    }
+
+    fn show(&self) -> String {
+        String::new()
+    }
+}

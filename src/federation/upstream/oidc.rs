@@ -1,0 +1,256 @@
+//! An upstream that speaks OpenID Connect: who has signed in is what a fully validated ID token says.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use serde_json::{Map, Value};
+
+use super::{Asserted, Begin, KeptTokens, Returned, Upstream};
+use crate::{
+    config::UpstreamSettings,
+    federation::{
+        exchange::{self, RelyingParty},
+        fault::UpstreamFault,
+        id_token::{self, Expected, IdTokenFault, Nonce, TENANT_PLACE, ValidIdToken},
+        mapping,
+        metadata::{Documents, Metadata},
+        strict_json,
+    },
+    foundation::{clock::Timestamp, random::Random},
+};
+
+/// What is known about an OpenID Provider.
+pub(super) struct Provider {
+    pub(super) documents: Documents,
+    party: RwLock<Option<(Arc<Metadata>, Arc<RelyingParty>)>>,
+}
+
+impl Provider {
+    pub(super) fn new(settings: &UpstreamSettings, foreign_origins: Vec<String>) -> Self {
+        let patience = settings.timeout.to_std();
+        let documents = Documents::new(settings.issuer.clone(), patience, foreign_origins);
+        let documents =
+            if settings.tenants.is_empty() { documents } else { documents.with_tenants() };
+        Self { documents, party: RwLock::default() }
+    }
+
+    pub(super) async fn begin(
+        &self,
+        up: &Upstream,
+        begin: Begin<'_>,
+        verifier: &str,
+        nonce: &str,
+        now: Timestamp,
+    ) -> Result<String, UpstreamFault> {
+        let metadata = self.documents.metadata(&up.http, now).await?;
+        let party = self.relying_party(up, &metadata)?;
+        let prompt = begin.prompt.or(up.settings.prompt.as_deref());
+        // A hint only: what counts is the claim (UP-20).
+        let domain = match up.settings.hosted_domains.as_slice() {
+            [] => None,
+            [only] => Some(only.clone()),
+            _ => Some("*".to_owned()),
+        };
+        let own = [
+            ("nonce", Some(nonce.to_owned())),
+            ("prompt", prompt.map(str::to_owned)),
+            ("max_age", begin.max_age.map(|seconds| seconds.to_string())),
+            ("login_hint", begin.login_hint.map(str::to_owned)),
+            ("hd", domain),
+        ];
+        Ok(up.authorization_url(&party, (begin.state, verifier), own))
+    }
+
+    pub(super) async fn check_issuer_of_answer(
+        &self,
+        up: &Upstream,
+        iss: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), UpstreamFault> {
+        let metadata = self.documents.metadata(&up.http, now).await?;
+        let of_tenant = |iss: &str| {
+            let tenants = up.settings.tenants.iter();
+            tenants
+                .map(|tenant| metadata.issuer.replace(TENANT_PLACE, tenant))
+                .any(|own| own == iss)
+        };
+        match iss {
+            Some(iss) if iss == metadata.issuer || of_tenant(iss) => Ok(()),
+            None if !metadata.promises_iss => Ok(()),
+            _ => {
+                let detail = format!("iss is {iss:?} instead of {:?}", metadata.issuer);
+                Err(UpstreamFault::unacceptable("upstream_mix_up", detail))
+            }
+        }
+    }
+
+    /// What we are at this upstream, made anew when its metadata was.
+    pub(super) fn relying_party(
+        &self,
+        up: &Upstream,
+        metadata: &Arc<Metadata>,
+    ) -> Result<Arc<RelyingParty>, UpstreamFault> {
+        let made = self.party.read().unwrap_or_else(PoisonError::into_inner);
+        let current = made.as_ref().filter(|(of, _)| Arc::ptr_eq(of, metadata));
+        if let Some((_, party)) = current {
+            return Ok(Arc::clone(party));
+        }
+        drop(made);
+        let endpoints = (&*metadata.authorization_endpoint, &*metadata.token_endpoint);
+        let party = exchange::relying_party(&up.settings, endpoints, up.redirect_uri())?;
+        let party = Arc::new(party);
+        let made = Some((Arc::clone(metadata), Arc::clone(&party)));
+        *self.party.write().unwrap_or_else(PoisonError::into_inner) = made;
+        Ok(party)
+    }
+
+    /// Redeems the code, validates the ID token, adds UserInfo, maps.
+    pub(super) async fn complete(
+        &self,
+        up: &Upstream,
+        returned: Returned<'_>,
+        random: &dyn Random,
+        now: Timestamp,
+    ) -> Result<Asserted, UpstreamFault> {
+        let metadata = self.documents.metadata(&up.http, now).await?;
+        let settings = &up.settings;
+        let party = self.relying_party(up, &metadata)?;
+        let tokens = up.redeem(&party, returned, random, now).await?;
+        let id_token = tokens.id_token.as_deref().ok_or_else(|| {
+            UpstreamFault::unacceptable("id_token_missing", "the token answer has no id_token")
+        })?;
+        let expected = Expected {
+            issuer: &metadata.issuer,
+            tenants: &settings.tenants,
+            client_id: &settings.client_id,
+            nonce: Nonce::Required(returned.nonce),
+            algorithms: &settings.id_token_algs,
+            access_token: &tokens.access_token,
+            now,
+        };
+        let valid = self.validate(up, &metadata, id_token, &expected, now).await?;
+        check_hosted_domain(settings, &valid)?;
+        let mut claims = Self::add_userinfo(up, &metadata, &valid, &tokens.access_token).await?;
+        if let Some(name) = returned.user.filter(|_| up.posts_its_answers()).and_then(posted_name) {
+            claims.entry("name").or_insert(Value::String(name));
+        }
+        let issuer = issuer_of(&valid);
+        let kept = KeptTokens::new(&issuer, &valid.subject, returned.nonce, tokens, now);
+        Ok(Self::assert(up, valid, claims, kept))
+    }
+
+    /// Validates the ID token; an unknown key has the JWKS fetched once more.
+    pub(super) async fn validate(
+        &self,
+        up: &Upstream,
+        metadata: &Metadata,
+        token: &str,
+        expected: &Expected<'_>,
+        now: Timestamp,
+    ) -> Result<ValidIdToken, UpstreamFault> {
+        let keys = self.documents.keys(&up.http, &metadata.jwks_uri, now).await?;
+        let unknown = match id_token::validate(token, &keys, expected) {
+            Ok(valid) => return Ok(valid),
+            Err(IdTokenFault::Refused(fault)) => return Err(fault),
+            Err(IdTokenFault::UnknownKey(fault)) => fault,
+        };
+        let again = self.documents.refetch_keys(&up.http, &metadata.jwks_uri, &keys, now).await?;
+        let Some(keys) = again else {
+            return Err(unknown);
+        };
+        id_token::validate(token, &keys, expected).map_err(|fault| match fault {
+            IdTokenFault::Refused(fault) | IdTokenFault::UnknownKey(fault) => fault,
+        })
+    }
+
+    /// The claims of the ID token, and those of UserInfo where the ID token lacks any. What the ID
+    /// token says, it says.
+    pub(super) async fn add_userinfo(
+        up: &Upstream,
+        metadata: &Metadata,
+        valid: &ValidIdToken,
+        access_token: &str,
+    ) -> Result<Map<String, Value>, UpstreamFault> {
+        let mut claims = valid.claims.clone();
+        let wanted = up.settings.userinfo && mapping::lacks_claims(&up.settings, &claims);
+        let Some(endpoint) = metadata.userinfo_endpoint.as_ref().filter(|_| wanted) else {
+            return Ok(claims);
+        };
+        let patience = up.settings.timeout.to_std();
+        let subject = &valid.subject;
+        let more = exchange::userinfo(&up.http, endpoint, access_token, subject, patience).await?;
+        // The flag is about the address beside it: the pair comes from one place (UP-14).
+        let is_pair = |name: &str| mapping::is_about_address(&up.settings, name);
+        let has_pair = claims.keys().any(|name| is_pair(name));
+        for (name, value) in more {
+            if !(has_pair && is_pair(&name)) {
+                claims.entry(name).or_insert(value);
+            }
+        }
+        Ok(claims)
+    }
+
+    pub(super) fn assert(
+        up: &Upstream,
+        valid: ValidIdToken,
+        claims: Map<String, Value>,
+        tokens: KeptTokens,
+    ) -> Asserted {
+        let text = |name: &str| {
+            let text = valid.claims.get(name).and_then(Value::as_str);
+            text.filter(|text| is_plain(text)).map(str::to_owned)
+        };
+        let amr = match valid.claims.get("amr") {
+            Some(Value::Array(methods)) => {
+                let methods = methods.iter().filter_map(Value::as_str);
+                methods.filter(|method| is_plain(method)).take(10).map(str::to_owned).collect()
+            }
+            _ => Vec::new(),
+        };
+        Asserted {
+            issuer: tokens.issuer.clone(),
+            person: mapping::map(&up.settings, &claims).person,
+            claims,
+            // A time that cannot be read was refused with the token.
+            auth_time: id_token::moment(&valid.claims, "auth_time").ok().flatten(),
+            session_id: text("sid"),
+            amr,
+            acr: text("acr"),
+            subject: valid.subject,
+            tokens,
+        }
+    }
+}
+
+/// The issuer of a validated token: the concrete one where the provider writes a template.
+pub(super) fn issuer_of(valid: &ValidIdToken) -> String {
+    valid.claims.get("iss").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// The Workspace domain is in the token, or it was not checked by anybody (UP-20).
+pub(super) fn check_hosted_domain(
+    settings: &UpstreamSettings,
+    valid: &ValidIdToken,
+) -> Result<(), UpstreamFault> {
+    let domain = valid.claims.get("hd").and_then(Value::as_str);
+    let listed = |domain: &str| settings.hosted_domains.iter().any(|own| own == domain);
+    if settings.hosted_domains.is_empty() || domain.is_some_and(listed) {
+        return Ok(());
+    }
+    let detail = format!("hd is {:.100}", format!("{domain:?}"));
+    Err(UpstreamFault::not_invited("upstream_hosted_domain", detail))
+}
+
+/// The name in what Apple has the browser post at the first sign-in. It is the person's own word:
+/// good for a name, and for nothing else that is in there.
+fn posted_name(user: &str) -> Option<String> {
+    let user = strict_json::object(user.as_bytes())?;
+    let name = user.get("name")?;
+    let part = |part: &str| name.get(part).and_then(Value::as_str).map(str::trim);
+    let parts: Vec<&str> = [part("firstName"), part("lastName")].into_iter().flatten().collect();
+    Some(parts.join(" ").trim().to_owned()).filter(|name| !name.is_empty())
+}
+
+/// Whether a text is short and printable enough to be kept as it is.
+fn is_plain(text: &str) -> bool {
+    text.len() <= 255 && !text.chars().any(char::is_control)
+}
