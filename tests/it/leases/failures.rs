@@ -3,7 +3,7 @@
 use keywright::{foundation::ids::UserId, leases};
 use serde_json::json;
 
-use super::{Scene, person};
+use super::{Scene, TEN_MINUTES, person};
 use crate::support::{
     fake_upstream::{Endpoint, Fault, Lure, Refreshes, Signature},
     journey::refresh,
@@ -122,4 +122,14 @@ async fn an_account_that_is_shut_here_is_not_confirmed() {
     scene.app.clock.advance(300);
     leases::tend(&scene.app.app).await.unwrap();
     scene.assert_ended("account_disabled").await;
+}
+
+/// UP-33: whoever no longer meets the upstream's gate is not confirmed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gate_that_is_no_longer_met_ends_the_session() {
+    let gate = format!("{TEN_MINUTES}\nadmit = {{ groups = [\"staff\"] }}");
+    let mut scene = Scene::with(Refreshes::Rotating, &gate, "").await;
+    scene.upstream.set_person(person(&["guests"]));
+    scene.app.clock.advance(300);
+    scene.assert_gone("not_admitted").await;
 }
