@@ -4,9 +4,11 @@ use std::{
     fs::{DirBuilder, File, OpenOptions, TryLockError},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
+    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
+use diesel::ConnectionError;
 use diesel_async::{
     AsyncConnection as _, SimpleAsyncConnection as _,
     pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod, deadpool},
@@ -21,6 +23,15 @@ use crate::config::Problems;
 const SETUP: &str = "PRAGMA busy_timeout = 2000; PRAGMA journal_mode = WAL; \
                      PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
                      PRAGMA cache_size = -2000;";
+
+/// A server that has just ended may still hold its lock for a moment.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
+/// Several who open an empty file at once may find it locked while one of them makes the log;
+/// SQLite does not wait for that by itself.
+const SETUP_TRIES: u32 = 40;
+const SETUP_PAUSE: Duration = Duration::from_millis(50);
 
 /// Connections in the pool. SQLite has one writer at a time; more readers than this only wait.
 const CONNECTIONS: usize = 4;
@@ -55,19 +66,25 @@ pub(super) fn find_file(file: &Path) -> anyhow::Result<()> {
 }
 
 /// Takes the lock of the only server on this file.
+#[expect(clippy::disallowed_methods, reason = "at the start there is nobody to hold up")]
 pub(super) fn lock(file: &Path) -> anyhow::Result<File> {
     let mut name = file.as_os_str().to_owned();
     name.push(".lock");
     let lock =
         OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&name)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => bail!(
-            "another keywright is already serving {}; stop it, or use PostgreSQL for several",
-            file.display()
-        ),
-        Err(TryLockError::Error(error)) => Err(error).context("the lock file cannot be locked"),
+    for _ in 0..LOCK_TRIES {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => {
+                return Err(error).context("the lock file cannot be locked");
+            }
+        }
     }
+    bail!(
+        "another keywright is already serving {}; stop it, or use PostgreSQL for several",
+        file.display()
+    )
 }
 
 /// A pool of connections to the file.
@@ -87,16 +104,22 @@ pub(super) fn pool(file: &Path) -> anyhow::Result<deadpool::Pool<Sqlite>> {
 
 /// Waiting for the one writer is part of normal work here, so requests wait longer for their turn.
 fn deadpool_timeouts() -> ::deadpool::managed::Timeouts {
-    ::deadpool::managed::Timeouts {
-        wait: Some(std::time::Duration::from_secs(3)),
-        ..super::open::timeouts()
-    }
+    ::deadpool::managed::Timeouts { wait: Some(Duration::from_secs(3)), ..super::open::timeouts() }
 }
 
-async fn connect(file: String) -> Result<Sqlite, diesel::ConnectionError> {
+async fn connect(file: String) -> Result<Sqlite, ConnectionError> {
     let mut connection = Sqlite::establish(&file).await?;
+    for _ in 1..SETUP_TRIES {
+        match connection.batch_execute(SETUP).await {
+            Ok(()) => return Ok(connection),
+            Err(error) if error.to_string().contains("locked") => {
+                tokio::time::sleep(SETUP_PAUSE).await;
+            }
+            Err(error) => return Err(ConnectionError::CouldntSetupConfiguration(error)),
+        }
+    }
     let setup = connection.batch_execute(SETUP).await;
-    setup.map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+    setup.map_err(ConnectionError::CouldntSetupConfiguration)?;
     Ok(connection)
 }
 
