@@ -92,6 +92,8 @@ pub struct Interaction {
     browser: String,
     /// What it is for.
     pub purpose: Purpose,
+    /// Whether the person chooses how to sign in, even where there is one way only.
+    pub chooses: bool,
     /// Whether it is kept under its own name, for pages to name it. One that has not shown a page
     /// travels with the person to the upstream, and nowhere else.
     pub kept: bool,
@@ -112,6 +114,7 @@ impl Interaction {
             trace_id,
             browser: browser.to_text(),
             purpose,
+            chooses: false,
             kept: false,
             hops: Vec::new(),
         }

@@ -18,7 +18,7 @@ use crate::{
         Connection, StoreResult,
         audit_events::{self, AuditEvent},
         grants::{self, RevokedBecause},
-        logout_deliveries,
+        leases, logout_deliveries,
         sessions::{self, Session},
         users::Person,
     },
@@ -165,12 +165,19 @@ pub async fn end(
 ) -> StoreResult<bool> {
     let ended = sessions::end(conn, &session.id, &session.user_id, now).await?;
     let keeping = match because {
-        RevokedBecause::SignedOut => clients.keeping_offline_access(),
+        // OIDC Back-Channel Logout §2.7 says the same of an upstream's sign-out.
+        RevokedBecause::SignedOut | RevokedBecause::UpstreamLogout => {
+            clients.keeping_offline_access()
+        }
         _ => Vec::new(),
     };
     grants::revoke_of_session(conn, &session.id, &keeping, because, now).await?;
     if ended {
         tell(conn, &session.id, clients, now).await?;
+    }
+    if session.upstream.is_some() && keeping.is_empty() {
+        // Nothing is left that the upstream would be asked about.
+        leases::delete(conn, &session.id).await?;
     }
     Ok(ended)
 }
@@ -187,6 +194,7 @@ pub async fn end_all_of_user(
     grants::revoke_of_user(conn, user, because, now).await?;
     for session in &ended {
         tell(conn, session, clients, now).await?;
+        leases::delete(conn, session).await?;
     }
     Ok(())
 }

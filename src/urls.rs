@@ -33,6 +33,10 @@ pub mod path {
     pub const UPSTREAM_START: &str = "/upstream/{slug}/start";
     /// Coming back from an upstream.
     pub const UPSTREAM_CALLBACK: &str = "/upstream/{slug}/callback";
+    /// An upstream says that a session there has ended (OIDC Back-Channel Logout §2.5).
+    pub const UPSTREAM_BACKCHANNEL_LOGOUT: &str = "/upstream/{slug}/backchannel-logout";
+    /// Coming back from signing out at an upstream.
+    pub const UPSTREAM_SIGNED_OUT: &str = "/upstream/{slug}/signed-out";
     /// Style, script and icons, under a name that holds their hash.
     pub const ASSET: &str = "/assets/{name}";
     /// The process is there.
@@ -68,6 +72,11 @@ impl Urls {
     /// A path below the issuer.
     pub fn absolute(&self, path: &str) -> String {
         format!("{}{path}", self.issuer())
+    }
+
+    /// Where an upstream sends people back to who have signed out there.
+    pub fn upstream_signed_out(&self, slug: &UpstreamSlug) -> String {
+        self.absolute(&path::UPSTREAM_SIGNED_OUT.replace("{slug}", slug.as_str()))
     }
 
     /// Where an upstream sends people back to.

@@ -70,6 +70,8 @@ pub struct Parts {
     pub refresh_ring: KeyRing,
     /// Everything that runs beside requests.
     pub tasks: TaskTracker,
+    /// Questions to upstreams that must not be cut off.
+    pub questions: TaskTracker,
     /// Tells everything that runs beside requests to end.
     pub stopping: CancellationToken,
     clock: Arc<dyn Clock>,
@@ -177,6 +179,7 @@ impl App {
             http,
             audit,
             tasks,
+            questions: TaskTracker::new(),
             clock,
         };
         Ok(Self(Arc::new(parts)))

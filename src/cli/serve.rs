@@ -39,6 +39,11 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     // Whoever asks how things stand is answered for as long as anybody is served.
     managing.cancel();
     management.await?;
+    // What an upstream was asked is kept when it answers.
+    app.questions.close();
+    if tokio::time::timeout(drain, app.questions.wait()).await.is_err() {
+        tracing::warn!("an upstream was asked, and its answer is not waited for any longer");
+    }
     app.audit.flush().await;
     Ok(())
 }

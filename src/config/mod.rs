@@ -39,7 +39,9 @@ pub use sections::{
     StateSettings, TokenSettings,
 };
 pub use upstream_values::{Certificates, Parameters};
-pub use upstreams::{ClientAuthentication, Protocol, ResponseMode, UpstreamSettings};
+pub use upstreams::{
+    ClientAuthentication, Protocol, ResponseMode, UpstreamLogout, UpstreamSettings,
+};
 
 section! {
     /// The whole of `keywright.toml`.

@@ -51,7 +51,17 @@ text_enum! {
         FormPost = "form_post",
     }
 }
-word_setting!(Protocol, ClientAuthentication, ResponseMode);
+
+text_enum! {
+    /// Whether signing out here signs out at the upstream too.
+    UpstreamLogout {
+        /// The person stays signed in there.
+        Never = "never",
+        /// The browser goes there and comes back (RP-Initiated Logout).
+        Always = "always",
+    }
+}
+word_setting!(Protocol, ClientAuthentication, ResponseMode, UpstreamLogout);
 
 section! {
     /// One identity provider at which people sign in.
@@ -119,6 +129,9 @@ section! {
         /// tokens, and no token outlives it. Without it, the word given at the sign-in counts for
         /// the whole session.
         max_staleness: Option<Span>,
+        /// Whether signing out here signs people out there as well. The provider has to know the
+        /// address `/upstream/SLUG/signed-out`, to which it sends them back.
+        logout: UpstreamLogout = UpstreamLogout::Never,
         /// The tenants whose people may sign in, by id: the ID token's `tid` has to be one of them.
         tenants: Vec<String> = Vec::new(),
         /// The Workspace domains whose people may sign in: the ID token's `hd` has to be one of them.
@@ -174,6 +187,9 @@ pub(super) fn check(upstreams: &[UpstreamSettings], problems: &mut Problems) {
         for alg in upstream.id_token_algs.iter().filter(|alg| !ALGORITHMS.contains(&alg.as_str())) {
             let fix = format!("is not accepted; choose from {}", ALGORITHMS.join(", "));
             problems.add(&at("id_token_algs"), format!("{alg:?}"), fix);
+        }
+        if !(Span::from_seconds(1)..=Span::from_seconds(20)).contains(&upstream.timeout) {
+            problems.add(&at("timeout"), upstream.timeout, "must be between \"1s\" and \"20s\"");
         }
         if let Some(span) = upstream.max_staleness.filter(|span| !is_staleness(*span)) {
             problems.add(&at("max_staleness"), span, "must be between \"1m\" and \"30d\"");

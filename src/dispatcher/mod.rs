@@ -114,7 +114,8 @@ async fn only_way<'a>(
     interaction: &Interaction,
     now: Timestamp,
 ) -> Result<Option<&'a Upstream>, PageError> {
-    let chooses = interaction.request().is_some_and(|r| r.prompts(Prompt::SelectAccount));
+    let asked = interaction.request().is_some_and(|r| r.prompts(Prompt::SelectAccount));
+    let chooses = asked || interaction.chooses;
     let Some(only) = app.upstreams.only().filter(|_| !chooses) else {
         return Ok(None);
     };

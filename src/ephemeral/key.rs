@@ -19,6 +19,10 @@ pub enum KeyKind {
     UpstreamState,
     /// An answer of an upstream that was posted, until the browser fetches it. Proof.
     UpstreamAnswer,
+    /// A logout token that was acted upon. Proof: it counts once.
+    LogoutToken,
+    /// Where a person goes on who is signing out at an upstream. Proof.
+    SigningOut,
     /// Password attempts from one network. Comfort.
     SignInAttempts,
     /// Failed authentications of one client from one network. Comfort.
@@ -33,6 +37,8 @@ impl KeyKind {
             Self::CodeFailures => "code-failures",
             Self::UpstreamState => "upstream-state",
             Self::UpstreamAnswer => "upstream-answer",
+            Self::LogoutToken => "logout-token",
+            Self::SigningOut => "signing-out",
             Self::SignInAttempts => "sign-in-attempts",
             Self::ClientFailures => "client-failures",
         }
@@ -42,9 +48,11 @@ impl KeyKind {
     pub const fn life(self) -> Span {
         match self {
             Self::Interaction => Span::from_minutes(30),
-            Self::UpstreamState | Self::AuthorizationCode | Self::CodeFailures => {
-                Span::from_minutes(10)
-            }
+            Self::UpstreamState
+            | Self::AuthorizationCode
+            | Self::CodeFailures
+            | Self::LogoutToken
+            | Self::SigningOut => Span::from_minutes(10),
             Self::UpstreamAnswer | Self::SignInAttempts | Self::ClientFailures => {
                 Span::from_minutes(1)
             }

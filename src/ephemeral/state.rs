@@ -58,6 +58,12 @@ impl ShortLivedState {
         Ok(self.store().take(key).await?.and_then(|sealed| self.open(key, &sealed)))
     }
 
+    /// Takes a name; `false` if it was taken before.
+    #[must_use = "false means that somebody else was first"]
+    pub async fn insert_new(&self, key: &Key, life: Span) -> EphemeralResult<bool> {
+        self.store().insert_new(key, b"", life).await
+    }
+
     /// Drops a value.
     pub async fn remove(&self, key: &Key) -> EphemeralResult<()> {
         self.store().take(key).await.map(drop)

@@ -234,7 +234,7 @@ pub(super) async fn userinfo(
     patience: Duration,
 ) -> Result<Map<String, Value>, UpstreamFault> {
     let answer = http.get(endpoint, Some(access_token), patience, MAX_BODY).await?;
-    if matches!(answer.status, 401 | 403) {
+    if answer.status == 401 {
         let detail = format!("UserInfo answered with status {}", answer.status);
         return Err(UpstreamFault::unacceptable("upstream_userinfo_denied", detail));
     }
@@ -245,9 +245,15 @@ pub(super) async fn userinfo(
     let claims = strict_json::object(&answer.body).ok_or_else(|| {
         UpstreamFault::unacceptable("upstream_userinfo_malformed", "it is not a JSON object")
     })?;
-    if claims.get("sub").and_then(Value::as_str) != Some(subject) {
-        let detail = "its sub is not that of the ID token";
-        return Err(UpstreamFault::unacceptable("upstream_userinfo_subject", detail));
+    match claims.get("sub").and_then(Value::as_str) {
+        Some(own) if own == subject => Ok(claims),
+        Some(_) => {
+            let detail = "its sub is not that of the ID token";
+            Err(UpstreamFault::unacceptable("upstream_userinfo_subject", detail))
+        }
+        None => {
+            let detail = "it names no sub";
+            Err(UpstreamFault::unacceptable("upstream_userinfo_malformed", detail))
+        }
     }
-    Ok(claims)
 }

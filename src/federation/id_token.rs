@@ -76,7 +76,7 @@ pub(super) fn validate(
     keys: &[UpstreamKey],
     expected: &Expected<'_>,
 ) -> Result<ValidIdToken, IdTokenFault> {
-    let claims = verify_signature(token, keys, expected.algorithms)?;
+    let claims = verify_signature(token, keys, expected.algorithms, &["JWT"])?;
     check_parties(&claims.payload, expected)?;
     check_times(&claims.payload, expected.now)?;
     check_nonce(&claims.payload, expected.nonce)?;
@@ -85,15 +85,18 @@ pub(super) fn validate(
     Ok(ValidIdToken { subject, claims: claims.payload })
 }
 
-struct Signed {
+/// What one of the provider's keys has signed.
+pub(super) struct Signed {
     alg: String,
-    payload: Map<String, Value>,
+    pub(super) payload: Map<String, Value>,
 }
 
-fn verify_signature(
+/// Verifies a JWT of the provider whose `typ`, if it has one, is one of `types` (RFC 8725 §3.11).
+pub(super) fn verify_signature(
     token: &str,
     keys: &[UpstreamKey],
     algorithms: &[String],
+    types: &[&str],
 ) -> Result<Signed, IdTokenFault> {
     let malformed = |detail: &str| refused("id_token_malformed", detail);
     if token.len() > MAX_LENGTH {
@@ -110,7 +113,7 @@ fn verify_signature(
         |part: &str| from_base64url(part).ok_or_else(|| malformed("a part is not base64url"));
     let header_object = strict_json::object(&decode(header)?)
         .ok_or_else(|| malformed("its header is not a JSON object"))?;
-    let alg = check_header(&header_object, algorithms)?;
+    let alg = check_header(&header_object, algorithms, types)?;
     let key = choose_key(&header_object, &alg, keys)?;
     let signed = token.get(..header.len() + 1 + payload.len()).unwrap_or_default();
     if !key.verifies(&alg, signed.as_bytes(), &decode(signature)?) {
@@ -126,6 +129,7 @@ fn verify_signature(
 fn check_header(
     header: &Map<String, Value>,
     algorithms: &[String],
+    types: &[&str],
 ) -> Result<String, UpstreamFault> {
     let alg = header.get("alg").and_then(Value::as_str).unwrap_or_default();
     if !algorithms.iter().any(|allowed| allowed == alg) {
@@ -142,7 +146,9 @@ fn check_header(
     }
     match header.get("typ") {
         None => Ok(alg.to_owned()),
-        Some(Value::String(typ)) if typ.eq_ignore_ascii_case("JWT") => Ok(alg.to_owned()),
+        Some(Value::String(typ)) if types.iter().any(|own| typ.eq_ignore_ascii_case(own)) => {
+            Ok(alg.to_owned())
+        }
         Some(other) => Err(refused("id_token_type", format!("typ is {other}"))),
     }
 }
@@ -199,28 +205,47 @@ fn check_parties(
     claims: &Map<String, Value>,
     expected: &Expected<'_>,
 ) -> Result<(), UpstreamFault> {
-    let tenant = check_tenant(claims, expected.tenants)?;
-    let wanted = expected.issuer.replace(TENANT_PLACE, tenant);
+    check_issuer(claims, expected.issuer, expected.tenants)?;
+    let audience = check_audience(claims, expected.client_id)?;
+    match claims.get("azp") {
+        None if audience == 1 => Ok(()),
+        Some(Value::String(azp)) if azp == expected.client_id => Ok(()),
+        _ => Err(refused("id_token_audience", "azp does not name us")),
+    }
+}
+
+/// `iss`, where `{tenantid}` stands for a tenant that may sign in.
+pub(super) fn check_issuer(
+    claims: &Map<String, Value>,
+    expected: &str,
+    tenants: &[String],
+) -> Result<(), UpstreamFault> {
+    let tenant = check_tenant(claims, tenants)?;
+    let wanted = expected.replace(TENANT_PLACE, tenant);
     let issuer = claims.get("iss").and_then(Value::as_str);
     if issuer != Some(&wanted) {
         let detail = format!("{issuer:?} instead of {wanted:?}");
         return Err(refused("id_token_issuer", detail));
     }
+    Ok(())
+}
+
+/// `aud` names us; how many it names.
+pub(super) fn check_audience(
+    claims: &Map<String, Value>,
+    client_id: &str,
+) -> Result<usize, UpstreamFault> {
     let audience: Vec<&Value> = match claims.get("aud") {
         Some(one @ Value::String(_)) => vec![one],
         Some(Value::Array(several)) => several.iter().collect(),
         _ => return Err(refused("id_token_audience", "aud is missing")),
     };
-    if !audience.iter().any(|own| own.as_str() == Some(expected.client_id))
+    if !audience.iter().any(|own| own.as_str() == Some(client_id))
         || audience.iter().any(|any| !any.is_string())
     {
         return Err(refused("id_token_audience", "aud does not name us"));
     }
-    match claims.get("azp") {
-        None if audience.len() == 1 => Ok(()),
-        Some(Value::String(azp)) if azp == expected.client_id => Ok(()),
-        _ => Err(refused("id_token_audience", "azp does not name us")),
-    }
+    Ok(audience.len())
 }
 
 /// `exp`, `iat`, `nbf` (steps 9 and 10): whole or broken seconds, present or absent, never unreadable.

@@ -44,6 +44,8 @@ pub(super) struct Metadata {
     pub(super) token_endpoint: String,
     pub(super) userinfo_endpoint: Option<String>,
     pub(super) jwks_uri: String,
+    /// RP-Initiated Logout §2.1.
+    pub(super) end_session_endpoint: Option<String>,
     /// Whether its answers always carry `iss` (RFC 9207 §3).
     pub(super) promises_iss: bool,
 }
@@ -239,6 +241,7 @@ impl Documents {
             authorization_endpoint: required("authorization_endpoint")?,
             token_endpoint: required("token_endpoint")?,
             userinfo_endpoint: endpoint("userinfo_endpoint"),
+            end_session_endpoint: endpoint("end_session_endpoint"),
             jwks_uri: parsed.jwks_uri().url().as_str().to_owned(),
             promises_iss,
         };
@@ -254,6 +257,7 @@ impl Documents {
             Some(&metadata.authorization_endpoint),
             Some(&metadata.token_endpoint),
             metadata.userinfo_endpoint.as_ref(),
+            metadata.end_session_endpoint.as_ref(),
             Some(&metadata.jwks_uri),
         ];
         for endpoint in all.into_iter().flatten() {

@@ -13,6 +13,7 @@ mod fault;
 mod http;
 mod id_token;
 mod jwk_filter;
+mod logout_token;
 pub mod mapping;
 mod metadata;
 mod strict_json;
@@ -21,6 +22,7 @@ mod upstream;
 pub use fault::{FaultKind, UpstreamFault};
 pub use http::HttpClient;
 pub use id_token::ID_TOKEN_LEEWAY;
+pub use logout_token::LogoutNotice;
 pub use mapping::{MappedPerson, gates};
 pub use upstream::{
     Asserted, Begin, Begun, Confirmed, ConfirmedBy, KeptTokens, Returned, Unconfirmed, Upstream,

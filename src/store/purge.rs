@@ -42,19 +42,17 @@ pub async fn sessions(conn: &mut Connection, before: Timestamp) -> QueryResult<u
         .await)
 }
 
-/// Deletes receipts of sessions that ended before `before`, and that are not due any more.
+/// Deletes receipts of sessions that ended before `before`. Those that are due by then belong to
+/// clients that are not told of anything any more.
 pub async fn logout_deliveries(conn: &mut Connection, before: Timestamp) -> QueryResult<usize> {
-    let old = logout_deliveries::table
-        .filter(logout_deliveries::ended_at.lt(before).and(logout_deliveries::due_at.is_null()));
+    let old = logout_deliveries::table.filter(logout_deliveries::ended_at.lt(before));
     let old: Vec<crate::foundation::ids::SessionId> = on_backend!(conn, |conn| old
         .select(logout_deliveries::session_id)
         .limit(BATCH)
         .load(conn)
         .await)?;
     on_backend!(conn, |conn| diesel::delete(
-        logout_deliveries::table
-            .filter(logout_deliveries::session_id.eq_any(&old))
-            .filter(logout_deliveries::due_at.is_null())
+        logout_deliveries::table.filter(logout_deliveries::session_id.eq_any(&old))
     )
     .execute(conn)
     .await)

@@ -143,7 +143,9 @@ diesel::table! {
         upstream -> Text,
         sealed -> Binary,
         confirmed_by -> Text,
-        due_at -> BigInt,
+        not_before -> BigInt,
+        uncertain -> Bool,
+        claim -> Nullable<Text>,
         claimed_until -> Nullable<BigInt>,
     }
 }

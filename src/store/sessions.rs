@@ -126,6 +126,36 @@ pub async fn list_live_of_user(
         .await)
 }
 
+/// The live sessions that this session of an upstream has led to.
+pub async fn list_live_of_upstream_session(
+    conn: &mut Connection,
+    upstream: &UpstreamSlug,
+    upstream_sid: &str,
+    user: Option<&UserId>,
+) -> QueryResult<Vec<Session>> {
+    let found: Vec<Session> = on_backend!(conn, |conn| sessions::table
+        .filter(sessions::upstream.eq(upstream).and(sessions::upstream_sid.eq(upstream_sid)))
+        .filter(sessions::ended_at.is_null())
+        .select(Session::as_select())
+        .load(conn)
+        .await)?;
+    Ok(found.into_iter().filter(|row| user.is_none_or(|user| row.user_id == *user)).collect())
+}
+
+/// The live sessions of an account that an upstream has led to.
+pub async fn list_live_of_user_through(
+    conn: &mut Connection,
+    upstream: &UpstreamSlug,
+    user: &UserId,
+) -> QueryResult<Vec<Session>> {
+    on_backend!(conn, |conn| sessions::table
+        .filter(sessions::user_id.eq(user).and(sessions::upstream.eq(upstream)))
+        .filter(sessions::ended_at.is_null())
+        .select(Session::as_select())
+        .load(conn)
+        .await)
+}
+
 /// Notes that the session is in use.
 pub async fn touch(conn: &mut Connection, id: &SessionId, now: Timestamp) -> QueryResult<usize> {
     on_backend!(conn, |conn| diesel::update(sessions::table.find(id))
@@ -136,10 +166,23 @@ pub async fn touch(conn: &mut Connection, id: &SessionId, now: Timestamp) -> Que
 
 /// Notes that the upstream has confirmed the person again.
 pub async fn confirm(conn: &mut Connection, id: &SessionId, now: Timestamp) -> QueryResult<usize> {
-    on_backend!(conn, |conn| diesel::update(sessions::table.find(id))
+    let older = sessions::table.find(id).filter(sessions::confirmed_at.lt(now));
+    on_backend!(conn, |conn| diesel::update(older)
         .set(sessions::confirmed_at.eq(now))
         .execute(conn)
         .await)
+}
+
+/// The session with this id, which stays as it is until the transaction ends.
+pub async fn hold(conn: &mut Connection, id: &SessionId) -> QueryResult<Option<Session>> {
+    let session = sessions::table.find(id);
+    on_backend!(
+        conn,
+        postgres
+            | conn
+            | session.select(Session::as_select()).for_update().first(conn).await.optional(),
+        sqlite | conn | session.select(Session::as_select()).first(conn).await.optional()
+    )
 }
 
 /// Ends a session of this account; `false` if it had ended or is somebody else's.

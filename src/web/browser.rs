@@ -60,6 +60,11 @@ impl BrowserMark {
     }
 }
 
+/// Whether somebody has signed out at this browser a short while ago, and nobody in since.
+pub fn has_signed_out(app: &App, headers: &HeaderMap) -> bool {
+    cookies::read(headers, Cookie::SignedOut, &app.urls).is_some_and(|value| !value.is_empty())
+}
+
 /// The session of the browser, if it has one and the upstream that signed the person in still stands
 /// by its word. `limit` is how old that word may be.
 pub async fn held_session(
@@ -71,10 +76,10 @@ pub async fn held_session(
     let Some(live) = session(app, headers, now).await? else {
         return Ok(None);
     };
-    match leases::hold(app, Standing::of(&live.session), limit, now).await? {
+    match leases::hold(app, &Standing::of(&live.session), limit, now).await? {
         Held::Free | Held::Until(_) => Ok(Some(live)),
-        Held::Renewed(_) => session(app, headers, now).await,
-        Held::TooOld | Held::Lost => Ok(None),
+        Held::Asked(_) => session(app, headers, now).await,
+        Held::TooOld | Held::Pending | Held::Lost => Ok(None),
     }
 }
 

@@ -20,6 +20,8 @@ pub enum Cookie {
     Browser,
     /// The slug of the upstream that was last used here.
     LastUpstream,
+    /// Somebody has signed out here a short while ago.
+    SignedOut,
 }
 
 impl Cookie {
@@ -28,6 +30,7 @@ impl Cookie {
             Self::Session => "kw-session",
             Self::Browser => "kw-browser",
             Self::LastUpstream => "kw-last",
+            Self::SignedOut => "kw-signed-out",
         };
         if urls.is_https() {
             return format!("__Host-{name}");

@@ -187,6 +187,8 @@ async fn other_methods_are_refused() {
         ("/login", "GET,HEAD,POST"),
         ("/upstream/kc/start", "GET,HEAD"),
         ("/upstream/kc/callback", "GET,HEAD,POST"),
+        ("/upstream/kc/backchannel-logout", "POST"),
+        ("/upstream/kc/signed-out", "GET,HEAD"),
         ("/token", "POST"),
         ("/userinfo", "GET,HEAD,POST"),
         ("/introspect", "POST"),

@@ -3,11 +3,13 @@ CREATE TABLE leases (
     upstream      TEXT NOT NULL,
     sealed        BYTEA NOT NULL,
     confirmed_by  TEXT NOT NULL,
-    due_at        BIGINT NOT NULL,
+    not_before    BIGINT NOT NULL,
+    uncertain     BOOLEAN NOT NULL,
+    claim         TEXT,
     claimed_until BIGINT
 );
-CREATE INDEX leases_due_at ON leases (due_at);
 CREATE INDEX sessions_upstream_sid ON sessions (upstream, upstream_sid);
+CREATE INDEX sessions_upstream_confirmed_at ON sessions (upstream, confirmed_at);
 
 CREATE TABLE logout_deliveries (
     session_id   TEXT NOT NULL,

@@ -3,11 +3,13 @@ CREATE TABLE leases (
     upstream      TEXT NOT NULL,
     sealed        BLOB NOT NULL,
     confirmed_by  TEXT NOT NULL,
-    due_at        INTEGER NOT NULL,
+    not_before    INTEGER NOT NULL,
+    uncertain     INTEGER NOT NULL,
+    claim         TEXT,
     claimed_until INTEGER
 ) STRICT;
-CREATE INDEX leases_due_at ON leases (due_at);
 CREATE INDEX sessions_upstream_sid ON sessions (upstream, upstream_sid);
+CREATE INDEX sessions_upstream_confirmed_at ON sessions (upstream, confirmed_at);
 
 CREATE TABLE logout_deliveries (
     session_id   TEXT NOT NULL,

@@ -75,6 +75,7 @@ pub async fn home(State(app): State<App>, request: Request) -> Result<Response, 
     let trace = TraceId::generate(app.random());
     let mut interaction = Interaction::begin(Purpose::Account, trace, &mark.digest(), app.random());
     interaction.note(now, "wanted to see their own account");
+    interaction.chooses = browser::has_signed_out(&app, headers);
     dispatcher::begin(&app, interaction, Visitor::Nobody, (&mark, from), now).await
 }
 

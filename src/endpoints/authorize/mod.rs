@@ -56,6 +56,7 @@ pub async fn authorize(State(app): State<App>, request: Request) -> Result<Respo
     let purpose = Purpose::Authorize(Box::new(request));
     let mut interaction = Interaction::begin(purpose, trace, &mark.digest(), app.random());
     interaction.note(now, what);
+    interaction.chooses = browser::has_signed_out(&app, &headers);
     let visitor = session.as_ref().map_or(Visitor::Nobody, Visitor::SignedIn);
     dispatcher::begin(&app, interaction, visitor, (&mark, from), now).await
 }

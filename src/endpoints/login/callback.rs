@@ -67,7 +67,7 @@ pub async fn callback(
         }
     };
     app.metrics.count_sign_in(&slug);
-    let mut response = proceed(&app, &arriving.departure.interaction, begun, now).await;
+    let mut response = proceed(&app, &headers, &arriving.departure.interaction, begun, now).await;
     let last = cookies::set(Cookie::LastUpstream, &slug, LAST_UPSTREAM_LIFE, &app.urls);
     cookies::add(response.headers_mut(), last);
     Ok(response)
@@ -205,7 +205,7 @@ impl Arriving<'_> {
                 let begun =
                     begin_session(self.app, conn, former, proof, interaction, self.now).await?;
                 let (upstream, tokens) = (self.upstream, &asserted.tokens);
-                leases::begin(self.app, conn, upstream, &begun.0, tokens, self.now).await?;
+                leases::begin(self.app, conn, upstream, &begun.0, tokens).await?;
                 Ok(begun)
             })
             .await;

@@ -154,5 +154,7 @@ async fn same_person(
     if !only_choosing {
         return Ok(None);
     }
-    Ok(browser::held_session(app, headers, None, app.now()).await?)
+    let client = interaction.request().and_then(|r| app.clients.find(r.client_id.as_str()));
+    let limit = client.and_then(|client| client.settings.max_staleness);
+    Ok(browser::held_session(app, headers, limit, app.now()).await?)
 }

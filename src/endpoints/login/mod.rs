@@ -7,7 +7,10 @@ pub mod choose;
 pub mod password;
 pub mod start;
 
-use axum::response::{IntoResponse, Response};
+use axum::{
+    http::HeaderMap,
+    response::{IntoResponse, Response},
+};
 
 use crate::{
     app::App,
@@ -17,7 +20,10 @@ use crate::{
     interactions::Interaction,
     sessions::{self, Policy, Proof},
     store::{Connection, StoreResult, sessions::Session},
-    web::cookies::{self, Cookie},
+    web::{
+        browser,
+        cookies::{self, Cookie},
+    },
 };
 
 /// Begins the session of who has just proved who they are, and keeps the event with it.
@@ -46,6 +52,7 @@ async fn begin_session(
 /// Hands over to the dispatcher. Whatever it answers, the person is signed in at this browser now.
 async fn proceed(
     app: &App,
+    headers: &HeaderMap,
     interaction: &Interaction,
     (session, secret): (Session, Secret),
     now: Timestamp,
@@ -55,5 +62,8 @@ async fn proceed(
     let life = app.config.sessions.absolute_lifetime;
     let cookie = cookies::set(Cookie::Session, secret.expose(), life, &app.urls);
     cookies::add(response.headers_mut(), cookie);
+    if browser::has_signed_out(app, headers) {
+        cookies::add(response.headers_mut(), cookies::clear(Cookie::SignedOut, &app.urls));
+    }
     response
 }

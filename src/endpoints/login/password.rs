@@ -70,7 +70,7 @@ pub async fn post(State(app): State<App>, request: Request) -> Result<Response, 
         user_agent: address::user_agent(&headers),
     };
     match sign_in(&app, &headers, &interaction, proof, &hash, now).await {
-        Ok(Some(begun)) => Ok(proceed(&app, &interaction, begun, now).await),
+        Ok(Some(begun)) => Ok(proceed(&app, &headers, &interaction, begun, now).await),
         Ok(None) => {
             interactions::put(&app.state, &mut interaction).await.map_err(|e| told(e.into()))?;
             refuse(&interaction, Refused::Wrong).await

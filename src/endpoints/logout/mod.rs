@@ -3,6 +3,9 @@
 //! An ID token of this very session is proof enough to end it at once. Everything else asks the
 //! person first, and only an address that the client has registered is ever redirected to.
 
+pub mod at_upstream;
+pub mod backchannel;
+
 use askama::Template;
 use axum::{
     extract::{Request, State},
@@ -14,7 +17,7 @@ use crate::{
     app::App,
     audit::Event,
     clients::Client,
-    foundation::clock::Timestamp,
+    foundation::clock::{Span, Timestamp},
     sessions::{self, LiveSession},
     store::{StoreError, audit_events, grants::RevokedBecause},
     tokens::id_token::{self, Hint},
@@ -30,6 +33,8 @@ use crate::{
 };
 
 const MAX_STATE: usize = 2_048;
+/// For how long after a sign-out the next sign-in begins with a choice.
+const SIGNED_OUT_LIFE: Span = Span::from_hours(1);
 
 #[derive(Template)]
 #[template(path = "logout/confirm.html")]
@@ -79,8 +84,17 @@ pub async fn logout(State(app): State<App>, request: Request) -> Result<Response
         return Err(PageError::forged_form().event(Event::refused("sign_out", "form_not_ours")));
     }
     if confirmed || is_proved(&asked, &session) {
+        // What the way out needs is gone with the session.
+        let way_out = at_upstream::way_out(&app, &session, &asked, now).await;
         end(&app, &session, &asked, now).await?;
-        return Ok(signed_out(&app, &headers, Some(&session), &asked));
+        let mut response = match way_out {
+            Some(address) => leave(&app, &headers, see_other(&address)),
+            None => signed_out(&app, &headers, Some(&session), &asked),
+        };
+        // Nobody is signed in again behind their back: the next sign-in begins with a choice.
+        let mark = cookies::set(Cookie::SignedOut, "yes", SIGNED_OUT_LIFE, &app.urls);
+        cookies::add(response.headers_mut(), mark);
+        return Ok(response);
     }
     Ok(confirm(&app, &headers, &params, &asked, &session))
 }
@@ -149,10 +163,15 @@ fn signed_out(
     session: Option<&LiveSession>,
     asked: &Asked,
 ) -> Response {
-    let mut response = match &asked.redirect {
+    let response = match &asked.redirect {
         Some(address) => see_other(address),
         None => page(StatusCode::OK, &signed_out_page(app, session, asked)),
     };
+    leave(app, headers, response)
+}
+
+/// An answer to somebody who has left.
+fn leave(app: &App, headers: &HeaderMap, mut response: Response) -> Response {
     // A form on a foreign page comes without our cookies, but browsers would keep those of the
     // answer: only a cookie that came is removed (LO-01).
     if cookies::read(headers, Cookie::Session, &app.urls).is_some() {

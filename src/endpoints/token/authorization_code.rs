@@ -163,7 +163,7 @@ fn lease_end(
     story: Story<'_>,
 ) -> Result<Option<Timestamp>, WireError> {
     let limit = exchange.client.settings.max_staleness;
-    let ends = leases::end(exchange.app, Standing::of(session), limit);
+    let ends = leases::end(exchange.app, &Standing::of(session), limit);
     match ends {
         Some(ends) if ends <= exchange.now => Err(exchange.refuse(UNKNOWN, "lease_lost", story)),
         _ => Ok(ends),

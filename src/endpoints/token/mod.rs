@@ -90,11 +90,15 @@ impl Exchange<'_> {
     }
 
     /// The upstream that signed the person in still stands by its word, as far as this client cares.
-    async fn hold(&self, standing: Standing<'_>, story: Story<'_>) -> Result<Held, WireError> {
+    async fn hold(&self, standing: &Standing, story: Story<'_>) -> Result<Held, WireError> {
         let limit = self.client.settings.max_staleness;
         let held = leases::hold(self.app, standing, limit, self.now).await?;
         let reason = match held {
-            Held::Free | Held::Until(_) | Held::Renewed(_) => return Ok(held),
+            Held::Free | Held::Until(_) | Held::Asked(_) => return Ok(held),
+            Held::Pending => {
+                let busy = "the upstream is being asked about the person; try again";
+                return Err(OAuthError::temporarily_unavailable(busy).into());
+            }
             Held::TooOld => "lease_too_old",
             Held::Lost => "lease_lost",
         };

@@ -27,7 +27,11 @@ pub(super) async fn refresh(exchange: &Exchange<'_>) -> Result<TokenResponse, Wi
     check_family(exchange, &found.grant)?;
     let held = hold(exchange, &found).await?;
     let found = match held {
-        Held::Renewed(_) => find(exchange, &presented).await?,
+        Held::Asked(_) => {
+            let found = find(exchange, &presented).await?;
+            check_family(exchange, &found.grant)?;
+            found
+        }
         _ => found,
     };
     let Found { token: row, grant, person, .. } = found;
@@ -60,12 +64,17 @@ async fn find(exchange: &Exchange<'_>, presented: &Opaque) -> Result<Found, Wire
 
 /// The upstream that signed the person in still stands by its word.
 async fn hold(exchange: &Exchange<'_>, found: &Found) -> Result<Held, WireError> {
-    let (Some(upstream), Some(confirmed_at)) = (&found.upstream, found.confirmed_at) else {
-        return Ok(Held::Free);
+    let Some(confirmed_at) = found.confirmed_at else {
+        // The session is gone, and nobody knows who stood by it.
+        let error = OAuthError::invalid_grant("the person has to sign in again");
+        return Err(exchange.refuse(error, "session_gone", Story::of(&found.grant)));
     };
-    let session = &found.grant.session_id;
-    let standing = Standing { session, upstream: Some(upstream), confirmed_at };
-    exchange.hold(standing, Story::of(&found.grant)).await
+    let standing = Standing {
+        session: found.grant.session_id.clone(),
+        upstream: found.upstream.clone(),
+        confirmed_at,
+    };
+    exchange.hold(&standing, Story::of(&found.grant)).await
 }
 
 /// The family is this client's and alive. Another client's attempt harms nobody (RT-09).

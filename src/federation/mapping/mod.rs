@@ -99,7 +99,7 @@ pub fn is_about_address(settings: &UpstreamSettings, name: &str) -> bool {
 }
 
 /// A text without control characters and invisible reordering marks, cut to a sane length (IJ-15).
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let deceptive = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')

@@ -15,7 +15,7 @@ use crate::{
     federation::{
         exchange::{self, Refreshed, RelyingParty, Tokens},
         fault::{FaultKind, UpstreamFault},
-        id_token::{Expected, Nonce, ValidIdToken},
+        id_token::{Expected, ID_TOKEN_LEEWAY, Nonce, ValidIdToken},
         mapping,
         metadata::Metadata,
     },
@@ -71,6 +71,17 @@ impl KeptTokens {
         self.access_token_ends.is_none_or(|ends| ends > now)
     }
 
+    /// Whether the access token is known to be good now, whatever clocks and slow answers do.
+    fn must_be_good(&self, now: Timestamp) -> bool {
+        self.access_token_ends.is_some_and(|ends| ends > now.plus(ID_TOKEN_LEEWAY))
+    }
+
+    /// These, when the refresh token is good for nothing any more.
+    #[must_use]
+    pub fn without_refresh_token(self) -> Self {
+        Self { refresh_token: None, ..self }
+    }
+
     /// These, with what the upstream gave anew. Some give a new refresh token, some go on with the
     /// old one (RFC 6749 §6).
     fn renewed(&self, tokens: Tokens, now: Timestamp) -> Self {
@@ -113,6 +124,9 @@ pub enum Unconfirmed {
     Refused(UpstreamFault),
     /// It could not be asked, or did not answer as it should.
     Away(UpstreamFault),
+    /// It gave new tokens, and what they say could not be checked. They replace the old ones, and
+    /// confirm nobody.
+    Unclear(Box<KeptTokens>, UpstreamFault),
     /// We have nothing to ask with.
     NoMeans,
 }
@@ -200,6 +214,10 @@ impl Provider {
                 let tokens = kept.renewed(tokens, now);
                 return Ok(Confirmed { by, tokens, asserted: without_details(&fault) });
             }
+            // Keys change, and are read late: that is no proof against the person.
+            Err(fault) if KEY_FAULTS.contains(&fault.reason) => {
+                return Err(Unconfirmed::Unclear(Box::new(kept.renewed(tokens, now)), fault));
+            }
             // A token that is not acceptable confirms nobody, and is no accident.
             Err(fault) => return Err(Unconfirmed::Refused(fault)),
         };
@@ -218,14 +236,15 @@ impl Provider {
         kept: &KeptTokens,
         now: Timestamp,
     ) -> Result<Confirmed, Unconfirmed> {
-        let endpoint = metadata.userinfo_endpoint.as_ref().filter(|_| kept.can_ask(now));
+        let asks = up.settings.userinfo && kept.can_ask(now);
+        let endpoint = metadata.userinfo_endpoint.as_ref().filter(|_| asks);
         let Some(endpoint) = endpoint else {
             return Err(Unconfirmed::NoMeans);
         };
         let patience = up.settings.timeout.to_std();
         let (token, subject) = (&kept.access_token, &kept.subject);
         let claims = exchange::userinfo(&up.http, endpoint, token, subject, patience).await;
-        let claims = claims.map_err(denied)?;
+        let claims = claims.map_err(|fault| denied(fault, kept, now))?;
         let complete = !mapping::lacks_claims(&up.settings, &claims);
         let asserted = complete.then(|| {
             let valid = ValidIdToken { subject: subject.clone(), claims: claims.clone() };
@@ -272,23 +291,34 @@ impl Server {
                 return Err(Unconfirmed::Refused(fault));
             }
             Ok((_, claims)) => Some(oauth2::assert(up, claims, tokens.clone())),
-            Err(fault) if by == ConfirmedBy::Refresh && fault.kind == FaultKind::Unavailable => {
-                without_details(&fault)
-            }
-            Err(fault) => return Err(denied(fault)),
+            Err(fault) if by == ConfirmedBy::Refresh && !is_no(&fault) => without_details(&fault),
+            Err(fault) => return Err(denied(fault, kept, now)),
         };
         Ok(Confirmed { by, tokens, asserted })
     }
 }
 
-/// Who is not told about a person any more is told no; everything else is an outage.
-fn denied(fault: UpstreamFault) -> Unconfirmed {
-    match fault.kind {
-        FaultKind::NotInvited => Unconfirmed::Refused(fault),
-        _ => match fault.reason {
-            "upstream_userinfo_denied" | "upstream_userinfo_subject" => Unconfirmed::Refused(fault),
-            _ => Unconfirmed::Away(fault),
-        },
+/// Faults of the provider's keys, and not of what was signed.
+const KEY_FAULTS: &[&str] = &[
+    "id_token_key_unknown",
+    "id_token_signature",
+    "upstream_jwks_malformed",
+    "upstream_jwks_empty",
+    "upstream_answer_too_large",
+];
+
+/// Whether the upstream says that the person is not welcome any more.
+fn is_no(fault: &UpstreamFault) -> bool {
+    fault.kind == FaultKind::NotInvited || fault.reason == "upstream_userinfo_denied"
+}
+
+/// What a question that was refused means: a token that may simply have expired proves nothing.
+fn denied(fault: UpstreamFault, kept: &KeptTokens, now: Timestamp) -> Unconfirmed {
+    match fault.reason {
+        "upstream_userinfo_denied" if !kept.must_be_good(now) => Unconfirmed::NoMeans,
+        "upstream_userinfo_subject" => Unconfirmed::Refused(fault),
+        _ if is_no(&fault) => Unconfirmed::Refused(fault),
+        _ => Unconfirmed::Away(fault),
     }
 }
 

@@ -16,6 +16,7 @@ use super::{
     exchange::{self, AuthorizationRequest, Redemption, RelyingParty, Tokens},
     fault::UpstreamFault,
     http::HttpClient,
+    logout_token::LogoutNotice,
     mapping::MappedPerson,
 };
 use crate::{
@@ -185,6 +186,32 @@ impl Upstream {
         match &self.kind {
             Kind::Oidc(provider) => provider.complete(self, returned, random, now).await,
             Kind::OAuth2(server) => server.complete(self, returned, random, now).await,
+        }
+    }
+
+    /// What the upstream says with a logout token (OIDC Back-Channel Logout §2.6).
+    pub async fn read_logout_token(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<LogoutNotice, UpstreamFault> {
+        match &self.kind {
+            Kind::Oidc(provider) => provider.read_logout_token(self, token, now).await,
+            Kind::OAuth2(_) => {
+                let detail = "an upstream without ID tokens sends no logout tokens";
+                Err(UpstreamFault::unacceptable("logout_token_unexpected", detail))
+            }
+        }
+    }
+
+    /// The address at which people sign out there, if it has one (RP-Initiated Logout §2.1).
+    pub async fn end_session_endpoint(
+        &self,
+        now: Timestamp,
+    ) -> Result<Option<String>, UpstreamFault> {
+        match &self.kind {
+            Kind::Oidc(provider) => provider.end_session_endpoint(self, now).await,
+            Kind::OAuth2(_) => Ok(None),
         }
     }
 

@@ -127,7 +127,7 @@ fn subject(
         return Ok(subject);
     }
     let detail = format!("{name} is missing, too long or not plain ASCII");
-    Err(UpstreamFault::unacceptable("upstream_userinfo_subject", detail))
+    Err(UpstreamFault::unacceptable("upstream_userinfo_malformed", detail))
 }
 
 /// Questions about the person to whom a token belongs.

@@ -11,6 +11,8 @@ use crate::{
         exchange::{self, RelyingParty},
         fault::UpstreamFault,
         id_token::{self, Expected, IdTokenFault, Nonce, TENANT_PLACE, ValidIdToken},
+        jwk_filter::UpstreamKey,
+        logout_token::{self, LogoutNotice},
         mapping,
         metadata::{Documents, Metadata},
         strict_json,
@@ -129,16 +131,17 @@ impl Provider {
         };
         let valid = self.validate(up, &metadata, id_token, &expected, now).await?;
         check_hosted_domain(settings, &valid)?;
-        let mut claims = Self::add_userinfo(up, &metadata, &valid, &tokens.access_token).await?;
-        if let Some(name) = returned.user.filter(|_| up.posts_its_answers()).and_then(posted_name) {
-            claims.entry("name").or_insert(Value::String(name));
-        }
+        let claims = Self::add_userinfo(up, &metadata, &valid, &tokens.access_token).await?;
         let issuer = issuer_of(&valid);
         let kept = KeptTokens::new(&issuer, &valid.subject, returned.nonce, tokens, now);
-        Ok(Self::assert(up, valid, claims, kept))
+        let mut asserted = Self::assert(up, valid, claims, kept);
+        let posted = returned.user.filter(|_| up.posts_its_answers()).and_then(posted_name);
+        // The person's own word: no rule ever sees it.
+        asserted.person.name = asserted.person.name.or(posted);
+        Ok(asserted)
     }
 
-    /// Validates the ID token; an unknown key has the JWKS fetched once more.
+    /// Validates an ID token.
     pub(super) async fn validate(
         &self,
         up: &Upstream,
@@ -147,8 +150,48 @@ impl Provider {
         expected: &Expected<'_>,
         now: Timestamp,
     ) -> Result<ValidIdToken, UpstreamFault> {
+        let validate = |keys: &[UpstreamKey]| id_token::validate(token, keys, expected);
+        self.with_keys(up, metadata, now, validate).await
+    }
+
+    /// What the upstream says with a logout token (OIDC Back-Channel Logout §2.6).
+    pub(super) async fn read_logout_token(
+        &self,
+        up: &Upstream,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<LogoutNotice, UpstreamFault> {
+        let metadata = self.documents.metadata(&up.http, now).await?;
+        let expected = logout_token::Expected {
+            issuer: &metadata.issuer,
+            tenants: &up.settings.tenants,
+            client_id: &up.settings.client_id,
+            algorithms: &up.settings.id_token_algs,
+            now,
+        };
+        let validate = |keys: &[UpstreamKey]| logout_token::validate(token, keys, &expected);
+        self.with_keys(up, &metadata, now, validate).await
+    }
+
+    /// The address at which people sign out there, if it has one.
+    pub(super) async fn end_session_endpoint(
+        &self,
+        up: &Upstream,
+        now: Timestamp,
+    ) -> Result<Option<String>, UpstreamFault> {
+        Ok(self.documents.metadata(&up.http, now).await?.end_session_endpoint.clone())
+    }
+
+    /// Validates with the provider's keys; an unknown one has the JWKS fetched once more.
+    async fn with_keys<T>(
+        &self,
+        up: &Upstream,
+        metadata: &Metadata,
+        now: Timestamp,
+        validate: impl Fn(&[UpstreamKey]) -> Result<T, IdTokenFault>,
+    ) -> Result<T, UpstreamFault> {
         let keys = self.documents.keys(&up.http, &metadata.jwks_uri, now).await?;
-        let unknown = match id_token::validate(token, &keys, expected) {
+        let unknown = match validate(&keys) {
             Ok(valid) => return Ok(valid),
             Err(IdTokenFault::Refused(fault)) => return Err(fault),
             Err(IdTokenFault::UnknownKey(fault)) => fault,
@@ -157,7 +200,7 @@ impl Provider {
         let Some(keys) = again else {
             return Err(unknown);
         };
-        id_token::validate(token, &keys, expected).map_err(|fault| match fault {
+        validate(&keys).map_err(|fault| match fault {
             IdTokenFault::Refused(fault) | IdTokenFault::UnknownKey(fault) => fault,
         })
     }
@@ -247,7 +290,7 @@ fn posted_name(user: &str) -> Option<String> {
     let name = user.get("name")?;
     let part = |part: &str| name.get(part).and_then(Value::as_str).map(str::trim);
     let parts: Vec<&str> = [part("firstName"), part("lastName")].into_iter().flatten().collect();
-    Some(parts.join(" ").trim().to_owned()).filter(|name| !name.is_empty())
+    Some(mapping::plain(&parts.join(" "))).filter(|name| !name.is_empty())
 }
 
 /// Whether a text is short and printable enough to be kept as it is.

@@ -301,7 +301,7 @@ async fn a_flow_that_is_continued_many_times_at_once_gives_one_code() {
 }
 
 /// AZ-30: two good passwords at once, as of a double click: one signs in and answers the app, the
-/// other shows the way back to it.
+/// other signs nobody in.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_that_is_sent_twice_gives_one_code() {
     let app = start_with_people("").await;
@@ -317,7 +317,6 @@ async fn a_form_that_is_sent_twice_gives_one_code() {
     let late = if one.status == 303 { &other } else { &one };
     assert_eq!(late.status, 400, "{}", late.text());
     assert!(late.text().contains("code: flow_expired"), "{}", late.text());
-    assert!(late.links().iter().any(|link| link.host_str() == Some("web.test")));
     assert!(late.set_cookies().is_empty(), "{:?}", late.set_cookies());
     assert_eq!(refusals(&app, "sign_in", "flow_expired").await, 1);
     assert_eq!((app.count("sessions").await, app.count("grants").await), (1, 0));

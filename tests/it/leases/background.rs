@@ -61,6 +61,50 @@ async fn a_short_outage_ends_nothing_and_a_long_one_everything() {
     scene.assert_ended("lease_run_out").await;
 }
 
+/// However many sessions of an upstream that is switched off wait for their end, a round ends, and
+/// the others are looked after.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_leases_that_nobody_can_renew_hold_up_nobody() {
+    let off = crate::support::fake_upstream::FakeUpstream::start().await;
+    let scene = Scene::set(Refreshes::Rotating).await;
+    let Scene { app, upstream, browser, tokens: _ } = scene;
+    drop(browser);
+    let slow = "max_staleness = \"10m\"";
+    let both = |builder: crate::support::app::Builder, settings: &str| {
+        builder.upstream("kc", &upstream, super::TEN_MINUTES).upstream("off", &off, settings)
+    };
+    let app = both(crate::sessions::stop(app).await, slow).start().await;
+    for _ in 0..65 {
+        crate::upstream::sign_in_at(&mut app.browser(), "off").await.landing();
+    }
+    let off_now = format!("enabled = false\n{slow}");
+    let app = both(crate::sessions::stop(app).await, &off_now).start().await;
+    app.clock.advance(300);
+    leases::tend(&app.app).await.unwrap();
+    assert_eq!(upstream.count(Endpoint::Token), 1, "the other upstream was asked");
+    assert_eq!(app.count("sessions WHERE ended_at IS NULL").await, 66);
+    app.clock.advance(300);
+    leases::tend(&app.app).await.unwrap();
+    assert_eq!(app.count("sessions WHERE ended_at IS NULL").await, 1);
+}
+
+/// Sessions from before `max_staleness` was switched on have nothing that could confirm them: they
+/// end when the time has passed, and the person signs in once more.
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_from_before_the_limit_end_too() {
+    let scene = Scene::with(Refreshes::Rotating, "", "").await;
+    let Scene { app, upstream, browser, tokens: _ } = scene;
+    drop(browser);
+    let next = crate::sessions::stop(app).await.upstream("kc", &upstream, super::TEN_MINUTES);
+    let app = next.start().await;
+    app.clock.advance(599);
+    leases::tend(&app.app).await.unwrap();
+    assert_eq!(app.count("sessions WHERE ended_at IS NULL").await, 1);
+    app.clock.advance(1);
+    leases::tend(&app.app).await.unwrap();
+    assert_eq!(app.count("sessions WHERE ended_at IS NULL").await, 0);
+}
+
 /// Many instances ask once: a refresh token that rotates must never be used twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_who_look_one_asks() {

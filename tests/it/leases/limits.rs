@@ -5,7 +5,7 @@ use keywright::leases;
 use super::{Scene, TEN_MINUTES};
 use crate::support::{
     app::TestApp,
-    fake_upstream::{Placement, Refreshes},
+    fake_upstream::{Endpoint, Placement, Refreshes},
     journey::{authorize_path, code_by_session, code_for, redeem, refresh},
 };
 
@@ -44,15 +44,44 @@ async fn an_app_may_want_fresher_word() {
 /// token do.
 #[tokio::test(flavor = "multi_thread")]
 async fn userinfo_confirms_where_there_is_no_refresh_token() {
-    let settings = "max_staleness = \"4m\"\ngroups = { claim = \"groups\" }";
+    let settings = "max_staleness = \"3m\"\ngroups = { claim = \"groups\" }";
     let mut scene = Scene::with(Refreshes::None, settings, "").await;
-    scene.app.clock.advance(120);
+    scene.app.clock.advance(90);
     scene.refresh().await;
-    assert_eq!((scene.life(), scene.asked()), (240, 0));
+    assert_eq!((scene.life(), scene.asked()), (180, 0));
     assert_eq!(scene.claims()["groups"], serde_json::json!(["staff"]));
     scene.upstream.expel();
-    scene.app.clock.advance(120);
+    scene.app.clock.advance(90);
     scene.assert_gone("upstream_userinfo_denied").await;
+}
+
+/// An access token that may simply have expired proves nothing when it is refused; and where UserInfo
+/// is switched off, it is not asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_access_token_proves_nothing() {
+    let mut scene = Scene::with(Refreshes::None, TEN_MINUTES, "").await;
+    scene.upstream.expel();
+    scene.app.clock.advance(300);
+    scene.refresh().await;
+    assert_eq!(scene.life(), 300);
+    let settings = "userinfo = false\nmax_staleness = \"2m\"";
+    let mut scene = Scene::with(Refreshes::None, settings, "").await;
+    scene.app.clock.advance(60);
+    scene.refresh().await;
+    assert_eq!((scene.life(), scene.upstream.count(Endpoint::Userinfo)), (60, 0));
+}
+
+/// UP-21: an upstream that has gone from the configuration can stand by nobody any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_of_an_upstream_that_is_gone_is_over() {
+    let scene = Scene::set(Refreshes::Rotating).await;
+    let Scene { app, upstream: _upstream, browser, tokens } = scene;
+    drop(browser);
+    let app = crate::sessions::stop(app).await.start().await;
+    app.clock.advance(1);
+    let answer = refresh(&app, "web", &tokens.text("refresh_token")).await;
+    answer.assert_error(400, "invalid_grant");
+    assert_eq!(app.refusals("lease").await, ["lease_run_out"]);
 }
 
 /// A UserInfo that tells less than the ID token did takes nothing away.

@@ -63,8 +63,9 @@ const FORGERIES: [Forgery; 12] = [
 /// Everything that may be posted: with a form token, or by an app, which proves itself otherwise.
 const GUARDED: [&str; 3] = ["END_SESSION_OF_MINE", "LOGIN", "LOGOUT"];
 const FOR_APPS: [&str; 5] = ["AUTHORIZE", "INTROSPECT", "REVOKE", "TOKEN", "USERINFO"];
-/// Posted from an upstream's page: changes nothing until the browser that asked fetches it.
-const FROM_UPSTREAMS: [&str; 1] = ["UPSTREAM_CALLBACK"];
+/// Posted from an upstream's page, which changes nothing until the browser that asked fetches it; and
+/// by an upstream itself, which signs what it says.
+const FROM_UPSTREAMS: [&str; 2] = ["UPSTREAM_BACKCHANNEL_LOGOUT", "UPSTREAM_CALLBACK"];
 
 /// SS-05: a route that can be posted to is in one of the three lists, or this fails: whoever adds one
 /// adds it here, and to the walk below if it is a page of ours.

@@ -175,7 +175,7 @@ async fn a_person_without_a_subject_stays_out() {
     ];
     for id in odd {
         upstream.set_document("/api/v3/user", vec![json!({"login": "alice", "id": id})]);
-        is_refused(&app, &upstream, "upstream_userinfo_subject").await;
+        is_refused(&app, &upstream, "upstream_userinfo_malformed").await;
     }
     for body in [json!([]), json!("x"), json!(7)] {
         upstream.set_document("/api/v3/user", vec![body]);

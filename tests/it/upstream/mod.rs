@@ -12,6 +12,7 @@ mod faults;
 mod form_post;
 mod gates;
 mod leaks;
+mod logout;
 mod mix_up;
 mod own_network;
 mod presets;

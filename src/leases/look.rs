@@ -1,0 +1,375 @@
+//! Asking an upstream whether a person still is who they were: one asks, the others wait.
+//!
+//! A question is not cut off by whoever waits for it: a refresh token that was spent must not be lost
+//! because a client has gone away. Whoever asks holds a claim with a name of its own, and only under
+//! that name is anything kept or ended: a sign-in that happens meanwhile wins.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{Standing, open, row};
+use crate::{
+    accounts::provisioning::{Arrival, Entrance},
+    app::App,
+    audit::Event,
+    federation::{Confirmed, ConfirmedBy, KeptTokens, Unconfirmed, Upstream, UpstreamFault},
+    foundation::{
+        clock::{Span, Timestamp},
+        digest::base64url,
+        ids::UpstreamSlug,
+        random,
+    },
+    sessions,
+    store::{
+        StoreError, StoreResult, audit_events,
+        grants::RevokedBecause,
+        leases::{self, Lease},
+        sessions as session_rows,
+    },
+};
+
+/// After a question that led to nothing, the next one is this much later.
+const PAUSE: Span = Span::from_seconds(10);
+/// The longest that a question takes, with everything that belongs to it.
+const DEADLINE: Duration = Duration::from_secs(25);
+/// How long a claim holds: longer than any question, by more than clocks differ.
+const CLAIM: Span = Span::from_minutes(2);
+/// How often, and how many times, somebody who waits for another's answer looks whether it is there.
+const GLANCE: Duration = Duration::from_millis(100);
+const GLANCES: u32 = 60;
+
+/// Whether the upstream may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// Unless it was asked in vain just now.
+    IfDue,
+    /// No: it does not answer anybody at the moment.
+    No,
+}
+
+/// What asking the upstream has led to.
+pub(super) enum Look {
+    /// It confirmed the person, at this time.
+    Confirmed(Timestamp),
+    /// It said no, and the session has ended.
+    Lost,
+    /// Somebody else is asking.
+    Pending,
+    /// Nothing, for this reason; perhaps because it could not be reached.
+    Nothing { why: String, away: bool },
+}
+
+fn nothing(why: &str) -> Look {
+    Look::Nothing { why: why.to_owned(), away: false }
+}
+
+/// Asks, in a task of its own.
+pub(super) async fn look(
+    app: &App,
+    standing: &Standing,
+    slug: &UpstreamSlug,
+    ask: Ask,
+    now: Timestamp,
+) -> StoreResult<Look> {
+    let Some(upstream) = app.upstreams.find(slug.as_str()) else {
+        return Ok(nothing("the upstream is switched off"));
+    };
+    if ask == Ask::No {
+        let why = "the upstream does not answer".to_owned();
+        return Ok(Look::Nothing { why, away: true });
+    }
+    let claim = base64url(&random::bytes::<16>(app.random()));
+    let taken = take(app, standing, &claim, now).await?;
+    let lease = match taken {
+        Taken::Yes(lease) => *lease,
+        Taken::Instead(look) => return Ok(look),
+        Taken::Busy => return wait(app, standing).await,
+    };
+    let question = Question {
+        app: app.clone(),
+        upstream: Arc::clone(upstream),
+        standing: standing.clone(),
+        lease,
+        claim,
+    };
+    match app.questions.spawn(question.ask()).await {
+        Ok(looked) => looked,
+        Err(error) => Ok(nothing(&error.to_string())),
+    }
+}
+
+enum Taken {
+    Yes(Box<Lease>),
+    Busy,
+    Instead(Look),
+}
+
+/// Takes the right to ask; or what is known without asking.
+async fn take(app: &App, standing: &Standing, claim: &str, now: Timestamp) -> StoreResult<Taken> {
+    let session = &standing.session;
+    let mut connection = app.connection().await?;
+    connection
+        .transaction(async |conn| {
+            let Some(row) = session_rows::hold(conn, session).await? else {
+                return Ok(Taken::Instead(nothing("the session is gone")));
+            };
+            if row.confirmed_at > standing.confirmed_at {
+                return Ok(Taken::Instead(Look::Confirmed(row.confirmed_at)));
+            }
+            let Some(mut lease) = leases::hold(conn, session).await? else {
+                return Ok(Taken::Instead(nothing("nothing was kept to ask it with")));
+            };
+            if lease.claimed_until.is_some_and(|until| until > now) {
+                return Ok(Taken::Busy);
+            }
+            if lease.not_before > now {
+                let why = "it was asked in vain a moment ago".to_owned();
+                return Ok(Taken::Instead(Look::Nothing { why, away: false }));
+            }
+            // Whoever had the last claim and did not give it back may have sent the question.
+            lease.uncertain |= lease.claim.is_some();
+            leases::claim(conn, session, claim, now.plus(CLAIM), lease.uncertain).await?;
+            Ok::<_, StoreError>(Taken::Yes(Box::new(lease)))
+        })
+        .await
+}
+
+/// Waits for what somebody else is asking just now.
+async fn wait(app: &App, standing: &Standing) -> StoreResult<Look> {
+    for _ in 0..GLANCES {
+        tokio::time::sleep(GLANCE).await;
+        let mut connection = app.connection().await?;
+        let found = session_rows::find(&mut connection, &standing.session).await?;
+        let lease = leases::find(&mut connection, &standing.session).await?;
+        match (found, lease) {
+            (Some((row, _)), _) if row.confirmed_at > standing.confirmed_at => {
+                return Ok(Look::Confirmed(row.confirmed_at));
+            }
+            // The upstream said no to whoever asked.
+            (_, None) | (None, _) => return Ok(Look::Lost),
+            (_, Some(lease)) if lease.claim.is_none() => {
+                return Ok(nothing("whoever asked it got no answer"));
+            }
+            _ => {}
+        }
+    }
+    Ok(Look::Pending)
+}
+
+/// A question to an upstream, under a claim.
+struct Question {
+    app: App,
+    upstream: Arc<Upstream>,
+    standing: Standing,
+    lease: Lease,
+    claim: String,
+}
+
+impl Question {
+    async fn ask(self) -> StoreResult<Look> {
+        let Some(tokens) = open(&self.app, &self.lease) else {
+            let why = "what was kept cannot be opened any more";
+            return self.give_up(why, self.ends(), self.lease.uncertain, false).await;
+        };
+        let asked = self.upstream.confirm(&tokens, self.app.random(), self.app.now());
+        let Ok(answer) = tokio::time::timeout(DEADLINE, asked).await else {
+            return self.give_up("it took too long", self.soon(), true, true).await;
+        };
+        match answer {
+            Ok(confirmed) => self.keep(&confirmed).await,
+            Err(Unconfirmed::Refused(fault)) => self.refused(&fault, tokens).await,
+            Err(Unconfirmed::Unclear(tokens, fault)) => {
+                self.keep_tokens(&tokens, self.soon(), &fault.to_string()).await
+            }
+            Err(Unconfirmed::Away(fault)) => {
+                // No answer was read, and the question may have arrived.
+                let unread = matches!(fault.reason, "upstream_unreachable" | "upstream_slow");
+                let uncertain = self.lease.uncertain || unread;
+                tracing::warn!(%fault, upstream = %self.upstream.slug(), "a lease was not renewed");
+                self.give_up(&fault.to_string(), self.soon(), uncertain, true).await
+            }
+            Err(Unconfirmed::NoMeans) => {
+                let why = "it gives no means to ask again";
+                self.give_up(why, self.ends(), self.lease.uncertain, false).await
+            }
+        }
+    }
+
+    fn soon(&self) -> Timestamp {
+        self.app.now().plus(PAUSE)
+    }
+
+    /// Nothing more can be done until the lease runs out.
+    fn ends(&self) -> Timestamp {
+        let max = self.upstream.settings.max_staleness;
+        let ends = max.map_or(Timestamp::NEVER, |max| self.standing.confirmed_at.plus(max));
+        if ends > self.app.now() { ends } else { self.soon() }
+    }
+
+    async fn give_up(
+        &self,
+        why: &str,
+        next: Timestamp,
+        uncertain: bool,
+        away: bool,
+    ) -> StoreResult<Look> {
+        let mut connection = self.app.connection().await?;
+        let (session, claim) = (&self.standing.session, &self.claim);
+        leases::release(&mut connection, session, claim, next, uncertain).await?;
+        Ok(Look::Nothing { why: why.to_owned(), away })
+    }
+
+    /// The upstream said no. Unless an earlier answer was never read: then the token that it refuses
+    /// may be one that it has replaced, and the lease runs out instead.
+    async fn refused(&self, fault: &UpstreamFault, tokens: KeptTokens) -> StoreResult<Look> {
+        if self.lease.uncertain && fault.reason == "upstream_refresh_refused" {
+            let tokens = tokens.without_refresh_token();
+            return self.keep_tokens(&tokens, self.soon(), "its last answer was lost").await;
+        }
+        let (slug, claim) = (self.upstream.slug(), Some(self.claim.as_str()));
+        let because = (fault.reason, fault.detail.as_str());
+        let lost = lose(&self.app, &self.standing, slug, because, claim, self.app.now()).await?;
+        Ok(if lost { Look::Lost } else { nothing("somebody has signed in meanwhile") })
+    }
+
+    /// Keeps tokens that confirm nobody yet.
+    async fn keep_tokens(
+        &self,
+        tokens: &KeptTokens,
+        next: Timestamp,
+        why: &str,
+    ) -> StoreResult<Look> {
+        let by = ConfirmedBy::from_word(&self.lease.confirmed_by).unwrap_or(ConfirmedBy::SignIn);
+        let fresh = row(&self.app, &self.standing.session, &self.upstream, tokens, by);
+        let lease = Lease { not_before: next, ..fresh };
+        let mut connection = self.app.connection().await?;
+        let _ = leases::renew(&mut connection, &lease, &self.claim).await?;
+        Ok(nothing(why))
+    }
+
+    /// Keeps what the upstream has said: the time, its new tokens, and who the person is today.
+    async fn keep(&self, confirmed: &Confirmed) -> StoreResult<Look> {
+        // A refresh token that was spent is not lost to a deadlock or a busy file.
+        let mut tries = 3;
+        loop {
+            tries -= 1;
+            match self.try_to_keep(confirmed).await {
+                Err(error) if error.is_transient() && tries > 0 => {
+                    tracing::warn!(%error, "a confirmation is kept once more");
+                }
+                kept => return kept,
+            }
+        }
+    }
+
+    /// The rows in the order in which sign-ins take them: identity and account, session, lease.
+    async fn try_to_keep(&self, confirmed: &Confirmed) -> StoreResult<Look> {
+        let (app, now) = (&self.app, self.app.now());
+        let session = &self.standing.session;
+        let lease = row(app, session, &self.upstream, &confirmed.tokens, confirmed.by);
+        let mut connection = app.connection().await?;
+        let kept = connection
+            .transaction(async |conn| {
+                let arrival = match &confirmed.asserted {
+                    Some(asserted) => self.entrance(now).confirm(conn, asserted).await?,
+                    None => None,
+                };
+                if let Some(fault) = shut_out(confirmed, arrival) {
+                    return Ok(Kept::ShutOut(fault));
+                }
+                session_rows::confirm(conn, session, now).await?;
+                if leases::renew(conn, &lease, &self.claim).await? {
+                    Ok(Kept::Yes)
+                } else {
+                    Err(Undone::Overtaken)
+                }
+            })
+            .await;
+        drop(connection);
+        match kept {
+            Ok(Kept::Yes) => Ok(Look::Confirmed(now)),
+            Ok(Kept::ShutOut(fault)) => self.refused(&fault, confirmed.tokens.clone()).await,
+            Err(Undone::Overtaken) => Ok(nothing("somebody has signed in meanwhile")),
+            Err(Undone::Store(error)) => Err(error),
+        }
+    }
+
+    fn entrance(&self, now: Timestamp) -> Entrance<'_> {
+        Entrance {
+            upstream: &self.upstream,
+            federated: self.app.config.signup.federated,
+            rows: &self.app.rows_ring,
+            random: self.app.random(),
+            now,
+        }
+    }
+}
+
+enum Kept {
+    Yes,
+    ShutOut(UpstreamFault),
+}
+
+enum Undone {
+    Overtaken,
+    Store(StoreError),
+}
+
+impl<E: Into<StoreError>> From<E> for Undone {
+    fn from(error: E) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// Why our own rules shut out somebody whom the upstream has confirmed, if they do.
+fn shut_out(confirmed: &Confirmed, arrival: Option<Arrival>) -> Option<UpstreamFault> {
+    confirmed.asserted.as_ref()?;
+    let (reason, what) = match arrival {
+        Some(Arrival::Known(_)) => return None,
+        Some(Arrival::Disabled(_)) => ("account_disabled", "the account here is shut".to_owned()),
+        Some(Arrival::NotAdmitted(refusal) | Arrival::NotAllowed(refusal)) => {
+            ("not_admitted", refusal.what)
+        }
+        None | Some(Arrival::Created(_) | Arrival::LostRace) => {
+            ("account_gone", "there is no such account here any more".to_owned())
+        }
+    };
+    Some(UpstreamFault::unacceptable(reason, what))
+}
+
+/// Ends a session whose lease is over: every token of it, those for offline use too. Only if the
+/// lease still is the one that was judged: not after another sign-in, and not while, without this
+/// `claim`, somebody is asking. Answers whether it has ended.
+pub(super) async fn lose(
+    app: &App,
+    standing: &Standing,
+    slug: &UpstreamSlug,
+    (reason, detail): (&'static str, &str),
+    claim: Option<&str>,
+    now: Timestamp,
+) -> StoreResult<bool> {
+    let session = &standing.session;
+    let mut connection = app.connection().await?;
+    let ended = connection
+        .transaction(async |conn| {
+            let Some(row) = session_rows::hold(conn, session).await? else {
+                return Ok(true);
+            };
+            let lease = leases::hold(conn, session).await?;
+            let holder = lease.as_ref().and_then(|lease| lease.claim.as_deref());
+            let expired = lease.as_ref().is_some_and(|l| l.claimed_until.is_none_or(|u| u <= now));
+            let free = lease.is_none() || holder == claim || (claim.is_none() && expired);
+            if row.confirmed_at > standing.confirmed_at || !free {
+                return Ok(false);
+            }
+            let event = Event::refused("lease", reason).user(&row.user_id).upstream(slug);
+            let event = event.detail("session", session.as_str()).detail("what", detail);
+            sessions::end(conn, &row, &app.clients, RevokedBecause::LeaseLost, now).await?;
+            audit_events::insert(conn, &event.row(now, app.random())).await?;
+            Ok::<_, StoreError>(true)
+        })
+        .await?;
+    if ended {
+        tracing::info!(upstream = %slug, reason, "an upstream does not confirm a person any more");
+    }
+    Ok(ended)
+}
