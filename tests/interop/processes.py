@@ -72,12 +72,12 @@ def run(command, timeout=60, environment=None, given=None, cwd=None):
     return done.stdout
 
 
-def wait_until(condition, within=15):
+def wait_until(condition, within=15, every=0.2):
     """Waits for something that another program does in its own time."""
     give_up = time.monotonic() + within
     while not condition():
         assert time.monotonic() < give_up, f"did not happen within {within} s"
-        time.sleep(0.2)
+        time.sleep(every)
 
 
 def tail(log, lines=15):
