@@ -3,6 +3,7 @@
 import fcntl
 import json
 import pathlib
+import signal
 import urllib.parse
 import urllib.request
 
@@ -47,9 +48,14 @@ class Keycloak:
         """Who a realm says that it is."""
         return f"{self.address}/realms/{realm}"
 
-    def stop(self):
-        """Ends it before its time."""
-        processes.stop(self.process)
+    def hang(self):
+        """Has it accept connections and answer nothing any more."""
+        processes.signal_group(self.process, signal.SIGSTOP)
+
+    def crash(self):
+        """Ends it at once, hanging or not."""
+        processes.signal_group(self.process, signal.SIGKILL)
+        self.process.wait()
 
     @staticmethod
     def sign_in(browser, page, username, password, stop_at=None):

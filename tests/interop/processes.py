@@ -50,9 +50,14 @@ def stop(process):
     try:
         process.wait(END_WITHIN)
     except subprocess.TimeoutExpired:
-        # Each program leads a process group of its own, which has its id.
-        os.killpg(process.pid, signal.SIGKILL)
+        signal_group(process, signal.SIGKILL)
         process.wait()
+
+
+def signal_group(process, which):
+    """Sends a signal to the program and to what it has started itself."""
+    # Each program leads a process group of its own, which has its id.
+    os.killpg(process.pid, which)
 
 
 def run(command, timeout=60, environment=None, given=None, cwd=None):

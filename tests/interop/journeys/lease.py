@@ -22,6 +22,8 @@ LEASE = 60
 HALF = LEASE // 2
 # The background looks every five seconds, and times are kept in whole ones.
 SLACK = 8
+# How long Keywright waits for an upstream: the default, and a little.
+TIMEOUT = 6
 REALMS = {"staff": "corp", "guests": "visitors"}
 NAMES = {"staff": "Corporate", "guests": "Visitors"}
 OLGA = ("olga", "a long enough password")
@@ -209,15 +211,29 @@ def _for_ever(journey, guest):
 
 
 def _away(journey, places):
-    with journey.step("ada signs in once more, and Keycloak is stopped"):
+    with journey.step("ada signs in once more, and Keycloak hangs"):
         ada = places.sign_in(places.told, "staff", "ada")
-        places.keycloak.stop()
-        so_far = len(places.receiver.told)
+        places.keycloak.hang()
     with journey.step("Keywright starts again without it"):
         processes.stop(places.server)
         places.server = places.keywright.serve(journey.stack)
     olga = _local_sign_in(journey, places)
-    _door_to_nowhere(journey, places)
+    _door_to_nowhere(journey, places, "hangs", TIMEOUT)
+    with journey.step("when an app's refresh has to ask it, that takes no longer than its time-out"):
+        wait_until(lambda: ada.age() > HALF + 1, within=HALF + 2)
+        started = time.time()
+        ada.refresh()
+        journey.measured("of waiting for Keycloak, in vain", time.time() - started, TIMEOUT)
+    places.keycloak.crash()
+    _door_to_nowhere(journey, places, "has crashed", 1)
+    _run_out(journey, places, ada)
+    with journey.step("and a person with a local account never noticed any of it"):
+        assert olga.refresh()["sub"] == olga.sub
+        olga.app.exchange(olga.browser.open(olga.app.authorization_url(prompt="none"), stop_at=CALLBACK))
+
+
+def _run_out(journey, places, ada):
+    so_far = len(places.receiver.told)
     with journey.step("ada is not disturbed as long as Keycloak's last word counts"):
         ends = ada.refreshes_until_refused(within=LEASE + SLACK)
         journey.measured("after Keycloak's last word, the app is refused", ada.age(), LEASE + SLACK)
@@ -229,9 +245,6 @@ def _away(journey, places):
         journey.measured("after Keycloak's last word, the app is told", at - ada.at, LEASE + SLACK)
         assert ada.app.logout(token)["sid"] == ada.sid
     _on_record(journey, places, ada, "lease_run_out")
-    with journey.step("and a person with a local account never noticed any of it"):
-        assert olga.refresh()["sub"] == olga.sub
-        olga.app.exchange(olga.browser.open(olga.app.authorization_url(prompt="none"), stop_at=CALLBACK))
 
 
 def _local_sign_in(journey, places):
@@ -244,11 +257,13 @@ def _local_sign_in(journey, places):
         return Visit(places.wiki, browser, time.time(), places.wiki.exchange(callback))
 
 
-def _door_to_nowhere(journey, places):
-    with journey.step("whoever chooses an upstream that is away reads so, and can choose again"):
+def _door_to_nowhere(journey, places, state, most):
+    with journey.step(f"whoever chooses an upstream that {state} reads so, and can choose again"):
         browser = Browser()
         page = browser.open(places.wiki.authorization_url())
+        started = time.time()
         page = browser.open(page.link_with("/upstream/corp/start"))
+        journey.measured("until the page says so", time.time() - started, most)
         assert page.status == 503 and "Corporate cannot be reached at the moment" in page.text, page
         again = browser.open(page.link_with("Choose another way"))
         callback = sign_in_locally(browser, again, *OLGA, stop_at=CALLBACK)
