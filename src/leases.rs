@@ -324,22 +324,37 @@ fn shut_out(arrival: Option<Arrival>) -> Option<UpstreamFault> {
 /// Renews the leases that are due, and ends the sessions whose leases are over, so that apps hear of
 /// it although nobody uses them.
 pub async fn tend(app: &App) -> anyhow::Result<()> {
-    if app.config.upstreams.iter().all(|upstream| upstream.max_staleness.is_none()) {
-        return Ok(());
-    }
+    let limited = app.config.upstreams.iter().filter(|upstream| upstream.max_staleness.is_some());
+    // A queue for each: one that hangs must not hold up the others.
+    let queues = limited.map(|upstream| tend_queue(app, &upstream.slug));
+    join_all(queues).await.into_iter().collect()
+}
+
+async fn tend_queue(app: &App, slug: &UpstreamSlug) -> anyhow::Result<()> {
     loop {
         let now = app.now();
-        let due = leases::list_due(&mut app.connection().await?, now, BATCH).await?;
+        let due = leases::list_due(&mut app.connection().await?, slug, now, BATCH).await?;
         for some in due.chunks(AT_ONCE) {
-            let looks = some.iter().map(|session| hold(app, Standing::of(session), None, now));
-            for held in join_all(looks).await {
-                held?;
-            }
+            let looks = join_all(some.iter().map(|session| tend_one(app, session, now))).await;
+            looks.into_iter().collect::<StoreResult<()>>()?;
         }
         if i64::try_from(due.len()).unwrap_or(BATCH) < BATCH {
             return Ok(());
         }
     }
+}
+
+async fn tend_one(app: &App, session: &Session, now: Timestamp) -> StoreResult<()> {
+    let held = hold(app, Standing::of(session), None, now).await?;
+    if matches!(held, Held::Renewed(_) | Held::Lost) {
+        return Ok(());
+    }
+    // Whatever a look has led to, the next one is later: a round has an end.
+    let later = now.plus(PAUSE);
+    let ends = held.until().filter(|ends| *ends > now);
+    let due = ends.map_or(later, |ends| ends.min(later));
+    leases::put_off(&mut app.connection().await?, &session.id, now, due).await?;
+    Ok(())
 }
 
 /// Ends a session whose lease is over: every token of it, those for offline use too.

@@ -87,20 +87,32 @@ pub async fn release(
         .await)
 }
 
+/// Says when to look again at a lease that is due, unless somebody else has said so meanwhile.
+pub async fn put_off(
+    conn: &mut Connection,
+    session: &SessionId,
+    now: Timestamp,
+    due_at: Timestamp,
+) -> QueryResult<usize> {
+    let due = leases::table.find(session).filter(leases::due_at.le(now));
+    on_backend!(conn, |conn| diesel::update(due).set(leases::due_at.eq(due_at)).execute(conn).await)
+}
+
 /// Forgets what was kept: the session has ended for good.
 pub async fn delete(conn: &mut Connection, session: &SessionId) -> QueryResult<usize> {
     on_backend!(conn, |conn| diesel::delete(leases::table.find(session)).execute(conn).await)
 }
 
-/// Live sessions whose lease is due for a look, the oldest first.
+/// Live sessions of an upstream whose lease is due for a look, the oldest first.
 pub async fn list_due(
     conn: &mut Connection,
+    upstream: &UpstreamSlug,
     now: Timestamp,
     limit: i64,
 ) -> QueryResult<Vec<Session>> {
     on_backend!(conn, |conn| leases::table
         .inner_join(sessions::table)
-        .filter(leases::due_at.le(now))
+        .filter(leases::upstream.eq(upstream).and(leases::due_at.le(now)))
         .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now)))
         .order(leases::due_at)
         .limit(limit)
