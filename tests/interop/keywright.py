@@ -1,6 +1,9 @@
 """A Keywright as an administrator runs it: a configuration file, `serve`, and the other verbs."""
 
+import contextlib
+import json
 import os
+import sqlite3
 import subprocess
 
 import processes
@@ -46,6 +49,7 @@ class Keywright:
         self.issuer = issuer or self.address
         self.environment = {}
         self._config = folder / f"{name}.toml"
+        self._database = folder / "keywright.db"
 
     def configure(self, clients, upstreams=(), environment=None, **sections):
         """Writes the configuration file; secrets that belong to the environment stay there."""
@@ -64,7 +68,7 @@ class Keywright:
                 lines += _table(f"[[{kind}]]", entry)
         self._config.write_text("\n".join(lines) + "\n")
         self.environment = {
-            "DATABASE_URL": f"sqlite:{self.folder / 'keywright.db'}",
+            "DATABASE_URL": f"sqlite:{self._database}",
             "SECRET_KEY": SECRET_KEY,
             "KEYWRIGHT_CONFIG": str(self._config),
             **(environment or {}),
@@ -89,6 +93,19 @@ class Keywright:
         """Makes a local account with an address, a group and a password."""
         self.run("user", "add", username, "--email", f"{username}@example.org", "--name",
                  username.title(), "--group", "staff", "--password-stdin", given=password + "\n")
+
+    def trace_of(self, sid):
+        """The id of the story in which a session began, which a page shows only when all is not well."""
+        return self._ask("SELECT trace_id FROM grants WHERE session_id = ?", sid)[0][0]
+
+    def lost_leases(self, sid):
+        """Why a session's lease was lost, from the audit."""
+        rows = self._ask("SELECT reason, detail FROM audit_events WHERE action = 'lease'")
+        return [reason for reason, detail in rows if json.loads(detail)["session"] == sid]
+
+    def _ask(self, query, *values):
+        with contextlib.closing(sqlite3.connect(f"file:{self._database}?mode=ro", uri=True)) as database:
+            return database.execute(query, values).fetchall()
 
 
 def sign_in_locally(browser, page, username, password, stop_at=None):

@@ -50,9 +50,14 @@ def stop(process):
     try:
         process.wait(END_WITHIN)
     except subprocess.TimeoutExpired:
-        # Each program leads a process group of its own, which has its id.
-        os.killpg(process.pid, signal.SIGKILL)
+        signal_group(process, signal.SIGKILL)
         process.wait()
+
+
+def signal_group(process, which):
+    """Sends a signal to the program and to what it has started itself."""
+    # Each program leads a process group of its own, which has its id.
+    os.killpg(process.pid, which)
 
 
 def run(command, timeout=60, environment=None, given=None, cwd=None):
@@ -72,12 +77,12 @@ def run(command, timeout=60, environment=None, given=None, cwd=None):
     return done.stdout
 
 
-def wait_until(condition, within=15):
+def wait_until(condition, within=15, every=0.2):
     """Waits for something that another program does in its own time."""
     give_up = time.monotonic() + within
     while not condition():
         assert time.monotonic() < give_up, f"did not happen within {within} s"
-        time.sleep(0.2)
+        time.sleep(every)
 
 
 def tail(log, lines=15):

@@ -10,6 +10,7 @@ import urllib.parse
 import jwt
 
 SCOPE = "openid profile email groups offline_access"
+LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 
 
 class RelyingParty:
@@ -66,13 +67,20 @@ class RelyingParty:
 
     def token(self, expect=200, **parameters):
         """Asks the token endpoint, authenticated with `client_secret_basic`."""
-        status, body = self._post(self.metadata["token_endpoint"], parameters)
+        status, body = self.ask_for_tokens(**parameters)
         told = body.get("error", "tokens")
         assert status == expect, f"the token endpoint answered {status} with {told}, not {expect}"
         return body
 
-    def claims(self, token, algorithm=None):
-        """The claims of an ID token or access token whose signature the JWKS confirms."""
+    def ask_for_tokens(self, **parameters):
+        """The status and the answer of the token endpoint, whatever they are."""
+        return self._post(self.metadata["token_endpoint"], parameters)
+
+    def claims(self, token, algorithm=None, over=False):
+        """The claims of an ID token or access token whose signature the JWKS confirms.
+
+        The token may be `over`.
+        """
         header = jwt.get_unverified_header(token)
         if algorithm:
             assert header["alg"] == algorithm, f"signed with {header['alg']}, not {algorithm}"
@@ -83,7 +91,7 @@ class RelyingParty:
             algorithms=[header["alg"]],
             audience=self.client_id,
             issuer=self.issuer,
-            options={"require": ["exp", "iat", "iss", "sub", "aud"]},
+            options={"require": ["exp", "iat", "iss", "sub", "aud"], "verify_exp": not over},
         )
 
     def identity(self, tokens):
@@ -91,6 +99,20 @@ class RelyingParty:
         claims = self.claims(tokens["id_token"])
         assert claims.get("nonce") == self._nonce, "nonce differs"
         return claims
+
+    def logout(self, token):
+        """The claims of a logout token, after the checks of OIDC Back-Channel Logout §2.6."""
+        assert jwt.get_unverified_header(token)["typ"] == "logout+jwt", jwt.get_unverified_header(token)
+        claims = self.claims(token)
+        assert claims["events"] == {LOGOUT_EVENT: {}} and "nonce" not in claims, claims
+        assert claims["iat"] < claims["exp"] <= claims["iat"] + 120 and claims["jti"], claims
+        return claims
+
+    def is_active(self, token):
+        """Whether introspection says that a token is good (RFC 7662 §2.2)."""
+        status, body = self._post(self.metadata["introspection_endpoint"], {"token": token})
+        assert status == 200, f"introspection answered {status}"
+        return body["active"]
 
     def userinfo(self, tokens):
         """What UserInfo says about the person (OIDC Core §5.3)."""

@@ -49,3 +49,8 @@ class Journey:
     def step(self, text):
         """`with journey.step("what is shown"):`"""
         return self._report.step(self.name, text)
+
+    def measured(self, text, seconds, most):
+        """Prints how long something took, which may be at most so long."""
+        print(f"     {self.name}: {seconds:.1f} s {text} (at most {most} s)", flush=True)
+        assert seconds <= most, f"{seconds:.1f} s {text}, not at most {most} s"

@@ -12,7 +12,7 @@ from relying_party import RelyingParty
 def walk(journey):
     keywright = Keywright(journey.binary, journey.folder)
     with journey.step("Keycloak starts with its realm"):
-        keycloak = Keycloak(journey.stack, journey.folder, keywright.issuer)
+        keycloak = Keycloak(journey.stack, journey.folder, keywright.issuer, realms={"staff": "corp"})
     with journey.step("Keywright starts with two upstreams there"):
         keywright.configure(clients=[client("wiki"), client("chat")], upstreams=_upstreams(keycloak))
         keywright.serve(journey.stack)
@@ -32,8 +32,8 @@ def _upstreams(keycloak):
     shared = {"preset": "keycloak", "scopes": ["openid", "profile", "email"], "groups": {"claim": "groups"}}
     return [
         # The slash at the end is a common slip, and must be found out.
-        upstream("corp", "Corporate", keycloak.issuer + "/", "keywright", CLIENT_SECRET, **shared),
-        upstream("asking", "Asking first", keycloak.issuer, "keywright-asking", CLIENT_SECRET, **shared),
+        upstream("corp", "Corporate", keycloak.issuer("staff") + "/", "keywright", CLIENT_SECRET, **shared),
+        upstream("asking", "Asking first", keycloak.issuer("staff"), "keywright-asking", CLIENT_SECRET, **shared),
     ]
 
 
@@ -82,7 +82,7 @@ def _again(journey, browser, keycloak, wiki, chat, tokens):
         browser.visited.clear()
         second = chat.exchange(browser.open(chat.authorization_url(), stop_at=chat.redirect_uri))
         assert chat.identity(second)["sub"] == wiki.claims(tokens["id_token"])["sub"]
-        assert not any(url.startswith(keycloak.issuer) for url in browser.visited), browser.visited
+        assert not any(url.startswith(keycloak.address) for url in browser.visited), browser.visited
     with journey.step("without a session here, Keycloak's own signs her in to the same account"):
         stranger = Browser()
         page = _to_keycloak(stranger, wiki)

@@ -1,9 +1,18 @@
 //! Leases of sessions that nobody uses: renewed, or ended, in the background.
 
-use keywright::leases;
+use std::time::Duration;
 
-use super::Scene;
-use crate::support::fake_upstream::{Endpoint, Fault, Refreshes};
+use keywright::leases;
+use tokio::time::timeout;
+
+use super::{Scene, TEN_MINUTES, person};
+use crate::{
+    support::{
+        app::TestApp,
+        fake_upstream::{Endpoint, FakeUpstream, Fault, Refreshes},
+    },
+    upstream::sign_in_at,
+};
 
 async fn tend(scene: &Scene) {
     leases::tend(&scene.app.app).await.unwrap();
@@ -65,17 +74,17 @@ async fn a_short_outage_ends_nothing_and_a_long_one_everything() {
 /// the others are looked after.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_leases_that_nobody_can_renew_hold_up_nobody() {
-    let off = crate::support::fake_upstream::FakeUpstream::start().await;
+    let off = FakeUpstream::start().await;
     let scene = Scene::set(Refreshes::Rotating).await;
     let Scene { app, upstream, browser, tokens: _ } = scene;
     drop(browser);
     let slow = "max_staleness = \"10m\"";
     let both = |builder: crate::support::app::Builder, settings: &str| {
-        builder.upstream("kc", &upstream, super::TEN_MINUTES).upstream("off", &off, settings)
+        builder.upstream("kc", &upstream, TEN_MINUTES).upstream("off", &off, settings)
     };
     let app = both(crate::sessions::stop(app).await, slow).start().await;
     for _ in 0..65 {
-        crate::upstream::sign_in_at(&mut app.browser(), "off").await.landing();
+        sign_in_at(&mut app.browser(), "off").await.landing();
     }
     let off_now = format!("enabled = false\n{slow}");
     let app = both(crate::sessions::stop(app).await, &off_now).start().await;
@@ -95,7 +104,7 @@ async fn sessions_from_before_the_limit_end_too() {
     let scene = Scene::with(Refreshes::Rotating, "", "").await;
     let Scene { app, upstream, browser, tokens: _ } = scene;
     drop(browser);
-    let next = crate::sessions::stop(app).await.upstream("kc", &upstream, super::TEN_MINUTES);
+    let next = crate::sessions::stop(app).await.upstream("kc", &upstream, TEN_MINUTES);
     let app = next.start().await;
     app.clock.advance(599);
     leases::tend(&app.app).await.unwrap();
@@ -116,4 +125,49 @@ async fn of_many_who_look_one_asks() {
     }
     assert_eq!(scene.asked(), 1);
     assert_eq!(scene.app.count("sessions WHERE ended_at IS NULL").await, 1);
+}
+
+/// Each upstream has a queue of its own: one that hangs does not keep another's word from being heard.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_hangs_holds_up_nobody_elses() {
+    let (hanging, other) = (FakeUpstream::start().await, FakeUpstream::start().await);
+    let app = TestApp::builder().upstream("kc", &hanging, TEN_MINUTES);
+    let app = app.upstream("other", &other, TEN_MINUTES).start().await;
+    for upstream in [&hanging, &other] {
+        upstream.set_refreshes(Refreshes::Rotating);
+        upstream.set_person(person(&[]));
+    }
+    for slug in ["kc"; 9].into_iter().chain(["other"]) {
+        sign_in_at(&mut app.browser(), slug).await;
+    }
+    hanging.misbehave(|lies| lies.fault(Endpoint::Token, Fault::Hang));
+    other.expel();
+    app.clock.advance(300);
+    let heard = async {
+        while app.refusals("lease").await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    // Less than the time-out of a single request.
+    tokio::select! {
+        _ = leases::tend(&app.app) => panic!("nothing hangs"),
+        heard = timeout(Duration::from_secs(4), heard) => heard.unwrap(),
+    }
+    assert_eq!(app.count("sessions WHERE ended_at IS NULL").await, 9);
+}
+
+/// A round has an end, however many looks lead to nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_leases_of_an_upstream_that_is_switched_off_is_looked_at_once() {
+    let Scene { app, upstream, .. } = Scene::set(Refreshes::Rotating).await;
+    for _ in 0..64 {
+        sign_in_at(&mut app.browser(), "kc").await;
+    }
+    let settings = format!("enabled = false\n{TEN_MINUTES}");
+    let app = crate::sessions::stop(app).await.upstream("kc", &upstream, &settings).start().await;
+    for (second, left) in [(300, 65), (299, 65), (1, 0)] {
+        app.clock.advance(second);
+        timeout(Duration::from_secs(30), leases::tend(&app.app)).await.unwrap().unwrap();
+        assert_eq!(app.count("sessions WHERE ended_at IS NULL").await, left);
+    }
 }

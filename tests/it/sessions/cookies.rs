@@ -158,7 +158,10 @@ async fn every_cookie_has_the_strictest_attributes() {
     let log = browser.cookies().log();
     let names: std::collections::BTreeSet<&str> =
         log.iter().map(|set| set.cookie.name.as_str()).collect();
-    assert_eq!(names.into_iter().collect::<Vec<_>>(), [BROWSER, "__Host-kw-last", SESSION, "__Host-kw-signed-out"]);
+    assert_eq!(
+        names.into_iter().collect::<Vec<_>>(),
+        [BROWSER, "__Host-kw-last", SESSION, "__Host-kw-signed-out"]
+    );
     assert!(log.iter().any(|set| set.cookie.is_deletion()), "sign-out removes the cookie");
     for set in log {
         let (raw, cookie) = (&set.raw, &set.cookie);
