@@ -138,8 +138,9 @@ async fn wait(app: &App, standing: &Standing) -> StoreResult<Look> {
     for _ in 0..GLANCES {
         tokio::time::sleep(GLANCE).await;
         let mut connection = app.connection().await?;
-        let found = session_rows::find(&mut connection, &standing.session).await?;
+        // In this order: the claim goes in the very moment in which the confirmation comes.
         let lease = leases::find(&mut connection, &standing.session).await?;
+        let found = session_rows::find(&mut connection, &standing.session).await?;
         match (found, lease) {
             (Some((row, _)), _) if row.confirmed_at > standing.confirmed_at => {
                 return Ok(Look::Confirmed(row.confirmed_at));
