@@ -29,6 +29,8 @@ diesel::table! {
         created_at -> BigInt,
         confirmed_at -> BigInt,
         claims -> Nullable<Binary>,
+        linked_by -> Text,
+        linked_at -> BigInt,
     }
 }
 

@@ -126,6 +126,34 @@ pub async fn list_live_of_user(
         .await)
 }
 
+/// Whether this account's session has not been ended; it stays so until the transaction ends.
+pub async fn hold(conn: &mut Connection, id: &SessionId, user: &UserId) -> QueryResult<bool> {
+    let live = sessions::table
+        .find(id)
+        .filter(sessions::user_id.eq(user).and(sessions::ended_at.is_null()))
+        .select(sessions::id);
+    let found: Option<SessionId> = on_backend!(
+        conn,
+        postgres | conn | live.for_share().first(conn).await.optional(),
+        sqlite | conn | live.first(conn).await.optional()
+    )?;
+    Ok(found.is_some())
+}
+
+/// The sessions that an account has ever begun through an upstream, those that have ended too: some
+/// tokens outlive them.
+pub async fn list_of_upstream(
+    conn: &mut Connection,
+    user: &UserId,
+    upstream: &UpstreamSlug,
+) -> QueryResult<Vec<Session>> {
+    on_backend!(conn, |conn| sessions::table
+        .filter(sessions::user_id.eq(user).and(sessions::upstream.eq(upstream)))
+        .select(Session::as_select())
+        .load(conn)
+        .await)
+}
+
 /// Notes that the session is in use.
 pub async fn touch(conn: &mut Connection, id: &SessionId, now: Timestamp) -> QueryResult<usize> {
     on_backend!(conn, |conn| diesel::update(sessions::table.find(id))

@@ -1,0 +1,2 @@
+ALTER TABLE identities DROP COLUMN linked_at;
+ALTER TABLE identities DROP COLUMN linked_by;
