@@ -7,7 +7,10 @@ use super::provisioning::Entrance;
 use crate::{
     config::{PasswordLogin, UpstreamSettings},
     federation::{Asserted, Upstreams, gates::Refusal},
-    foundation::ids::{IdentityId, SessionId, UserId},
+    foundation::{
+        ids::{IdentityId, SessionId, UserId},
+        names::email_key,
+    },
     store::{
         Connection, StoreResult,
         identities::{self, Identity, LinkedBy},
@@ -62,6 +65,70 @@ impl Entrance<'_> {
         let added = self.add_identity(conn, asserted, user, LinkedBy::OwnSession).await?;
         Ok(if added { Linking::Linked } else { Linking::LostRace })
     }
+}
+
+/// What became of looking for the account of somebody's address.
+#[derive(Debug)]
+pub enum Joining {
+    /// The person is linked to this account now.
+    Joined(Box<User>),
+    /// There is none that they may be linked to.
+    None,
+    /// Another request linked the same identity just now: look again.
+    LostRace,
+}
+
+impl Entrance<'_> {
+    /// Links an unknown person to the one account of their address, where the administrator trusts
+    /// this upstream for that. Every doubt is a no: the person is somebody new then (LK-05).
+    pub async fn join_by_address(
+        &self,
+        conn: &mut Connection,
+        asserted: &Asserted,
+        upstreams: &Upstreams,
+    ) -> StoreResult<Joining> {
+        let trusted = self.upstream.settings.link_verified_email;
+        if !trusted || asserted.person.email_verified != Some(true) {
+            return Ok(Joining::None);
+        }
+        let Some(key) = asserted.person.email.as_deref().map(email_key) else {
+            return Ok(Joining::None);
+        };
+        let known = identities::find(conn, &asserted.issuer, &asserted.subject).await?;
+        if known.is_some() || self.turned_away(asserted).is_some() {
+            return Ok(Joining::None);
+        }
+        let found = users::list_by_email(conn, &key).await?;
+        let [only] = found.as_slice() else {
+            return Ok(Joining::None);
+        };
+        // Of two subjects with one address, the second finds the first.
+        let Some(user) = users::hold_alone(conn, only).await? else {
+            return Ok(Joining::None);
+        };
+        let all = identities::list_of_user(conn, &user.id).await?;
+        let known_there = all.iter().any(|identity| identity.issuer == asserted.issuer);
+        if known_there || !is_proved(&user, &key, upstreams) {
+            return Ok(Joining::None);
+        }
+        let added = self.add_identity(conn, asserted, &user.id, LinkedBy::VerifiedEmail).await?;
+        Ok(if added { Joining::Joined(Box::new(user)) } else { Joining::LostRace })
+    }
+}
+
+/// Whether the address is proved to be that of an account's person: verified here, or by an upstream
+/// that is trusted likewise. What any other upstream has said would let its people lie in wait under
+/// the addresses of others (LK-01).
+fn is_proved(user: &User, key: &str, upstreams: &Upstreams) -> bool {
+    let is_trusted = |issuer: &String| {
+        let of = |settings: &UpstreamSettings| is_issuer_of(settings, issuer);
+        let mut all = upstreams.iter().map(|upstream| &upstream.settings);
+        all.any(|settings| settings.link_verified_email && of(settings))
+    };
+    user.disabled_at.is_none()
+        && user.email_key.as_deref() == Some(key)
+        && user.email_verified == Some(true)
+        && user.email_issuer.as_ref().is_none_or(is_trusted)
 }
 
 /// The ways into this house that are open.

@@ -190,6 +190,7 @@ fn refreshed(user: &User, asserted: &Asserted) -> Profile {
         let keeps = same && user.password_hash.is_some() && profile.email_verified == Some(true);
         if !keeps {
             profile.email_verified = person.email_verified;
+            profile.email_issuer = Some(asserted.issuer.clone());
         }
         profile.email = Some(email.clone());
         profile.email_key = Some(key);
@@ -227,6 +228,7 @@ async fn create_user(
         disabled_at: None,
         created_at: now,
         updated_at: now,
+        email_issuer: person.email.is_some().then(|| asserted.issuer.clone()),
     };
     for username in std::iter::once(wanted.clone()).chain(numbered).chain(chance) {
         user.username_key = username_key(&username);

@@ -22,6 +22,8 @@ text_enum! {
         SignUp = "sign_up",
         /// The person linked it while they were signed in to the account.
         OwnSession = "own_session",
+        /// Both sides had verified the same address, and the administrator trusts the upstream so.
+        VerifiedEmail = "verified_email",
     }
 }
 

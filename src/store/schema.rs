@@ -15,6 +15,7 @@ diesel::table! {
         disabled_at -> Nullable<BigInt>,
         created_at -> BigInt,
         updated_at -> BigInt,
+        email_issuer -> Nullable<Text>,
     }
 }
 

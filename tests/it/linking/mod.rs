@@ -1,5 +1,6 @@
 //! More than one way into an account: linking upstreams, taking links away, and whom nobody links.
 
+mod address;
 mod asked;
 mod back;
 mod unlinked;
@@ -39,11 +40,19 @@ impl House {
 
     /// With more configuration, and more settings of `kc`.
     async fn with(configure: impl FnOnce(Builder) -> Builder, settings: &str) -> Self {
+        Self::with_both(configure, [settings, ""]).await
+    }
+
+    /// With more settings of both upstreams.
+    async fn with_both(configure: impl FnOnce(Builder) -> Builder, settings: [&str; 2]) -> Self {
         let (kc, other) = (FakeUpstream::start().await, FakeUpstream::start().await);
         kc.set_person(json!({"sub": "7", "preferred_username": "seven"}));
         other.set_person(json!({"sub": "8", "preferred_username": "eight"}));
-        let builder =
-            TestApp::builder().upstream("kc", &kc, settings).upstream("other", &other, "");
+        let builder = TestApp::builder().upstream("kc", &kc, settings[0]).upstream(
+            "other",
+            &other,
+            settings[1],
+        );
         let app = configure(builder).start().await;
         for name in ["bob", "mallory"] {
             app.add_user(name, &[]).await;

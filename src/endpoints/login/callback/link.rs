@@ -14,7 +14,7 @@ use crate::{
     audit::{Event, printable},
     federation::{Asserted, gates::Refusal},
     foundation::ids::{SessionId, UserId},
-    store::{QueryError, StoreError, audit_events},
+    store::{QueryError, StoreError, audit_events, identities::LinkedBy},
     urls,
     web::{browser, error::PageError, pages::see_other, params::Params},
 };
@@ -89,15 +89,16 @@ impl Arriving<'_> {
         let done = connection
             .transaction(async |conn| {
                 let linking = self.entrance().link(conn, asserted, (user, session)).await?;
-                let what = match linking {
-                    Linking::Linked => "linked",
-                    Linking::Confirmed => "confirmed",
+                let confirmed = match linking {
+                    Linking::Linked => false,
+                    Linking::Confirmed => true,
                     Linking::Taken => return Err(Undone::Taken),
                     Linking::SessionOver => return Err(Undone::SessionOver),
                     Linking::NotAdmitted(refusal) => return Err(Undone::NotAdmitted(refusal)),
                     Linking::LostRace => return Err(Undone::LostRace),
                 };
-                let event = self.linked(asserted, user, what).row(self.now, self.app.random());
+                let event = self.linked(asserted, user, LinkedBy::OwnSession);
+                let event = event.detail("confirmed", confirmed).row(self.now, self.app.random());
                 audit_events::insert(conn, &event).await?;
                 Ok(())
             })
@@ -112,14 +113,15 @@ impl Arriving<'_> {
         }
     }
 
-    fn linked(&self, asserted: &Asserted, user: &UserId, what: &'static str) -> Event {
+    /// What is kept about a link, and what proved it.
+    pub(super) fn linked(&self, asserted: &Asserted, user: &UserId, by: LinkedBy) -> Event {
         let interaction = &self.departure.interaction;
         Event::done("link")
             .user(user)
             .upstream(self.upstream.slug())
             .trace(&interaction.trace_id)
             .detail("subject", printable(&asserted.subject))
-            .detail("what", what)
+            .detail("linked_by", by.as_str())
             .detail("story", interaction.story())
     }
 

@@ -15,7 +15,10 @@ use axum::{
 
 use super::{begin_session, proceed};
 use crate::{
-    accounts::provisioning::{Arrival, Entrance},
+    accounts::{
+        linking::Joining,
+        provisioning::{Arrival, Entrance},
+    },
     app::App,
     audit::printable,
     dispatcher::{self, Departure},
@@ -28,7 +31,10 @@ use crate::{
     leases,
     protocol::words::Prompt,
     sessions::Proof,
-    store::{Connection, QueryError, StoreError, sessions::Session, users::User},
+    store::{
+        Connection, QueryError, StoreError, audit_events, identities::LinkedBy, sessions::Session,
+        users::User,
+    },
     web::{
         address, browser,
         cookies::{self, Cookie},
@@ -234,7 +240,17 @@ impl Arriving<'_> {
 
     /// The account of who has signed in; what is refused rolls everything back.
     async fn account(&self, conn: &mut Connection, asserted: &Asserted) -> Result<User, Undone> {
-        match self.entrance().arrive(conn, asserted).await? {
+        let entrance = self.entrance();
+        match entrance.join_by_address(conn, asserted, &self.app.upstreams).await? {
+            Joining::None => {}
+            Joining::LostRace => return Err(Undone::LostRace),
+            Joining::Joined(user) => {
+                let event = self.linked(asserted, &user.id, LinkedBy::VerifiedEmail);
+                audit_events::insert(conn, &event.row(self.now, self.app.random())).await?;
+                return Ok(*user);
+            }
+        }
+        match entrance.arrive(conn, asserted).await? {
             Arrival::Known(user) | Arrival::Created(user) => Ok(user),
             Arrival::LostRace => Err(Undone::LostRace),
             Arrival::Disabled(_) => Err(Undone::Disabled),
