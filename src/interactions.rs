@@ -16,7 +16,7 @@ use crate::{
     foundation::{
         clock::{Span, Timestamp},
         digest::{TokenDigest, base64url},
-        ids::{ClientId, TraceId, UserId},
+        ids::{ClientId, SessionId, TraceId, UserId},
         random::{self, Random},
     },
     protocol::{
@@ -70,6 +70,16 @@ pub enum Purpose {
     Authorize(Box<AuthorizationRequest>),
     /// The person wants to see their own pages.
     Account,
+    /// The person has to prove anew who they are, and goes on at their own pages.
+    Prove,
+    /// The person of this session wants to link their account at an upstream to their account here.
+    /// It signs nobody in (UP-07).
+    Link {
+        /// Whose account it is.
+        user_id: UserId,
+        /// The session in which it was asked for.
+        session_id: SessionId,
+    },
 }
 
 /// One thing that happened on the way.
@@ -136,7 +146,28 @@ impl Interaction {
     pub fn request(&self) -> Option<&AuthorizationRequest> {
         match &self.purpose {
             Purpose::Authorize(request) => Some(request),
-            Purpose::Account => None,
+            Purpose::Account | Purpose::Prove | Purpose::Link { .. } => None,
+        }
+    }
+
+    /// Whether it is there to link and not to sign in.
+    pub const fn is_link(&self) -> bool {
+        matches!(self.purpose, Purpose::Link { .. })
+    }
+
+    /// What is done when it succeeds, as events call it.
+    pub const fn action(&self) -> &'static str {
+        if self.is_link() { "link" } else { "sign_in" }
+    }
+
+    /// Whether the person has to be asked this (OIDC Core §3.1.2.1, `prompt`).
+    pub fn prompts(&self, prompt: Prompt) -> bool {
+        match &self.purpose {
+            Purpose::Authorize(request) => request.prompts(prompt),
+            Purpose::Account => false,
+            Purpose::Prove => prompt == Prompt::Login,
+            // Whoever happens to be signed in there need not be who is meant.
+            Purpose::Link { .. } => prompt == Prompt::SelectAccount,
         }
     }
 

@@ -182,6 +182,21 @@ pub async fn end(
     Ok(ended)
 }
 
+/// Ends every session that an account has begun through an upstream, with all families of tokens that
+/// began in one of them, and plans to tell the apps.
+pub async fn end_all_of_upstream(
+    conn: &mut Connection,
+    (user, upstream): (&UserId, &UpstreamSlug),
+    clients: &Clients,
+    because: RevokedBecause,
+    now: Timestamp,
+) -> StoreResult<()> {
+    for session in sessions::list_of_upstream(conn, user, upstream).await? {
+        end(conn, &session, clients, because, now).await?;
+    }
+    Ok(())
+}
+
 /// Ends every session of an account and every family of tokens, and plans to tell the apps.
 pub async fn end_all_of_user(
     conn: &mut Connection,

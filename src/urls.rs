@@ -29,6 +29,12 @@ pub mod path {
     pub const ACCOUNT: &str = "/account";
     /// Ending one of one's sessions.
     pub const END_SESSION_OF_MINE: &str = "/account/sessions/end";
+    /// Proving anew who one is.
+    pub const PROVE: &str = "/account/prove";
+    /// Linking an account at an upstream to one's own.
+    pub const LINK: &str = "/account/link";
+    /// Taking such a link away.
+    pub const UNLINK: &str = "/account/unlink";
     /// Going to an upstream.
     pub const UPSTREAM_START: &str = "/upstream/{slug}/start";
     /// Coming back from an upstream.

@@ -1,5 +1,6 @@
 //! People: their passwords, and how an account comes to be.
 
+pub mod linking;
 pub mod local;
 pub mod passwords;
 pub mod provisioning;

@@ -19,7 +19,7 @@ use crate::{
     },
     store::{
         Connection, StoreResult,
-        identities::{self, Confirmation, Identity},
+        identities::{self, Confirmation, Identity, LinkedBy},
         users::{self, Profile, User},
     },
 };
@@ -81,22 +81,35 @@ impl Entrance<'_> {
             return Ok(Arrival::NotAllowed(refusal));
         }
         let user = create_user(conn, asserted, self.random, self.now).await?;
-        let identity = Identity {
-            id: IdentityId::generate(self.random, self.now),
-            user_id: user.id.clone(),
-            upstream: self.upstream.slug().clone(),
-            issuer: asserted.issuer.clone(),
-            subject: asserted.subject.clone(),
-            groups: person.groups.iter().collect(),
-            created_at: self.now,
-            confirmed_at: self.now,
-        };
-        let claims = self.seal(&identity.id, asserted);
-        if identities::insert(conn, &identity, claims.as_deref()).await? {
+        if self.add_identity(conn, asserted, &user.id, LinkedBy::SignUp).await? {
             Ok(Arrival::Created(user))
         } else {
             Ok(Arrival::LostRace)
         }
+    }
+
+    /// Gives an account this identity; `false` if somebody has it already.
+    pub(super) async fn add_identity(
+        &self,
+        conn: &mut Connection,
+        asserted: &Asserted,
+        user: &UserId,
+        linked_by: LinkedBy,
+    ) -> StoreResult<bool> {
+        let identity = Identity {
+            id: IdentityId::generate(self.random, self.now),
+            user_id: user.clone(),
+            upstream: self.upstream.slug().clone(),
+            issuer: asserted.issuer.clone(),
+            subject: asserted.subject.clone(),
+            groups: asserted.person.groups.iter().collect(),
+            created_at: self.now,
+            confirmed_at: self.now,
+            linked_by,
+            linked_at: self.now,
+        };
+        let claims = self.seal(&identity.id, asserted);
+        Ok(identities::insert(conn, &identity, claims.as_deref()).await?)
     }
 
     async fn refresh(
@@ -109,19 +122,30 @@ impl Entrance<'_> {
         if user.disabled_at.is_some() {
             return Ok(Arrival::Disabled(user.id));
         }
-        let confirmation = Confirmation {
-            upstream: self.upstream.slug().clone(),
-            groups: asserted.person.groups.iter().collect(),
-            claims: self.seal(&identity.id, asserted),
-            confirmed_at: self.now,
-        };
-        identities::confirm(conn, &identity.id, &confirmation).await?;
+        self.confirm_identity(conn, asserted, &identity.id).await?;
         let profile = refreshed(&user, asserted);
         if profile != user.profile() {
             users::update_profile(conn, &user.id, &profile, self.now).await?;
             user.updated_at = self.now;
         }
         Ok(Arrival::Known(user))
+    }
+
+    /// Notes that the upstream has just confirmed the person of this identity.
+    pub(super) async fn confirm_identity(
+        &self,
+        conn: &mut Connection,
+        asserted: &Asserted,
+        identity: &IdentityId,
+    ) -> StoreResult<()> {
+        let confirmation = Confirmation {
+            upstream: self.upstream.slug().clone(),
+            groups: asserted.person.groups.iter().collect(),
+            claims: self.seal(identity, asserted),
+            confirmed_at: self.now,
+        };
+        identities::confirm(conn, identity, &confirmation).await?;
+        Ok(())
     }
 
     /// Takes over what the upstream says about somebody while they are signed in; nothing if they are
@@ -142,7 +166,7 @@ impl Entrance<'_> {
     }
 
     /// Why nobody like this may enter through the upstream, if so.
-    fn turned_away(&self, asserted: &Asserted) -> Option<Refusal> {
+    pub(super) fn turned_away(&self, asserted: &Asserted) -> Option<Refusal> {
         let admission =
             gates::admission(&self.upstream.settings, &asserted.claims, &asserted.person);
         gates::refusal(&admission)
@@ -166,6 +190,7 @@ fn refreshed(user: &User, asserted: &Asserted) -> Profile {
         let keeps = same && user.password_hash.is_some() && profile.email_verified == Some(true);
         if !keeps {
             profile.email_verified = person.email_verified;
+            profile.email_issuer = Some(asserted.issuer.clone());
         }
         profile.email = Some(email.clone());
         profile.email_key = Some(key);
@@ -203,6 +228,7 @@ async fn create_user(
         disabled_at: None,
         created_at: now,
         updated_at: now,
+        email_issuer: person.email.is_some().then(|| asserted.issuer.clone()),
     };
     for username in std::iter::once(wanted.clone()).chain(numbered).chain(chance) {
         user.username_key = username_key(&username);

@@ -113,6 +113,7 @@ async fn add_user(tools: &Tools, add: Add) -> anyhow::Result<()> {
         disabled_at: None,
         created_at: now,
         updated_at: now,
+        email_issuer: None,
     };
     let mut connection = tools.connection().await?;
     if !users::insert(&mut connection, &user).await? {

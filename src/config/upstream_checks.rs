@@ -3,6 +3,7 @@
 use url::Url;
 
 use super::{
+    mapping::EmailTrust,
     problems::Problems,
     upstreams::{ClientAuthentication, Protocol, UpstreamSettings},
 };
@@ -39,6 +40,11 @@ pub(super) fn check(
     check_credentials(upstream, at, problems);
     check_scopes(upstream, at, problems);
     check_gates(upstream, at, problems);
+    if upstream.link_verified_email && upstream.email_trust != EmailTrust::Claim {
+        // The administrator trusts what the upstream says about an address: it has to say something.
+        let fix = "needs email_trust = \"claim\"";
+        problems.add_bare(&at("link_verified_email"), fix);
+    }
     match upstream.protocol {
         Protocol::Oidc => check_oidc(upstream, at, problems),
         Protocol::OAuth2 => check_oauth2(upstream, at, problems),

@@ -110,6 +110,11 @@ section! {
         /// What that claim has to hold: only `true`, or, for providers that write it otherwise,
         /// also the texts "true" and "1" and the number 1.
         email_verified_as: VerifiedForm = VerifiedForm::Boolean,
+        /// Whether an unknown person is let into the one account here that has the same address,
+        /// if this upstream says that it is verified and it was verified here, by you or by another
+        /// upstream with this setting. Whoever controls this upstream can then take over such
+        /// accounts. Without it, an unknown person never gets an account that is there.
+        link_verified_email: bool = false,
         /// From which claims the account is filled. Each setting lists its sources; the first that
         /// holds something usable counts. A source is a path with dots, or a table:
         /// `{ claim = "upn", match = "^(.*)@old$", rename = "$1@new" }` takes a claim only if it

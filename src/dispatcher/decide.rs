@@ -49,10 +49,10 @@ pub(super) fn decide<'a>(
     now: Timestamp,
 ) -> Next<'a> {
     let Some(request) = interaction.request() else {
-        return match visitor {
-            Visitor::Nobody => Next::SignIn,
-            Visitor::SignedIn(_) => Next::End(Ending::Account),
-        };
+        let known = matches!(visitor, Visitor::SignedIn(_)) && !interaction.prompts(Prompt::Login);
+        // Where something is to be linked nobody signs in (UP-07).
+        let over = known || interaction.is_link();
+        return if over { Next::End(Ending::Account) } else { Next::SignIn };
     };
     let Some(client) = app.clients.find(request.client_id.as_str()) else {
         return Next::End(Ending::Page(Box::new(client_gone())));

@@ -79,10 +79,9 @@ async fn start(
     now: Timestamp,
 ) -> Result<Begun, UpstreamFault> {
     let request = interaction.request();
-    let prompt = request.and_then(|request| {
-        let wanted = [(Prompt::Login, "login"), (Prompt::SelectAccount, "select_account")];
-        wanted.into_iter().find(|(prompt, _)| request.prompts(*prompt)).map(|(_, word)| word)
-    });
+    let wanted = [(Prompt::Login, "login"), (Prompt::SelectAccount, "select_account")];
+    let prompt = wanted.into_iter().find(|(prompt, _)| interaction.prompts(*prompt));
+    let prompt = prompt.map(|(_, word)| word);
     let max_age = request.and_then(|request| request.max_age);
     let secret = state.reveal();
     let begin = Begin {
@@ -125,7 +124,7 @@ pub async fn come_back(
 
 /// An answer that somebody else's sign-in, or another upstream's, was waiting for.
 fn foreign(reason: &'static str, upstream: &Upstream, interaction: &Interaction) -> PageError {
-    let event = Event::refused("sign_in", reason).upstream(upstream.slug());
+    let event = Event::refused(interaction.action(), reason).upstream(upstream.slug());
     let event = event.detail("story", interaction.story());
     failed(reason).trace(&interaction.trace_id).event(event)
 }
@@ -133,7 +132,9 @@ fn foreign(reason: &'static str, upstream: &Upstream, interaction: &Interaction)
 /// Keeps the interaction of somebody who did not get in, so that the page that says so can offer
 /// another way. Where it cannot be kept, the page says so without.
 pub async fn stay(app: &App, interaction: &mut Interaction, mut page: PageError) -> PageError {
+    // What is there to link is never kept under a name: a name is what ways to sign in are found by.
     if !interaction.kept
+        && !interaction.is_link()
         && let Err(error) = interactions::put(&app.state, interaction).await
     {
         page.action = None;
@@ -170,20 +171,33 @@ fn cannot_start(
     fault: &UpstreamFault,
 ) -> PageError {
     let name = &upstream.settings.name;
-    app.metrics.count_refused_sign_in(upstream.slug().as_str(), fault.reason);
+    if !interaction.is_link() {
+        app.metrics.count_refused_sign_in(upstream.slug().as_str(), fault.reason);
+    }
     let explanation = match fault.kind {
         FaultKind::Unavailable => format!("{name} cannot be reached at the moment."),
         FaultKind::Unacceptable | FaultKind::NotInvited => {
             format!("{name} is not set up in a way that can be used here.")
         }
     };
-    let event = Event::refused("sign_in", fault.reason).upstream(upstream.slug());
-    PageError::new(fault.reason, "Sign-in cannot begin there", explanation)
+    let event = Event::refused(interaction.action(), fault.reason).upstream(upstream.slug());
+    let event = event.detail("story", interaction.story()).detail("what", fault.detail.as_str());
+    let page = PageError::new(fault.reason, "Sign-in cannot begin there", explanation)
         .status(StatusCode::SERVICE_UNAVAILABLE)
         .next_step("Try again in a moment, or choose another way to sign in.")
-        .action(urls::login(&interaction.flow), "Choose another way")
         .trace(&interaction.trace_id)
-        .event(event.detail("story", interaction.story()).detail("what", fault.detail.as_str()))
+        .event(event);
+    with_way_on(page, interaction, "Choose another way")
+}
+
+/// The page with the way on: to the ways of signing in, or to the account that something was to be
+/// linked to.
+pub fn with_way_on(page: PageError, interaction: &Interaction, label: &str) -> PageError {
+    if interaction.is_link() {
+        page.action(urls::path::ACCOUNT, "Go to your account")
+    } else {
+        page.action(urls::login(&interaction.flow), label)
+    }
 }
 
 /// An answer that belongs to no sign-in of this browser.

@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use self::decide::{Ending, Next, conclude, decide};
 pub use self::{
     decide::Visitor,
-    departure::{Departure, come_back, depart, stay},
+    departure::{Departure, come_back, depart, stay, with_way_on},
     posted_answer::{fetch_answer, park_answer},
     respond::Target,
 };

@@ -40,6 +40,8 @@ text_enum! {
         UpstreamLogout = "upstream_logout",
         /// The upstream no longer confirms the person.
         LeaseLost = "lease_lost",
+        /// The person took the upstream's way into the account away.
+        Unlinked = "unlinked",
     }
 }
 

@@ -15,6 +15,18 @@ use crate::foundation::{
     text_list::TextList,
 };
 
+text_enum! {
+    /// What proved that an account and an identity are the same person's.
+    LinkedBy {
+        /// The account was made for the identity.
+        SignUp = "sign_up",
+        /// The person linked it while they were signed in to the account.
+        OwnSession = "own_session",
+        /// Both sides had verified the same address, and the administrator trusts the upstream so.
+        VerifiedEmail = "verified_email",
+    }
+}
+
 /// A row of `identities`.
 #[derive(Clone, Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = identities, check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
@@ -35,6 +47,10 @@ pub struct Identity {
     pub created_at: Timestamp,
     /// When the upstream last confirmed the person.
     pub confirmed_at: Timestamp,
+    /// What proved that it belongs to the account.
+    pub linked_by: LinkedBy,
+    /// When it came to the account.
+    pub linked_at: Timestamp,
 }
 
 /// What an upstream says when it confirms a person.
@@ -90,6 +106,37 @@ pub async fn find(
             | conn
             | known.select((Identity::as_select(), User::as_select())).first(conn).await.optional()
     )
+}
+
+/// An identity of this account, which both stay as they are until the transaction ends. Of two who
+/// take ways in away from one account, one waits for the other.
+pub async fn hold(
+    conn: &mut Connection,
+    id: &IdentityId,
+    user: &UserId,
+) -> QueryResult<Option<(Identity, User)>> {
+    let own = identities::table
+        .inner_join(users::table)
+        .filter(identities::id.eq(id).and(identities::user_id.eq(user)));
+    on_backend!(
+        conn,
+        postgres
+            | conn
+            | own
+                .select((Identity::as_select(), User::as_select()))
+                .for_no_key_update()
+                .first(conn)
+                .await
+                .optional(),
+        sqlite
+            | conn
+            | own.select((Identity::as_select(), User::as_select())).first(conn).await.optional()
+    )
+}
+
+/// Forgets an identity.
+pub async fn delete(conn: &mut Connection, id: &IdentityId) -> QueryResult<usize> {
+    on_backend!(conn, |conn| diesel::delete(identities::table.find(id)).execute(conn).await)
 }
 
 /// The identities of an account.

@@ -15,6 +15,7 @@ diesel::table! {
         disabled_at -> Nullable<BigInt>,
         created_at -> BigInt,
         updated_at -> BigInt,
+        email_issuer -> Nullable<Text>,
     }
 }
 
@@ -29,6 +30,8 @@ diesel::table! {
         created_at -> BigInt,
         confirmed_at -> BigInt,
         claims -> Nullable<Binary>,
+        linked_by -> Text,
+        linked_at -> BigInt,
     }
 }
 

@@ -142,15 +142,15 @@ pub async fn list_live_of_upstream_session(
     Ok(found.into_iter().filter(|row| user.is_none_or(|user| row.user_id == *user)).collect())
 }
 
-/// The live sessions of an account that an upstream has led to.
-pub async fn list_live_of_user_through(
+/// The sessions that an account has ever begun through an upstream, those that have ended too: some
+/// tokens outlive them.
+pub async fn list_of_upstream(
     conn: &mut Connection,
-    upstream: &UpstreamSlug,
     user: &UserId,
+    upstream: &UpstreamSlug,
 ) -> QueryResult<Vec<Session>> {
     on_backend!(conn, |conn| sessions::table
         .filter(sessions::user_id.eq(user).and(sessions::upstream.eq(upstream)))
-        .filter(sessions::ended_at.is_null())
         .select(Session::as_select())
         .load(conn)
         .await)

@@ -38,6 +38,8 @@ pub struct User {
     pub created_at: Timestamp,
     /// When the row last changed.
     pub updated_at: Timestamp,
+    /// The issuer whose word the address and its verification are; none for what was given here.
+    pub email_issuer: Option<String>,
 }
 
 /// What a sign-in at an upstream may change of an account.
@@ -55,6 +57,8 @@ pub struct Profile {
     pub name: Option<String>,
     /// The address of a picture.
     pub picture: Option<String>,
+    /// The issuer whose word the address is.
+    pub email_issuer: Option<String>,
 }
 
 impl User {
@@ -66,6 +70,7 @@ impl User {
             email_verified: self.email_verified,
             name: self.name.clone(),
             picture: self.picture.clone(),
+            email_issuer: self.email_issuer.clone(),
         }
     }
 }
@@ -128,6 +133,18 @@ pub async fn hold(conn: &mut Connection, id: &UserId) -> QueryResult<Option<User
     )
 }
 
+/// The account with this id, which nobody else holds until the transaction ends.
+pub async fn hold_alone(conn: &mut Connection, id: &UserId) -> QueryResult<Option<User>> {
+    let user = users::table.find(id);
+    on_backend!(
+        conn,
+        postgres
+            | conn
+            | user.select(User::as_select()).for_no_key_update().first(conn).await.optional(),
+        sqlite | conn | user.select(User::as_select()).first(conn).await.optional()
+    )
+}
+
 /// The account with this canonical username.
 pub async fn find_by_username(conn: &mut Connection, key: &str) -> QueryResult<Option<User>> {
     on_backend!(conn, |conn| users::table
@@ -138,13 +155,23 @@ pub async fn find_by_username(conn: &mut Connection, key: &str) -> QueryResult<O
         .optional())
 }
 
-/// The accounts with a password whose verified address this is; two at the most are looked at.
-/// Accounts without one are left out: what an upstream asserts shuts nobody out of theirs (UP-17).
+/// The accounts with a password whose address this is and was verified here; two at the most are
+/// looked at. What an upstream asserts shuts nobody out of theirs (UP-17).
 pub async fn find_by_verified_email(conn: &mut Connection, key: &str) -> QueryResult<Vec<User>> {
     on_backend!(conn, |conn| users::table
         .filter(users::email_key.eq(key).and(users::email_verified.eq(true)))
-        .filter(users::password_hash.is_not_null())
+        .filter(users::password_hash.is_not_null().and(users::email_issuer.is_null()))
         .select(User::as_select())
+        .limit(2)
+        .load(conn)
+        .await)
+}
+
+/// The accounts of an address, whoever says so; two at the most are looked at.
+pub async fn list_by_email(conn: &mut Connection, key: &str) -> QueryResult<Vec<UserId>> {
+    on_backend!(conn, |conn| users::table
+        .filter(users::email_key.eq(key))
+        .select(users::id)
         .limit(2)
         .load(conn)
         .await)

@@ -36,6 +36,7 @@ mod jose;
 mod journeys;
 mod keys;
 mod leases;
+mod linking;
 mod logout;
 mod openidconnect_client;
 mod outages;

@@ -73,6 +73,7 @@ pub(super) async fn enrol(app: &App, people: &[SamplePerson]) -> anyhow::Result<
             disabled_at: None,
             created_at: now,
             updated_at: now,
+            email_issuer: None,
         };
         let added = users::insert(&mut app.connection().await?, &user).await?;
         anyhow::ensure!(added, "{} is there already", person.username);

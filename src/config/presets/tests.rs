@@ -187,3 +187,16 @@ fn an_oauth2_server_has_an_issuer_of_its_own() {
         assert!(said.contains("upstreams.0.issuer") && said.contains("would open"), "{said}");
     }
 }
+
+/// LK-05: what links by an address has to hear that it is verified.
+#[test]
+fn an_upstream_that_links_by_address_says_that_it_is_verified() {
+    let lines = "issuer = \"https://up.test\"\nlink_verified_email = true\n";
+    assert!(with_secret(lines).unwrap().link_verified_email);
+    assert!(!with_secret("issuer = \"https://up.test\"").unwrap().link_verified_email);
+    for trust in ["always", "never"] {
+        let said = with_secret(&format!("{lines}email_trust = \"{trust}\"")).map(|_| ());
+        let said = said.unwrap_err();
+        assert!(said.contains("upstreams.0.link_verified_email"), "{said}");
+    }
+}

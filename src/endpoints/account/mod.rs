@@ -1,6 +1,9 @@
-//! A person's own page: who I am here, how I signed in, my sessions.
+//! A person's own page: who I am here, my ways in, my sessions.
 
+pub mod linking;
 pub mod sessions;
+
+use std::{net::IpAddr, sync::Arc};
 
 use askama::Template;
 use axum::{
@@ -10,15 +13,23 @@ use axum::{
 };
 
 use crate::{
+    accounts::linking::WaysIn,
     app::App,
     dispatcher::{self, Visitor},
+    federation::Upstream,
     foundation::{
         clock::Timestamp,
         ids::{TraceId, UpstreamSlug},
     },
     interactions::{Interaction, Purpose},
     sessions::LiveSession,
-    store::{StoreError, identities, sessions as session_rows, sessions::Session},
+    store::{
+        StoreError,
+        identities::{self, Identity},
+        sessions as session_rows,
+        sessions::Session,
+        users::User,
+    },
     urls,
     web::{
         address,
@@ -43,14 +54,24 @@ struct HomePage {
     signed_in_with: String,
     signed_in_at: String,
     identities: Vec<IdentityRow>,
+    not_linked: Vec<UpstreamRow>,
     sessions: Vec<SessionRow>,
     notice: Option<String>,
 }
 
 struct IdentityRow {
+    handle: String,
     upstream: String,
     subject: String,
+    linked_at: String,
     last_confirmed: String,
+    removable: bool,
+}
+
+/// An upstream that can be linked.
+struct UpstreamRow {
+    slug: String,
+    name: String,
 }
 
 struct SessionRow {
@@ -71,12 +92,30 @@ pub async fn home(State(app): State<App>, request: Request) -> Result<Response, 
         return show(&app, headers, &session, now).await;
     }
     let from = address::of(&app, request.extensions(), headers);
-    let mark = BrowserMark::find_or_make(&app, headers);
+    let story = (Purpose::Account, "wanted to see their own account");
+    sign_in(&app, headers, from, story, now).await
+}
+
+/// `GET /account/prove`: signing in anew, whoever is signed in.
+pub async fn prove(State(app): State<App>, request: Request) -> Result<Response, PageError> {
+    let from = address::of(&app, request.extensions(), request.headers());
+    let story = (Purpose::Prove, "wanted to prove anew who they are");
+    sign_in(&app, request.headers(), from, story, app.now()).await
+}
+
+async fn sign_in(
+    app: &App,
+    headers: &HeaderMap,
+    from: IpAddr,
+    (purpose, story): (Purpose, &'static str),
+    now: Timestamp,
+) -> Result<Response, PageError> {
+    let mark = BrowserMark::find_or_make(app, headers);
     let trace = TraceId::generate(app.random());
-    let mut interaction = Interaction::begin(Purpose::Account, trace, &mark.digest(), app.random());
-    interaction.note(now, "wanted to see their own account");
-    interaction.chooses = browser::has_signed_out(&app, headers);
-    dispatcher::begin(&app, interaction, Visitor::Nobody, (&mark, from), now).await
+    let mut interaction = Interaction::begin(purpose, trace, &mark.digest(), app.random());
+    interaction.note(now, story);
+    interaction.chooses = browser::has_signed_out(app, headers);
+    dispatcher::begin(app, interaction, Visitor::Nobody, (&mark, from), now).await
 }
 
 /// `GET /`: the account page is the front door.
@@ -112,20 +151,38 @@ async fn show(
         groups: session.person.groups(),
         signed_in_with: method(app, own.upstream.as_ref()),
         signed_in_at: own.auth_time.for_people(),
-        identities: identities
-            .into_iter()
-            .map(|identity| IdentityRow {
-                upstream: method(app, Some(&identity.upstream)),
-                subject: identity.subject,
-                last_confirmed: identity.confirmed_at.for_people(),
-            })
-            .collect(),
+        not_linked: not_linked(app, &identities),
+        identities: identity_rows(app, user, &identities),
         sessions: sessions.iter().map(|row| session_row(app, row, own)).collect(),
         notice: None,
     };
     let mut response = page(StatusCode::OK, &template);
     cookies::add(response.headers_mut(), mark.cookie(app));
     Ok(response)
+}
+
+fn identity_rows(app: &App, user: &User, identities: &[Identity]) -> Vec<IdentityRow> {
+    let ways = WaysIn { upstreams: &app.upstreams, passwords: app.config.passwords.login };
+    let row = |identity: &Identity| IdentityRow {
+        handle: identity.id.to_string(),
+        upstream: method(app, Some(&identity.upstream)),
+        subject: identity.subject.clone(),
+        linked_at: identity.linked_at.for_people(),
+        last_confirmed: identity.confirmed_at.for_people(),
+        removable: ways.remain_without(user, identities, &identity.id),
+    };
+    identities.iter().map(row).collect()
+}
+
+/// The upstreams of which the account has no identity yet.
+fn not_linked(app: &App, identities: &[Identity]) -> Vec<UpstreamRow> {
+    let is_linked = |slug: &UpstreamSlug| identities.iter().any(|own| own.upstream == *slug);
+    let others = app.upstreams.iter().filter(|upstream| !is_linked(upstream.slug()));
+    let row = |upstream: &Arc<Upstream>| UpstreamRow {
+        slug: upstream.slug().to_string(),
+        name: upstream.settings.name.clone(),
+    };
+    others.map(row).collect()
 }
 
 const fn email_state(verified: Option<bool>) -> &'static str {

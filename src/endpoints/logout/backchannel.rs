@@ -113,7 +113,11 @@ async fn find(
         (Some(sid), user) => {
             session_rows::list_live_of_upstream_session(conn, slug, sid, user).await?
         }
-        (None, Some(user)) => session_rows::list_live_of_user_through(conn, slug, user).await?,
+        (None, Some(user)) => {
+            let mut all = session_rows::list_of_upstream(conn, user, slug).await?;
+            all.retain(|session| session.ended_at.is_none());
+            all
+        }
         (None, None) => Vec::new(),
     })
 }

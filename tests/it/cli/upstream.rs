@@ -7,7 +7,7 @@ use keywright::{
     },
     store::{
         StoreError,
-        identities::{self, Identity},
+        identities::{self, Identity, LinkedBy},
     },
 };
 use serde_json::{Value, json};
@@ -240,6 +240,8 @@ async fn people_are_read_in_pages() {
                 groups: TextList::default(),
                 created_at: app.app.now(),
                 confirmed_at: app.app.now(),
+                linked_by: LinkedBy::SignUp,
+                linked_at: app.app.now(),
             };
             assert!(identities::insert(conn, &identity, None).await?);
         }

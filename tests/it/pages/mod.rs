@@ -69,6 +69,13 @@ async fn every_page(app: &TestApp) -> Vec<(&'static str, Page)> {
     }
     pages.push(("forged form", browser.post_form("/login", &[("username", "x")]).await));
     pages.push(("no form", browser.post_form("/logout", &[("confirm", "yes")]).await));
+    let csrf = own.form_to("/logout").value("csrf").unwrap().to_owned();
+    for (name, path, more) in [
+        ("no such link", "/account/unlink", ("handle", "x")),
+        ("nothing to connect", "/account/link", ("upstream", "none")),
+    ] {
+        pages.push((name, browser.post_form(path, &[("csrf", &csrf), more]).await));
+    }
     let signed_out = browser.submit(&own, &own.form_to("/logout")).await;
     pages.extend([("account", own), ("signed out", signed_out)]);
     let login = browser.visit("/account").await.last().clone();

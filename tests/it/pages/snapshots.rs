@@ -264,11 +264,19 @@ async fn the_account_page() {
     </section>
     <section aria-labelledby="identities">
     <h2 id="identities">Linked sign-ins</h2>
-    <p class="quiet">Accounts elsewhere that lead to this one.</p>
+    <p class="quiet">Accounts elsewhere that lead to this one. Whoever can sign in to one of them can sign in here.</p>
     <ul class="rows">
-    <li><div><strong><bdi>kc sign-in</bdi></strong>
+    <li><div><strong><bdi>kc sign-in</bdi></strong> <span class="tag">Your only way in</span>
     <p class="quiet">Known there as <code dir="ltr">7</code></p>
-    <p class="quiet">Last confirmed 1 June 2026, 13:00 UTC</p></div></li>
+    <p class="quiet">Linked 1 June 2026, 12:00 UTC. Last confirmed 1 June 2026, 13:00 UTC.</p></div>
+    </li>
+    <li><div><strong><bdi>other sign-in</bdi></strong>
+    <p class="quiet">Not connected</p></div>
+    <form method="post" action="/account/link">
+    <input type="hidden" name="csrf" value="[csrf]">
+    <input type="hidden" name="upstream" value="other">
+    <button class="button small" type="submit">Connect<span class="hidden"> <bdi>other sign-in</bdi></span></button>
+    </form></li>
     </ul>
     </section>
     <section aria-labelledby="sessions">

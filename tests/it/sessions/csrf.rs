@@ -61,7 +61,7 @@ const FORGERIES: [Forgery; 12] = [
 ];
 
 /// Everything that may be posted: with a form token, or by an app, which proves itself otherwise.
-const GUARDED: [&str; 3] = ["END_SESSION_OF_MINE", "LOGIN", "LOGOUT"];
+const GUARDED: [&str; 5] = ["END_SESSION_OF_MINE", "LINK", "LOGIN", "LOGOUT", "UNLINK"];
 const FOR_APPS: [&str; 5] = ["AUTHORIZE", "INTROSPECT", "REVOKE", "TOKEN", "USERINFO"];
 /// Posted from an upstream's page, which changes nothing until the browser that asked fetches it; and
 /// by an upstream itself, which signs what it says.
@@ -184,6 +184,20 @@ async fn a_session_is_ended_from_our_own_page_alone() {
     let good = scene.post("/account/sessions/end", &fields, SAME_ORIGIN, &Token::Own).await;
     assert_eq!(good.status, 303, "{good:?}");
     assert_eq!(person_of(&scene.app, &scene.other_secret).await, None);
+}
+
+/// SS-05, LK-06: changing the ways in. From our own page each gets as far as what is not there.
+#[tokio::test(flavor = "multi_thread")]
+async fn ways_in_are_changed_from_our_own_page_alone() {
+    let scene = Scene::set().await;
+    for (action, path, field) in
+        [("link", "/account/link", "upstream"), ("unlink", "/account/unlink", "handle")]
+    {
+        let fields = [(field, "none")];
+        scene.assert_refused(action, path, &fields).await;
+        let good = scene.post(path, &fields, SAME_ORIGIN, &Token::Own).await;
+        assert_eq!(good.status, 404, "{good:?}");
+    }
 }
 
 /// SS-05: signing out.

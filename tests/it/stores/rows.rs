@@ -44,6 +44,7 @@ pub(super) async fn insert_user(conn: &mut Connection, username: &str) -> UserId
         disabled_at: None,
         created_at: NOW,
         updated_at: NOW,
+        email_issuer: None,
     };
     assert!(users::insert(conn, &user).await.unwrap());
     user.id

@@ -270,6 +270,7 @@ impl TestApp {
             disabled_at: None,
             created_at: now,
             updated_at: now,
+            email_issuer: None,
         };
         assert!(users::insert(&mut self.app.connection().await.unwrap(), &user).await.unwrap());
         user

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use keywright::{
     foundation::ids::{IdentityId, UpstreamSlug},
     store::{
-        identities::{self, Identity},
+        identities::{self, Identity, LinkedBy},
         users::{self, User},
     },
 };
@@ -246,6 +246,8 @@ async fn link(app: &TestApp, account: &User, issuer: &str) {
         groups: ["linked"].iter().collect(),
         created_at: now,
         confirmed_at: now,
+        linked_by: LinkedBy::SignUp,
+        linked_at: now,
     };
     let mut connection = app.app.connection().await.unwrap();
     assert!(identities::insert(&mut connection, &identity, None).await.unwrap());

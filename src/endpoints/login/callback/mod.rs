@@ -1,33 +1,40 @@
 //! `GET|POST /upstream/{slug}/callback`: back from an upstream.
 //!
 //! The departure is taken before anything else, and has to be of this upstream and of this browser;
-//! only then is the code redeemed.
+//! only then is the code redeemed. It signs the person in, or links who they are there to the account
+//! that they have here.
+
+mod link;
+mod refusals;
 
 use axum::{
     extract::{Path, Request, State},
-    http::{HeaderMap, StatusCode},
+    http::HeaderMap,
     response::Response,
 };
 
 use super::{begin_session, proceed};
 use crate::{
-    accounts::provisioning::{Arrival, Entrance},
-    app::App,
-    audit::{Event, printable},
-    dispatcher::{self, Departure},
-    federation::{
-        Asserted, FaultKind, ID_TOKEN_LEEWAY, Returned, Upstream, UpstreamFault,
-        gates::{Refusal, Wants},
+    accounts::{
+        linking::Joining,
+        provisioning::{Arrival, Entrance},
     },
+    app::App,
+    audit::printable,
+    dispatcher::{self, Departure},
+    federation::{Asserted, ID_TOKEN_LEEWAY, Returned, Upstream, UpstreamFault, gates::Refusal},
     foundation::{
         clock::{Span, Timestamp},
         secret::Secret,
     },
+    interactions::Purpose,
     leases,
     protocol::words::Prompt,
     sessions::Proof,
-    store::{Connection, QueryError, StoreError, sessions::Session, users::User},
-    urls,
+    store::{
+        Connection, QueryError, StoreError, audit_events, identities::LinkedBy, sessions::Session,
+        users::User,
+    },
     web::{
         address, browser,
         cookies::{self, Cookie},
@@ -59,6 +66,9 @@ pub async fn callback(
     };
     let departure = dispatcher::come_back(&app, &headers, upstream, &params).await?;
     let mut arriving = Arriving { app: &app, upstream, departure, now };
+    if let Purpose::Link { user_id, session_id } = arriving.departure.interaction.purpose.clone() {
+        return arriving.link(&headers, &answer, (&user_id, &session_id)).await;
+    }
     let begun = match arriving.arrive(&headers, &answer, from).await {
         Ok(begun) => begun,
         Err(page) => {
@@ -135,12 +145,11 @@ impl Arriving<'_> {
     /// A new proof was asked for: an upstream that says when it saw the person must have seen them
     /// since (OIDC Core §3.1.3.7, step 12).
     fn check_freshness(&self, asserted: &Asserted) -> Result<(), UpstreamFault> {
-        let Some(request) = self.departure.interaction.request() else {
-            return Ok(());
-        };
+        let interaction = &self.departure.interaction;
+        let max_age = interaction.request().and_then(|request| request.max_age);
         let Some(seen) = asserted.auth_time else {
             // OIDC Core §2: whoever is asked with `max_age` has to say when.
-            return match request.max_age {
+            return match max_age {
                 None => Ok(()),
                 Some(_) => Err(UpstreamFault::unacceptable(
                     "upstream_sign_in_too_old",
@@ -148,8 +157,8 @@ impl Arriving<'_> {
                 )),
             };
         };
-        let since_start = request.prompts(Prompt::Login).then_some(self.departure.at);
-        let since_age = request.max_age.map(|max_age| self.departure.at.minus(max_age));
+        let since_start = interaction.prompts(Prompt::Login).then_some(self.departure.at);
+        let since_age = max_age.map(|max_age| self.departure.at.minus(max_age));
         let needed = since_start.max(since_age).map(|at| at.minus(ID_TOKEN_LEEWAY));
         if needed.is_some_and(|needed| seen < needed) {
             let detail = format!("the person last signed in there at {seen:?}");
@@ -219,15 +228,28 @@ impl Arriving<'_> {
         }
     }
 
-    /// The account of who has signed in; what is refused rolls everything back.
-    async fn account(&self, conn: &mut Connection, asserted: &Asserted) -> Result<User, Undone> {
-        let entrance = Entrance {
+    fn entrance(&self) -> Entrance<'_> {
+        Entrance {
             upstream: self.upstream,
             federated: self.app.config.signup.federated,
             rows: &self.app.rows_ring,
             random: self.app.random(),
             now: self.now,
-        };
+        }
+    }
+
+    /// The account of who has signed in; what is refused rolls everything back.
+    async fn account(&self, conn: &mut Connection, asserted: &Asserted) -> Result<User, Undone> {
+        let entrance = self.entrance();
+        match entrance.join_by_address(conn, asserted, &self.app.upstreams).await? {
+            Joining::None => {}
+            Joining::LostRace => return Err(Undone::LostRace),
+            Joining::Joined(user) => {
+                let event = self.linked(asserted, &user.id, LinkedBy::VerifiedEmail);
+                audit_events::insert(conn, &event.row(self.now, self.app.random())).await?;
+                return Ok(*user);
+            }
+        }
         match entrance.arrive(conn, asserted).await? {
             Arrival::Known(user) | Arrival::Created(user) => Ok(user),
             Arrival::LostRace => Err(Undone::LostRace),
@@ -236,103 +258,7 @@ impl Arriving<'_> {
             Arrival::NotAllowed(refusal) => Err(Undone::NotAllowed(refusal)),
         }
     }
-
-    fn event(&self, reason: &'static str) -> Event {
-        let slug = self.upstream.slug();
-        self.app.metrics.count_refused_sign_in(slug.as_str(), reason);
-        let story = self.departure.interaction.story();
-        Event::refused("sign_in", reason).upstream(slug).detail("story", story)
-    }
-
-    /// As part of this story, which can go on.
-    fn told(&self, error: PageError) -> PageError {
-        error.action(self.other_ways(), "Try again").trace(&self.departure.interaction.trace_id)
-    }
-
-    /// Where another way can be chosen.
-    fn other_ways(&self) -> String {
-        urls::login(&self.departure.interaction.flow)
-    }
-
-    fn page(&self, fault: &UpstreamFault) -> PageError {
-        let name = &self.upstream.settings.name;
-        let explanation = match (fault.reason, fault.kind) {
-            ("upstream_refused", _) => format!(
-                "{name} did not sign you in. You may have cancelled, or your account may lack \
-                 access there."
-            ),
-            (_, FaultKind::Unavailable) => format!("{name} did not answer as it should."),
-            (_, FaultKind::NotInvited) => format!(
-                "{name} knows you, but only members of certain organisations may come in this way."
-            ),
-            (_, FaultKind::Unacceptable) => {
-                format!("{name} answered in a way that cannot be trusted.")
-            }
-        };
-        let event = self.event(fault.reason).detail("what", fault.detail.as_str());
-        PageError::new(fault.reason, "You are not signed in", explanation)
-            .next_step("Try again, or choose another way to sign in.")
-            .action(self.other_ways(), "Try again")
-            .trace(&self.departure.interaction.trace_id)
-            .event(event)
-    }
-
-    fn account_unavailable(&self) -> PageError {
-        let event = self.event("account_disabled");
-        let explanation = "You are known here, but your account has been shut.";
-        PageError::new("account_disabled", "Your account is not available", explanation)
-            .next_step("Ask your administrator.")
-            .action(self.other_ways(), "Choose another way")
-            .trace(&self.departure.interaction.trace_id)
-            .event(event)
-    }
-
-    fn no_account(&self, refusal: &Refusal) -> PageError {
-        let name = &self.upstream.settings.name;
-        let (reason, why) = match refusal.wants {
-            Wants::OpenSignup | Wants::Claim => {
-                ("signup_closed", "New accounts are by invitation.")
-            }
-            Wants::Domain => ("signup_domain", NOT_OUR_DOMAIN),
-            Wants::Group => ("signup_group", "You are not in a group there that may have one."),
-        };
-        let explanation = format!("{name} signed you in, but you have no account here. {why}");
-        let event = self.event(reason).detail("what", refusal.what.as_str());
-        self.turned_away(event, reason, "There is no account for you here yet", explanation)
-    }
-
-    fn not_admitted(&self, refusal: &Refusal) -> PageError {
-        let name = &self.upstream.settings.name;
-        let (reason, why) = match refusal.wants {
-            Wants::Claim | Wants::OpenSignup => {
-                ("not_admitted_claim", "Your account there is not of a kind that may.")
-            }
-            Wants::Domain => ("not_admitted_domain", NOT_OUR_DOMAIN),
-            Wants::Group => ("not_admitted_group", "You are not in a group there that may."),
-        };
-        let explanation =
-            format!("{name} signed you in, but you may not enter here with it. {why}");
-        let event = self.event(reason).detail("what", refusal.what.as_str());
-        self.turned_away(event, reason, "You may not enter here", explanation)
-    }
-
-    fn turned_away(
-        &self,
-        event: Event,
-        reason: &'static str,
-        title: &'static str,
-        why: String,
-    ) -> PageError {
-        PageError::new(reason, title, why)
-            .status(StatusCode::FORBIDDEN)
-            .next_step("Ask your administrator for access.")
-            .action(self.other_ways(), "Choose another way")
-            .trace(&self.departure.interaction.trace_id)
-            .event(event)
-    }
 }
-
-const NOT_OUR_DOMAIN: &str = "Your e-mail address there is not verified, or not one of ours.";
 
 /// Why the transaction was rolled back.
 enum Undone {

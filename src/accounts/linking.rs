@@ -1,0 +1,198 @@
+//! More than one way into an account: linking an identity to it, and taking one away again.
+//!
+//! An identity is linked on proof of both sides and never moves: the account's own person has asked
+//! for it, and the upstream has just said who it is. What belongs to somebody else stays theirs.
+
+use super::provisioning::Entrance;
+use crate::{
+    config::{PasswordLogin, UpstreamSettings},
+    federation::{Asserted, Upstreams, gates::Refusal},
+    foundation::{
+        ids::{IdentityId, SessionId, UserId},
+        names::email_key,
+    },
+    store::{
+        Connection, StoreResult,
+        identities::{self, Identity, LinkedBy},
+        sessions, users,
+        users::User,
+    },
+};
+
+/// What became of linking an identity.
+#[derive(Debug)]
+pub enum Linking {
+    /// It is linked now.
+    Linked,
+    /// It was linked to this very account before, and has been confirmed.
+    Confirmed,
+    /// It belongs to somebody else (LK-08).
+    Taken,
+    /// Nobody like this may enter through the upstream.
+    NotAdmitted(Refusal),
+    /// The session in which it was asked for, or its account, is over.
+    SessionOver,
+    /// Another request linked the same identity just now: look again.
+    LostRace,
+}
+
+impl Entrance<'_> {
+    /// Links who has signed in at the upstream to the account of this session.
+    pub async fn link(
+        &self,
+        conn: &mut Connection,
+        asserted: &Asserted,
+        (user, session): (&UserId, &SessionId),
+    ) -> StoreResult<Linking> {
+        if let Some(refusal) = self.turned_away(asserted) {
+            return Ok(Linking::NotAdmitted(refusal));
+        }
+        // Rows are held in the order in which a sign-in holds them, so that neither waits for ever.
+        let known = identities::find(conn, &asserted.issuer, &asserted.subject).await?;
+        let account = match &known {
+            Some((_, owner)) if owner.id != *user => return Ok(Linking::Taken),
+            Some((_, owner)) => Some(owner.clone()),
+            None => users::hold(conn, user).await?,
+        };
+        let open = account.is_some_and(|account| account.disabled_at.is_none());
+        let session = sessions::hold(conn, session).await?;
+        let alive = session.is_some_and(|row| row.user_id == *user && row.ended_at.is_none());
+        if !open || !alive {
+            return Ok(Linking::SessionOver);
+        }
+        if let Some((identity, _)) = known {
+            self.confirm_identity(conn, asserted, &identity.id).await?;
+            return Ok(Linking::Confirmed);
+        }
+        let added = self.add_identity(conn, asserted, user, LinkedBy::OwnSession).await?;
+        Ok(if added { Linking::Linked } else { Linking::LostRace })
+    }
+}
+
+/// What became of looking for the account of somebody's address.
+#[derive(Debug)]
+pub enum Joining {
+    /// The person is linked to this account now.
+    Joined(Box<User>),
+    /// There is none that they may be linked to.
+    None,
+    /// Another request linked the same identity just now: look again.
+    LostRace,
+}
+
+impl Entrance<'_> {
+    /// Links an unknown person to the one account of their address, where the administrator trusts
+    /// this upstream for that. Every doubt is a no: the person is somebody new then (LK-05).
+    pub async fn join_by_address(
+        &self,
+        conn: &mut Connection,
+        asserted: &Asserted,
+        upstreams: &Upstreams,
+    ) -> StoreResult<Joining> {
+        let trusted = self.upstream.settings.link_verified_email;
+        if !trusted || asserted.person.email_verified != Some(true) {
+            return Ok(Joining::None);
+        }
+        let Some(key) = asserted.person.email.as_deref().map(email_key) else {
+            return Ok(Joining::None);
+        };
+        let known = identities::find(conn, &asserted.issuer, &asserted.subject).await?;
+        if known.is_some() || self.turned_away(asserted).is_some() {
+            return Ok(Joining::None);
+        }
+        let found = users::list_by_email(conn, &key).await?;
+        let [only] = found.as_slice() else {
+            return Ok(Joining::None);
+        };
+        // Of two subjects with one address, the second finds the first.
+        let Some(user) = users::hold_alone(conn, only).await? else {
+            return Ok(Joining::None);
+        };
+        let all = identities::list_of_user(conn, &user.id).await?;
+        let known_there = all.iter().any(|identity| identity.issuer == asserted.issuer);
+        if known_there || !is_proved(&user, &key, upstreams) {
+            return Ok(Joining::None);
+        }
+        let added = self.add_identity(conn, asserted, &user.id, LinkedBy::VerifiedEmail).await?;
+        Ok(if added { Joining::Joined(Box::new(user)) } else { Joining::LostRace })
+    }
+}
+
+/// Whether the address is proved to be that of an account's person: verified here, or by an upstream
+/// that is trusted likewise. What any other upstream has said would let its people lie in wait under
+/// the addresses of others (LK-01).
+fn is_proved(user: &User, key: &str, upstreams: &Upstreams) -> bool {
+    let is_trusted = |issuer: &String| {
+        let of = |settings: &UpstreamSettings| is_issuer_of(settings, issuer);
+        let mut all = upstreams.iter().map(|upstream| &upstream.settings);
+        all.any(|settings| settings.link_verified_email && of(settings))
+    };
+    user.disabled_at.is_none()
+        && user.email_key.as_deref() == Some(key)
+        && user.email_verified == Some(true)
+        && user.email_issuer.as_ref().is_none_or(is_trusted)
+}
+
+/// The ways into this house that are open.
+#[derive(Clone, Copy, Debug)]
+pub struct WaysIn<'a> {
+    /// The upstreams that are switched on.
+    pub upstreams: &'a Upstreams,
+    /// Whether passwords are accepted.
+    pub passwords: PasswordLogin,
+}
+
+impl WaysIn<'_> {
+    /// Whether an account can still be entered without one of its identities (LK-19).
+    pub fn remain_without(self, user: &User, all: &[Identity], without: &IdentityId) -> bool {
+        let password = self.passwords == PasswordLogin::On && user.password_hash.is_some();
+        let mut others = all.iter().filter(|identity| identity.id != *without);
+        password || others.any(|identity| self.leads_in(identity))
+    }
+
+    /// Whether somebody can sign in with this identity: its upstream is there, and is still the
+    /// server that it was.
+    fn leads_in(self, identity: &Identity) -> bool {
+        let upstream = self.upstreams.find(identity.upstream.as_str());
+        upstream.is_some_and(|upstream| is_issuer_of(&upstream.settings, &identity.issuer))
+    }
+}
+
+/// Whether identities of this issuer are still this upstream's, which may be another server by now
+/// (UP-16).
+fn is_issuer_of(settings: &UpstreamSettings, issuer: &str) -> bool {
+    let own = settings.issuer.as_str().trim_end_matches('/');
+    // Where several tenants may sign in, each has an issuer of its own at the same place.
+    let place = settings.issuer.origin().ascii_serialization();
+    let of_tenant = !settings.tenants.is_empty() && issuer.starts_with(&format!("{place}/"));
+    own == issuer.trim_end_matches('/') || of_tenant
+}
+
+/// What became of taking an identity away.
+#[derive(Debug)]
+pub enum Unlinking {
+    /// It is gone.
+    Gone(Box<Identity>),
+    /// The account has no such identity.
+    Unknown,
+    /// It is the last way into the account (LK-19).
+    LastWayIn,
+}
+
+/// Takes an identity away from its account. The sessions that it has begun are left to the caller.
+pub async fn unlink(
+    conn: &mut Connection,
+    identity: &IdentityId,
+    user: &UserId,
+    ways: WaysIn<'_>,
+) -> StoreResult<Unlinking> {
+    let Some((identity, account)) = identities::hold(conn, identity, user).await? else {
+        return Ok(Unlinking::Unknown);
+    };
+    let all = identities::list_of_user(conn, user).await?;
+    if !ways.remain_without(&account, &all, &identity.id) {
+        return Ok(Unlinking::LastWayIn);
+    }
+    identities::delete(conn, &identity.id).await?;
+    Ok(Unlinking::Gone(Box::new(identity)))
+}

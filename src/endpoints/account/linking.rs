@@ -1,0 +1,155 @@
+//! `POST /account/link` and `POST /account/unlink`: more than one way into one's account.
+//!
+//! Whoever changes the ways in must have proved a moment ago who they are: a session that somebody
+//! left open is not enough (LK-06).
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+
+use crate::{
+    accounts::linking::{self, Unlinking, WaysIn},
+    app::App,
+    audit::{Event, printable},
+    dispatcher,
+    foundation::{
+        clock::{Span, Timestamp},
+        ids::{IdentityId, TraceId},
+    },
+    interactions::{Interaction, Purpose},
+    sessions::{self, LiveSession},
+    store::{StoreError, audit_events, grants::RevokedBecause},
+    urls,
+    web::{
+        address,
+        browser::{self, BrowserMark},
+        csrf,
+        error::PageError,
+        pages::see_other,
+        params::{self, Params},
+        throttle,
+    },
+};
+
+/// How old the proof of a session may be for this.
+const YOUNG: Span = Span::from_minutes(5);
+
+/// `POST /account/link`: off to the upstream whose account is to be linked.
+pub async fn link(State(app): State<App>, request: Request) -> Result<Response, PageError> {
+    let now = app.now();
+    let from = address::of(&app, request.extensions(), request.headers());
+    let (headers, params) = params::of_page(request).await?;
+    let Some(session) = own_session("link", &app, &headers, &params, now).await? else {
+        return Ok(see_other(urls::path::ACCOUNT));
+    };
+    let user = &session.person.user.id;
+    let Some(upstream) = params.get("upstream").and_then(|slug| app.upstreams.find(slug)) else {
+        let event = Event::refused("link", "upstream_unknown").user(user);
+        return Err(upstream_unknown().event(event));
+    };
+    throttle::begin_flow(&app, from, now)?;
+    let mark = BrowserMark::find_or_make(&app, &headers);
+    let purpose = Purpose::Link { user_id: user.clone(), session_id: session.session.id.clone() };
+    let trace = TraceId::generate(app.random());
+    let mut interaction = Interaction::begin(purpose, trace, &mark.digest(), app.random());
+    interaction.note(now, format!("{} wanted to link", session.person.user.username));
+    dispatcher::depart(&app, upstream, interaction, now).await
+}
+
+/// `POST /account/unlink`. Somebody else's identity is as unknown as none.
+pub async fn unlink(State(app): State<App>, request: Request) -> Result<Response, PageError> {
+    let now = app.now();
+    let (headers, params) = params::of_page(request).await?;
+    let Some(session) = own_session("unlink", &app, &headers, &params, now).await? else {
+        return Ok(see_other(urls::path::ACCOUNT));
+    };
+    let user = &session.person.user.id;
+    let handle = IdentityId::new(params.get("handle").unwrap_or_default().replace('\0', ""));
+    let ways = WaysIn { upstreams: &app.upstreams, passwords: app.config.passwords.login };
+    let mut connection = app.connection().await?;
+    let unlinked = connection
+        .transaction(async |conn| {
+            let unlinked = linking::unlink(conn, &handle, user, ways).await?;
+            if let Unlinking::Gone(identity) = &unlinked {
+                let of = (user, &identity.upstream);
+                let because = RevokedBecause::Unlinked;
+                sessions::end_all_of_upstream(conn, of, &app.clients, because, now).await?;
+                let event = Event::done("unlink").user(user).upstream(&identity.upstream);
+                let event = event.detail("subject", printable(&identity.subject));
+                audit_events::insert(conn, &event.row(now, app.random())).await?;
+            }
+            Ok::<_, StoreError>(unlinked)
+        })
+        .await?;
+    match unlinked {
+        Unlinking::Gone(_) => Ok(see_other(urls::path::ACCOUNT)),
+        Unlinking::Unknown => {
+            Err(unknown().event(Event::refused("unlink", "identity_unknown").user(user)))
+        }
+        Unlinking::LastWayIn => {
+            Err(last_way_in().event(Event::refused("unlink", "last_way_in").user(user)))
+        }
+    }
+}
+
+/// The session of who has sent our own form, if there is one and its proof is young.
+async fn own_session(
+    action: &'static str,
+    app: &App,
+    headers: &HeaderMap,
+    params: &Params,
+    now: Timestamp,
+) -> Result<Option<LiveSession>, PageError> {
+    if !csrf::is_own(app, headers, params.get(csrf::FIELD)) {
+        let event = Event::refused(action, "form_not_ours");
+        return Err(PageError::forged_form().event(event));
+    }
+    let Some(session) = browser::held_session(app, headers, None, now).await? else {
+        return Ok(None);
+    };
+    if now.since(session.session.auth_time) > YOUNG {
+        let event = Event::refused(action, "reauth_required").user(&session.person.user.id);
+        return Err(reauth_required().event(event));
+    }
+    Ok(Some(session))
+}
+
+fn reauth_required() -> PageError {
+    PageError::new(
+        "reauth_required",
+        "Please sign in again first",
+        "The ways into your account can be changed for five minutes after you have signed in.",
+    )
+    .status(StatusCode::FORBIDDEN)
+    .next_step("Sign in again. You come back to your account, and can try again there.")
+    .action(urls::path::PROVE, "Sign in again")
+}
+
+fn last_way_in() -> PageError {
+    PageError::new(
+        "last_way_in",
+        "This is your only way in",
+        "Without it you could not sign in to your account any more.",
+    )
+    .status(StatusCode::CONFLICT)
+    .next_step("Connect another way to sign in first.")
+    .action(urls::path::ACCOUNT, "Go to your account")
+}
+
+fn upstream_unknown() -> PageError {
+    PageError::new(
+        "upstream_unknown",
+        "There is nothing to connect",
+        "This way to sign in does not exist here, or has been switched off.",
+    )
+    .status(StatusCode::NOT_FOUND)
+    .action(urls::path::ACCOUNT, "Go to your account")
+}
+
+fn unknown() -> PageError {
+    PageError::new("identity_unknown", "There is no such link", "It may be gone already.")
+        .status(StatusCode::NOT_FOUND)
+        .action(urls::path::ACCOUNT, "Go to your account")
+}
