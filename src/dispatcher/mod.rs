@@ -114,8 +114,7 @@ async fn only_way<'a>(
     interaction: &Interaction,
     now: Timestamp,
 ) -> Result<Option<&'a Upstream>, PageError> {
-    let asked = interaction.request().is_some_and(|r| r.prompts(Prompt::SelectAccount));
-    let chooses = asked || interaction.chooses;
+    let chooses = interaction.chooses || interaction.prompts(Prompt::SelectAccount);
     let Some(only) = app.upstreams.only().filter(|_| !chooses) else {
         return Ok(None);
     };

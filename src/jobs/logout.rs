@@ -44,7 +44,7 @@ pub async fn deliver(app: &App) -> anyhow::Result<()> {
         app.keys.catch_up(&app.store, now).await;
         let due = logout_deliveries::list_due(&mut app.connection().await?, now, BATCH).await?;
         for some in due.chunks(AT_ONCE) {
-            let told = join_all(some.iter().map(|delivery| tell(app, delivery, now))).await;
+            let told = join_all(some.iter().map(|delivery| tell(app, delivery))).await;
             told.into_iter().collect::<anyhow::Result<()>>()?;
         }
         if i64::try_from(due.len()).unwrap_or(BATCH) < BATCH {
@@ -54,7 +54,9 @@ pub async fn deliver(app: &App) -> anyhow::Result<()> {
 }
 
 /// One try, unless another instance makes it.
-async fn tell(app: &App, delivery: &LogoutDelivery, now: Timestamp) -> anyhow::Result<()> {
+async fn tell(app: &App, delivery: &LogoutDelivery) -> anyhow::Result<()> {
+    // Those before it may have taken their time, and a claim and a token count from now.
+    let now = app.now();
     let until = now.plus(CLAIM);
     if !logout_deliveries::claim(&mut app.connection().await?, delivery, until).await? {
         return Ok(());

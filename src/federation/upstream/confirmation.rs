@@ -291,8 +291,10 @@ impl Server {
                 return Err(Unconfirmed::Refused(fault));
             }
             Ok((_, claims)) => Some(oauth2::assert(up, claims, tokens.clone())),
-            Err(fault) if by == ConfirmedBy::Refresh && !is_no(&fault) => without_details(&fault),
-            Err(fault) => return Err(denied(fault, kept, now)),
+            Err(fault) if by == ConfirmedBy::UserInfo => return Err(denied(fault, kept, now)),
+            // The access token is new: a no is one, and the refresh token before it is spent.
+            Err(fault) if is_no(&fault) => return Err(Unconfirmed::Refused(fault)),
+            Err(fault) => without_details(&fault),
         };
         Ok(Confirmed { by, tokens, asserted })
     }

@@ -5,7 +5,7 @@ use keywright::leases;
 use super::{Scene, TEN_MINUTES};
 use crate::support::{
     app::TestApp,
-    fake_upstream::{Endpoint, Placement, Refreshes},
+    fake_upstream::{Endpoint, FakeUpstream, Fault, Placement, Refreshes},
     journey::{authorize_path, code_by_session, code_for, redeem, refresh},
 };
 
@@ -144,4 +144,45 @@ async fn a_lease_of_an_upstream_that_is_switched_off_runs_out() {
     let answer = refresh(&app, "web", &tokens.text("refresh_token")).await;
     answer.assert_error(400, "invalid_grant");
     assert_eq!(app.refusals("lease").await, ["lease_run_out"]);
+}
+
+/// An upstream without ID tokens is asked like any other: its refresh token, and then the address that
+/// tells who a token belongs to. A no with a new access token is one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_without_id_tokens_is_asked_too() {
+    for (refused, reason) in
+        [(None, "upstream_refresh_refused"), (Some(401), "upstream_userinfo_denied")]
+    {
+        let upstream = FakeUpstream::start().await;
+        upstream.speak_plain_oauth();
+        upstream.set_refreshes(Refreshes::Rotating);
+        upstream.set_person(super::person(&["staff"]));
+        let address = |endpoint| upstream.url(endpoint);
+        let settings = format!(
+            "{TEN_MINUTES}\nprotocol = \"oauth2\"\nauthorization_endpoint = {:?}\n\
+             token_endpoint = {:?}\nuserinfo_endpoint = {:?}",
+            address(Endpoint::Authorize),
+            address(Endpoint::Token),
+            address(Endpoint::Userinfo),
+        );
+        let app = TestApp::builder().upstream("kc", &upstream, &settings).start().await;
+        let mut browser = app.browser();
+        let code = code_by_session(&mut browser, "web", &[]).await;
+        let tokens = redeem(&app, "web", &code).await;
+        upstream.clear_requests();
+        let mut scene = Scene { app, upstream, browser, tokens };
+        scene.upstream.set_person(super::person(&["guests"]));
+        scene.app.clock.advance(300);
+        scene.refresh().await;
+        assert_eq!((scene.life(), scene.asked()), (600, 1));
+        assert_eq!(scene.claims()["groups"], serde_json::json!(["guests"]));
+        match refused {
+            None => scene.upstream.expel(),
+            Some(status) => scene
+                .upstream
+                .misbehave(|lies| lies.fault(Endpoint::Userinfo, Fault::Status(status))),
+        }
+        scene.app.clock.advance(300);
+        scene.assert_gone(reason).await;
+    }
 }

@@ -14,7 +14,7 @@ use crate::{
     audit::{Event, printable},
     federation::{Asserted, gates::Refusal},
     foundation::ids::{SessionId, UserId},
-    store::{QueryError, StoreError, audit_events, identities::LinkedBy},
+    store::{StoreError, audit_events, identities::LinkedBy},
     urls,
     web::{browser, error::PageError, pages::see_other, params::Params},
 };
@@ -28,14 +28,8 @@ enum Undone {
     Store(StoreError),
 }
 
-impl From<StoreError> for Undone {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<QueryError> for Undone {
-    fn from(error: QueryError) -> Self {
+impl<E: Into<StoreError>> From<E> for Undone {
+    fn from(error: E) -> Self {
         Self::Store(error.into())
     }
 }

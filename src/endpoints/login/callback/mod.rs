@@ -32,8 +32,7 @@ use crate::{
     protocol::words::Prompt,
     sessions::Proof,
     store::{
-        Connection, QueryError, StoreError, audit_events, identities::LinkedBy, sessions::Session,
-        users::User,
+        Connection, StoreError, audit_events, identities::LinkedBy, sessions::Session, users::User,
     },
     web::{
         address, browser,
@@ -269,14 +268,8 @@ enum Undone {
     Store(StoreError),
 }
 
-impl From<StoreError> for Undone {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<QueryError> for Undone {
-    fn from(error: QueryError) -> Self {
+impl<E: Into<StoreError>> From<E> for Undone {
+    fn from(error: E) -> Self {
         Self::Store(error.into())
     }
 }
