@@ -6,9 +6,14 @@ use std::{
 };
 
 use crate::{
-    config::{ClientSettings, ClientType, PkcePolicy, TokenSettings},
-    foundation::{clock::Span, digest::TokenDigest, ids::ClientId},
+    config::{ClientSettings, ClientType, LOCAL, PkcePolicy, TokenSettings},
+    foundation::{
+        clock::Span,
+        digest::TokenDigest,
+        ids::{ClientId, UpstreamSlug},
+    },
     protocol::{
+        acr::Level,
         redirect_uri::{self, LoopbackPort},
         scope::Scope,
         words::GrantType,
@@ -91,6 +96,18 @@ impl Client {
     pub fn admits(&self, groups: &[String]) -> bool {
         let allowed = &self.settings.allowed_groups;
         allowed.is_empty() || allowed.iter().any(|group| groups.contains(group))
+    }
+
+    /// Whether people may come by this upstream; none stands for accounts of our own.
+    pub fn accepts(&self, upstream: Option<&UpstreamSlug>) -> bool {
+        let allowed = &self.settings.allowed_upstreams;
+        let way = upstream.map_or(LOCAL, UpstreamSlug::as_str);
+        allowed.is_empty() || allowed.iter().any(|slug| slug.as_str() == way)
+    }
+
+    /// Whether a sign-in at this level is enough, whatever a single request asks for.
+    pub fn is_content_with(&self, level: Option<Level>) -> bool {
+        self.settings.require_acr.is_none_or(|least| level >= Some(least))
     }
 
     /// Whether one of its addresses has this origin.

@@ -16,10 +16,11 @@ use crate::{
     foundation::{
         clock::{Span, Timestamp},
         digest::{TokenDigest, base64url},
-        ids::{ClientId, SessionId, TraceId, UserId},
+        ids::{ClientId, SessionId, TraceId, UpstreamSlug, UserId},
         random::{self, Random},
     },
     protocol::{
+        acr::Level,
         pkce::CodeChallenge,
         scope::Scope,
         words::{Prompt, ResponseMode},
@@ -52,6 +53,10 @@ pub struct AuthorizationRequest {
     pub max_age: Option<Span>,
     /// Whom the app expects.
     pub login_hint: Option<String>,
+    /// The upstream that the app would have the person sent to. A hint, and no more.
+    pub upstream_hint: Option<UpstreamSlug>,
+    /// The level that the app asks for.
+    pub level: Option<Level>,
     /// Whom the app expects, proved by a former ID token.
     pub expected_user: Option<UserId>,
 }
@@ -104,6 +109,8 @@ pub struct Interaction {
     pub purpose: Purpose,
     /// Whether the person chooses how to sign in, even where there is one way only.
     pub chooses: bool,
+    /// What the person has typed to say who they are.
+    pub identifier: Option<String>,
     /// Whether it is kept under its own name, for pages to name it. One that has not shown a page
     /// travels with the person to the upstream, and nowhere else.
     pub kept: bool,
@@ -125,6 +132,7 @@ impl Interaction {
             browser: browser.to_text(),
             purpose,
             chooses: false,
+            identifier: None,
             kept: false,
             hops: Vec::new(),
         }
@@ -148,6 +156,12 @@ impl Interaction {
             Purpose::Authorize(request) => Some(request),
             Purpose::Account | Purpose::Prove | Purpose::Link { .. } => None,
         }
+    }
+
+    /// Who is about to sign in, as far as anybody has said: the person, or else the app.
+    pub fn login_hint(&self) -> Option<&str> {
+        let of_app = || self.request().and_then(|request| request.login_hint.as_deref());
+        self.identifier.as_deref().or_else(of_app)
     }
 
     /// Whether it is there to link and not to sign in.

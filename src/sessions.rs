@@ -14,6 +14,7 @@ use crate::{
         random::Random,
         secret::Secret,
     },
+    protocol::acr::Level,
     store::{
         Connection, StoreResult,
         audit_events::{self, AuditEvent},
@@ -50,7 +51,7 @@ pub struct Proof {
     /// How (RFC 8176).
     pub amr: Vec<String>,
     /// At which level.
-    pub acr: Option<String>,
+    pub acr: Level,
     /// From which address.
     pub address: String,
     /// With which browser.
@@ -132,7 +133,7 @@ pub async fn begin(
         upstream_sid: proof.upstream_sid,
         auth_time: proof.auth_time,
         amr: proof.amr.iter().collect(),
-        acr: proof.acr,
+        acr: Some(proof.acr),
         created_at: renewed.map_or(now, |former| former.created_at),
         last_seen_at: now,
         confirmed_at: now,

@@ -7,12 +7,17 @@ use url::Url;
 use super::{
     client_claims::{self, ClientClaim},
     problems::Problems,
-    upstreams::is_staleness,
+    upstreams::{LOCAL, UpstreamSettings, is_staleness},
     values::word_setting,
 };
 use crate::{
-    foundation::{clock::Span, ids::ClientId, secret::Secret},
+    foundation::{
+        clock::Span,
+        ids::{ClientId, UpstreamSlug},
+        secret::Secret,
+    },
     protocol::{
+        acr::Level,
         jwa::SigningAlgorithm,
         redirect_uri::{is_loopback, registration_fault},
         scope::{self, Scope},
@@ -84,6 +89,15 @@ section! {
         pkce: PkcePolicy = PkcePolicy::Required,
         /// Only members of one of these groups may enter; empty means everybody.
         allowed_groups: Vec<String> = Vec::new(),
+        /// The upstreams by which people may come, by slug; "local" stands for accounts of our own.
+        /// Empty means all. One alone is where everybody is sent.
+        allowed_upstreams: Vec<UpstreamSlug> = Vec::new(),
+        /// The upstream to which people are sent without being asked how they want to sign in,
+        /// except after signing out. Whoever is signed in already goes straight on.
+        preferred_upstream: Option<UpstreamSlug>,
+        /// The least level at which people must have signed in. An app can ask for more with
+        /// `acr_values`.
+        require_acr: Option<Level>,
         /// How long its access tokens are good; `tokens.access_token_lifetime` otherwise.
         access_token_lifetime: Option<Span>,
         /// How long its ID tokens are good; `tokens.id_token_lifetime` otherwise.
@@ -117,7 +131,11 @@ impl ClientSettings {
     }
 }
 
-pub(super) fn check(clients: &[ClientSettings], problems: &mut Problems) {
+pub(super) fn check(
+    clients: &[ClientSettings],
+    upstreams: &[UpstreamSettings],
+    problems: &mut Problems,
+) {
     let mut seen = HashSet::new();
     for (index, client) in clients.iter().enumerate() {
         let at = |name: &str| format!("clients.{index}.{name}");
@@ -129,6 +147,7 @@ pub(super) fn check(clients: &[ClientSettings], problems: &mut Problems) {
         check_addresses(client, &at, problems);
         check_grants(client, &at, problems);
         check_lifetimes(client, &at, problems);
+        check_upstreams(client, upstreams, &at, problems);
         client_claims::check(client, &at, problems);
     }
 }
@@ -222,6 +241,31 @@ fn check_grants(client: &ClientSettings, at: &dyn Fn(&str) -> String, problems: 
     }
     if client.audience.as_ref().is_some_and(String::is_empty) {
         problems.add_bare(&at("audience"), "must not be empty; leave it out instead");
+    }
+}
+
+/// What it names has to be there: a name that is mistyped must not shut everybody out, or let
+/// everybody in.
+fn check_upstreams(
+    client: &ClientSettings,
+    upstreams: &[UpstreamSettings],
+    at: &dyn Fn(&str) -> String,
+    problems: &mut Problems,
+) {
+    let known = |slug: &UpstreamSlug| upstreams.iter().any(|upstream| upstream.slug == *slug);
+    let allowed = &client.allowed_upstreams;
+    for slug in allowed.iter().filter(|slug| slug.as_str() != LOCAL && !known(slug)) {
+        let fix = "is the slug of no upstream (\"local\" stands for accounts of our own)";
+        problems.add(&at("allowed_upstreams"), format!("{:?}", slug.as_str()), fix);
+    }
+    if let Some(slug) = &client.preferred_upstream {
+        let at = at("preferred_upstream");
+        if !known(slug) {
+            problems.add(&at, format!("{:?}", slug.as_str()), "is the slug of no upstream");
+        } else if !allowed.is_empty() && !allowed.contains(slug) {
+            let fix = "is not among allowed_upstreams";
+            problems.add(&at, format!("{:?}", slug.as_str()), fix);
+        }
     }
 }
 

@@ -38,9 +38,9 @@ pub use sections::{
     RateLimitSettings, SecretSettings, ServerSettings, SessionSettings, SignupMode, SignupSettings,
     StateSettings, TokenSettings,
 };
-pub use upstream_values::{Certificates, Parameters};
+pub use upstream_values::{Certificates, Levels, Parameters};
 pub use upstreams::{
-    ClientAuthentication, Protocol, ResponseMode, UpstreamLogout, UpstreamSettings,
+    ClientAuthentication, LOCAL, Protocol, ResponseMode, UpstreamLogout, UpstreamSettings,
 };
 
 section! {
@@ -84,6 +84,6 @@ impl Config {
         self.keys.check(problems);
         self.passwords.check(problems);
         upstreams::check(&self.upstreams, problems);
-        clients::check(&self.clients, problems);
+        clients::check(&self.clients, &self.upstreams, problems);
     }
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use toml::Value;
 
 use super::{problems::Problems, reading::Setting};
+use crate::protocol::acr::Level;
 
 /// Names and texts: what is added to a request.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +41,56 @@ impl Setting for Parameters {
     fn show(&self) -> String {
         let pairs: Vec<String> =
             self.0.iter().map(|(name, value)| format!("{name} = {value:?}")).collect();
+        if pairs.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", pairs.join(", ")) }
+    }
+}
+
+/// What an upstream's `acr` values mean here.
+#[derive(Clone, Debug, Default)]
+pub struct Levels(BTreeMap<String, Level>);
+
+impl Levels {
+    /// What a value means.
+    pub fn get(&self, word: &str) -> Option<Level> {
+        self.0.get(word).copied()
+    }
+
+    /// The values that mean this level or more, the lowest first.
+    pub fn words_from(&self, least: Level) -> Vec<&str> {
+        let enough = self.0.iter().filter(|(_, level)| **level >= least);
+        let mut enough: Vec<(Level, &str)> =
+            enough.map(|(word, level)| (*level, word.as_str())).collect();
+        enough.sort_unstable();
+        enough.into_iter().map(|(_, word)| word).collect()
+    }
+}
+
+impl Setting for Levels {
+    fn kind() -> String {
+        format!("table of {}", Level::kind())
+    }
+
+    fn read(value: &Value, path: &str, problems: &mut Problems) -> Option<Self> {
+        let Some(table) = value.as_table() else {
+            problems.add(path, value, "must be a table such as { \"2\" = \"mfa\" }");
+            return None;
+        };
+        let read = |(word, level): (&String, &Value)| {
+            let at = format!("{path}.{word}");
+            if word.is_empty() || word.contains(char::is_whitespace) {
+                problems.add_bare(&at, "is no acr value: it has no spaces (OIDC Core §3.1.2.1)");
+                return None;
+            }
+            Some((word.clone(), Level::read(level, &at, problems)?))
+        };
+        // Read every entry before giving up, so that every problem is found.
+        let pairs: Vec<Option<(String, Level)>> = table.iter().map(read).collect();
+        pairs.into_iter().collect::<Option<_>>().map(Self)
+    }
+
+    fn show(&self) -> String {
+        let pairs: Vec<String> =
+            self.0.iter().map(|(word, level)| format!("{word:?} = \"{level}\"")).collect();
         if pairs.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", pairs.join(", ")) }
     }
 }

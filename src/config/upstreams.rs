@@ -11,10 +11,13 @@ use super::{
     presets::{self, PresetName},
     problems::Problems,
     upstream_checks,
-    upstream_values::{Certificates, Parameters},
+    upstream_values::{Certificates, Levels, Parameters},
     values::word_setting,
 };
-use crate::foundation::{clock::Span, ids::UpstreamSlug, secret::Secret};
+use crate::{
+    foundation::{clock::Span, ids::UpstreamSlug, names::is_domain, secret::Secret},
+    protocol::acr::Level,
+};
 
 text_enum! {
     /// What an upstream speaks.
@@ -61,7 +64,7 @@ text_enum! {
         Always = "always",
     }
 }
-word_setting!(Protocol, ClientAuthentication, ResponseMode, UpstreamLogout);
+word_setting!(Protocol, ClientAuthentication, ResponseMode, UpstreamLogout, Level);
 
 section! {
     /// One identity provider at which people sign in.
@@ -96,8 +99,20 @@ section! {
         authorization_params: Parameters = Parameters::default(),
         /// What `prompt` says when the app's request says nothing.
         prompt: Option<String>,
-        /// The `acr_values` that we ask for.
+        /// The `acr_values` that we ask for. Where a level is wanted that `acr` has words for, these
+        /// are asked for instead.
         acr_values: Option<String>,
+        /// What its `acr` values mean: `{ "2" = "mfa" }`. One that is not listed, and not known
+        /// everywhere, says nothing; then its `amr` tells (RFC 8176).
+        acr: Levels = Levels::default(),
+        /// The least level of a sign-in there. One below it is refused.
+        require_acr: Option<Level>,
+        /// The e-mail domains whose people sign in here: whoever types or brings an address in one
+        /// of them is sent there. With any, the page asks for the address first.
+        email_domains: Vec<String> = Vec::new(),
+        /// Whether it has a button. Without one it is found by address, by hint, and by apps that
+        /// name it; a button appears all the same where there is no other way.
+        button: bool = true,
         /// Signature algorithms that are accepted in its ID tokens.
         id_token_algs: Vec<String> = ["RS256", "ES256", "EdDSA", "PS256"].map(str::to_owned).to_vec(),
         /// Whether UserInfo is asked for claims that the ID token lacks.
@@ -172,6 +187,9 @@ section! {
     }
 }
 
+/// What stands for accounts of our own where upstreams are named.
+pub const LOCAL: &str = "local";
+
 const ALGORITHMS: &[&str] =
     &["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
 
@@ -187,6 +205,14 @@ pub(super) fn check(upstreams: &[UpstreamSettings], problems: &mut Problems) {
         if upstreams.iter().take(index).any(|other| other.slug == upstream.slug) {
             problems.add(&at("slug"), format!("{slug:?}"), "is used twice; choose another");
         }
+        if slug == LOCAL {
+            problems.add(
+                &at("slug"),
+                format!("{slug:?}"),
+                "means accounts of our own; choose another",
+            );
+        }
+        check_domains(upstream, upstreams.get(..index).unwrap_or_default(), &at, problems);
         upstream_checks::check(upstream, &at, problems);
         upstream_checks::check_others(upstream, upstreams, &at("issuer"), problems);
         for alg in upstream.id_token_algs.iter().filter(|alg| !ALGORITHMS.contains(&alg.as_str())) {
@@ -200,6 +226,28 @@ pub(super) fn check(upstreams: &[UpstreamSettings], problems: &mut Problems) {
             problems.add(&at("max_staleness"), span, "must be between \"1m\" and \"30d\"");
         }
         mapping::check(upstream, &at, problems);
+    }
+}
+
+/// A domain leads to one upstream.
+fn check_domains(
+    upstream: &UpstreamSettings,
+    former: &[UpstreamSettings],
+    at: &dyn Fn(&str) -> String,
+    problems: &mut Problems,
+) {
+    for domain in &upstream.email_domains {
+        let has_it = |other: &&UpstreamSettings| {
+            other.email_domains.iter().any(|own| own.eq_ignore_ascii_case(domain))
+        };
+        if !is_domain(domain) {
+            let fix = "must be a domain such as \"example.org\"";
+            problems.add(&at("email_domains"), format!("{domain:?}"), fix);
+        }
+        if let Some(other) = former.iter().find(has_it) {
+            let fix = format!("leads to {:?} already", other.slug.as_str());
+            problems.add(&at("email_domains"), format!("{domain:?}"), fix);
+        }
     }
 }
 

@@ -60,7 +60,9 @@ pub(super) fn decide<'a>(
     let Visitor::SignedIn(live) = visitor else {
         return sign_in(request);
     };
-    if is_other_person(request, &live.session) || wants_sign_in(request, &live.session, now) {
+    let session = &live.session;
+    let another_way = !client.accepts(session.upstream.as_ref());
+    if another_way || is_other_person(request, session) || wants_sign_in(request, session, now) {
         return sign_in(request);
     }
     Next::End(if client.admits(&live.person.groups()) {
@@ -87,6 +89,14 @@ pub(super) async fn conclude<'a>(
         let error = OAuthError::login_required("another person has signed in");
         return Ok(Ending::Error(request, error));
     }
+    // Whoever has come another way has not come for this app (UP-22).
+    if !client.accepts(session.upstream.as_ref()) {
+        let error = OAuthError::access_denied("the app lets nobody in who comes this way");
+        return Ok(Ending::Error(request, error));
+    }
+    if session.acr < request.level {
+        return Ok(Ending::Error(request, unmet()));
+    }
     if !admits(app, &client, session).await? {
         return Ok(Ending::Error(request, not_admitted()));
     }
@@ -96,6 +106,11 @@ pub(super) async fn conclude<'a>(
 /// Whether the app expects somebody else (OIDC Core §3.1.2.1, `id_token_hint`).
 fn is_other_person(request: &AuthorizationRequest, session: &Session) -> bool {
     request.expected_user.as_ref().is_some_and(|user| *user != session.user_id)
+}
+
+/// Nobody here, and no upstream, has seen a proof of that level (RFC 9470 §5).
+pub(super) const fn unmet() -> OAuthError {
+    OAuthError::unmet_authentication_requirements("the person cannot sign in at that level")
 }
 
 const fn not_admitted() -> OAuthError {
@@ -111,11 +126,12 @@ fn sign_in(request: &AuthorizationRequest) -> Next<'_> {
     Next::SignIn
 }
 
-/// Whether a session is not enough (OIDC Core §3.1.2.1, `prompt` and `max_age`).
+/// Whether a session is not enough (OIDC Core §3.1.2.1, `prompt`, `max_age` and `acr_values`).
 fn wants_sign_in(request: &AuthorizationRequest, session: &Session, now: Timestamp) -> bool {
     let age = now.since(session.auth_time);
     let too_old = request.max_age.is_some_and(|max_age| age > max_age);
-    too_old || request.prompts(Prompt::Login) || request.prompts(Prompt::SelectAccount)
+    let too_weak = session.acr < request.level;
+    too_old || too_weak || request.prompts(Prompt::Login) || request.prompts(Prompt::SelectAccount)
 }
 
 /// Whether the person is in a group that may enter. Groups are asked for only where they decide.

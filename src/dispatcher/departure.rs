@@ -88,7 +88,8 @@ async fn start(
         state: secret.expose(),
         prompt,
         max_age: max_age.and_then(|span| u32::try_from(span.seconds()).ok()),
-        login_hint: request.and_then(|request| request.login_hint.as_deref()),
+        login_hint: interaction.login_hint(),
+        level: request.and_then(|request| request.level),
     };
     upstream.begin(begin, app.random(), now).await
 }

@@ -8,6 +8,7 @@ mod decide;
 mod departure;
 mod posted_answer;
 mod respond;
+mod ways;
 
 use std::net::IpAddr;
 
@@ -19,15 +20,15 @@ pub use self::{
     departure::{Departure, come_back, depart, stay, with_way_on},
     posted_answer::{fetch_answer, park_answer},
     respond::Target,
+    ways::{Ways, accepts},
 };
 use crate::{
     app::App,
     audit::{Event, printable},
-    federation::Upstream,
     foundation::{clock::Timestamp, ids::TraceId},
     interactions::{self, AuthorizationRequest, Interaction},
-    protocol::{error::OAuthError, words::Prompt},
-    store::sessions::Session,
+    protocol::{acr::Level, error::OAuthError},
+    store::{StoreError, sessions::Session},
     tokens::codes::{self, CodePayload},
     urls,
     web::{browser::BrowserMark, cookies, error::PageError, flow, pages::see_other, throttle},
@@ -85,7 +86,7 @@ pub async fn proceed(
 
 /// The page with a link to the app that wanted the sign-in.
 fn with_way_home(app: &App, page: PageError, interaction: &Interaction) -> PageError {
-    let client = interaction.request().and_then(|r| app.clients.find(r.client_id.as_str()));
+    let client = ways::client_of(app, interaction);
     match client.and_then(|client| Some((client.home()?, client))) {
         Some((home, client)) => page.action(home, format!("Back to {}", client.settings.name)),
         None => page,
@@ -99,26 +100,20 @@ async fn sign_in(
     now: Timestamp,
 ) -> Result<Response, PageError> {
     let trace = interaction.trace_id.clone();
-    let only = only_way(app, &interaction, now).await.map_err(|error| error.trace(&trace))?;
-    if let Some(upstream) = only {
+    let told = |error: StoreError| PageError::from(error).trace(&trace);
+    let ways = Ways::of(app, &interaction, now).await.map_err(told)?;
+    if let Some(upstream) = ways.straight(app, &interaction) {
         return depart(app, upstream, interaction, now).await;
+    }
+    if let Some(request) = interaction.request().filter(|_| ways.is_empty())
+        && request.level > Some(Level::SingleFactor)
+    {
+        let error = decide::unmet();
+        return Ok(refuse(app, &Target::of(request), &error, &trace, Some(&interaction)));
     }
     let kept = interactions::put(&app.state, &mut interaction).await;
     kept.map_err(|error| PageError::from(error).trace(&trace))?;
     Ok(see_other(&urls::login(&interaction.flow)))
-}
-
-/// The upstream at which everybody signs in, where there is no choice and none is wanted.
-async fn only_way<'a>(
-    app: &'a App,
-    interaction: &Interaction,
-    now: Timestamp,
-) -> Result<Option<&'a Upstream>, PageError> {
-    let chooses = interaction.chooses || interaction.prompts(Prompt::SelectAccount);
-    let Some(only) = app.upstreams.only().filter(|_| !chooses) else {
-        return Ok(None);
-    };
-    Ok(if app.has_local_accounts(now).await? { None } else { Some(only) })
 }
 
 /// Ends the interaction.

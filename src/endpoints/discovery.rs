@@ -21,6 +21,7 @@ use crate::{
     },
     keys::Jwks,
     protocol::{
+        acr::Level,
         jwa::SigningAlgorithm,
         scope,
         words::{GrantType, Prompt, ResponseMode},
@@ -175,6 +176,7 @@ fn metadata(app: &App) -> Value {
         "revocation_endpoint_auth_methods_supported":
             ["client_secret_basic", "client_secret_post", "none"],
         "code_challenge_methods_supported": ["S256"],
+        "acr_values_supported": levels(app),
         // `consent` is understood too, but there is nothing to consent to: every app is one that the
         // administrator has added.
         "prompt_values_supported":
@@ -189,6 +191,13 @@ fn metadata(app: &App) -> Value {
         "request_uri_parameter_supported": false,
         "authorization_response_iss_parameter_supported": true,
     })
+}
+
+/// The levels that people can reach. Beyond a password it takes an upstream.
+fn levels(app: &App) -> Vec<&'static str> {
+    let reached =
+        |level: &&Level| **level == Level::SingleFactor || app.upstreams.iter().next().is_some();
+    Level::ALL.iter().filter(reached).map(|level| level.as_str()).collect()
 }
 
 fn words<T: Copy>(all: &[T], word: impl Fn(T) -> &'static str) -> Vec<&'static str> {

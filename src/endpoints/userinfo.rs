@@ -14,7 +14,7 @@ use crate::{
         error::OAuthError,
         scope::{OPENID, Scope},
     },
-    store::users::Person,
+    store::{grants::Grant, users::Person},
     tokens::{access::VerifiedAccessToken, claims},
     web::{
         bearer::{self, Bearer, Presented},
@@ -50,9 +50,9 @@ pub async fn userinfo(State(app): State<App>, request: Request) -> Result<Respon
     match bearer::find_standing(&app, &verified, now).await? {
         None => Err(invalid()),
         Some(Bearer::Person(standing)) if scope.contains(OPENID) => {
-            let (_, person) = *standing;
+            let (grant, person) = *standing;
             let client = app.clients.find(verified.client_id().as_str()).ok_or_else(invalid)?;
-            Ok(json(StatusCode::OK, &claims_of(&client, &person, &scope)))
+            Ok(json(StatusCode::OK, &claims_of(&client, &grant, &person, &scope)))
         }
         Some(_) => Err(WireError {
             challenge: Some(INSUFFICIENT),
@@ -61,10 +61,10 @@ pub async fn userinfo(State(app): State<App>, request: Request) -> Result<Respon
     }
 }
 
-fn claims_of(client: &Client, person: &Person, scope: &Scope) -> Map<String, Value> {
+fn claims_of(client: &Client, grant: &Grant, person: &Person, scope: &Scope) -> Map<String, Value> {
     let mut all = Map::new();
     all.insert("sub".to_owned(), json!(person.user.id));
-    all.extend(claims::for_app(client, person, scope));
+    all.extend(claims::for_app(client, grant, person, scope));
     all
 }
 

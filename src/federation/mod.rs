@@ -6,6 +6,7 @@
 //!
 //! This is the only user of openidconnect and oauth2. It knows no SQL.
 
+mod assurance;
 mod client_auth;
 pub mod client_view;
 mod exchange;
@@ -19,6 +20,7 @@ mod metadata;
 mod strict_json;
 mod upstream;
 
+pub use assurance::ACR_TOO_LOW;
 pub use fault::{FaultKind, UpstreamFault};
 pub use http::HttpClient;
 pub use id_token::ID_TOKEN_LEEWAY;

@@ -88,7 +88,8 @@ pub fn is_email(email: &str) -> bool {
     email.len() <= MAX_EMAIL && good_local && is_domain(domain)
 }
 
-fn is_domain(domain: &str) -> bool {
+/// Whether this is a domain as it stands in an address.
+pub fn is_domain(domain: &str) -> bool {
     let label = |label: &str| {
         !label.is_empty()
             && label.len() <= 63

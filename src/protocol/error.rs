@@ -29,6 +29,8 @@ pub enum ErrorCode {
     LoginRequired,
     /// OIDC Core §3.1.2.6.
     InteractionRequired,
+    /// OpenID Connect Core Error Code `unmet_authentication_requirements`.
+    UnmetAuthenticationRequirements,
     /// OIDC Core §3.1.2.6.
     RequestNotSupported,
     /// OIDC Core §3.1.2.6.
@@ -59,6 +61,7 @@ impl ErrorCode {
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::LoginRequired => "login_required",
             Self::InteractionRequired => "interaction_required",
+            Self::UnmetAuthenticationRequirements => "unmet_authentication_requirements",
             Self::RequestNotSupported => "request_not_supported",
             Self::RequestUriNotSupported => "request_uri_not_supported",
             Self::RegistrationNotSupported => "registration_not_supported",
@@ -126,6 +129,8 @@ named! {
     temporarily_unavailable = TemporarilyUnavailable,
     /// `prompt=none`, and nobody is signed in.
     login_required = LoginRequired,
+    /// Nobody has proved who they are as well as was asked.
+    unmet_authentication_requirements = UnmetAuthenticationRequirements,
     /// The bearer token is not good.
     invalid_token = InvalidToken,
     /// The bearer token does not reach that far.

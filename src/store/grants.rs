@@ -10,11 +10,14 @@ use super::{
     schema::{grants, identities, revoked_access_tokens, sessions, users},
     users::{Person, User, fold_person},
 };
-use crate::foundation::{
-    clock::Timestamp,
-    digest::TokenDigest,
-    ids::{ClientId, GrantId, SessionId, TraceId, UserId},
-    text_list::TextList,
+use crate::{
+    foundation::{
+        clock::Timestamp,
+        digest::TokenDigest,
+        ids::{ClientId, GrantId, SessionId, TraceId, UpstreamSlug, UserId},
+        text_list::TextList,
+    },
+    protocol::acr::Level,
 };
 
 text_enum! {
@@ -71,7 +74,7 @@ pub struct Grant {
     /// How.
     pub amr: TextList,
     /// At which level.
-    pub acr: Option<String>,
+    pub acr: Option<Level>,
     /// When the code was redeemed.
     pub created_at: Timestamp,
     /// When the family ends, used or not.
@@ -82,6 +85,8 @@ pub struct Grant {
     pub revoked_because: Option<RevokedBecause>,
     /// The story of the sign-in.
     pub trace_id: TraceId,
+    /// The upstream by which the person had come; none for an account of our own.
+    pub upstream: Option<UpstreamSlug>,
 }
 
 /// Inserts a grant; `false` if its code was redeemed already, or its session has ended.
@@ -101,10 +106,11 @@ pub async fn insert(conn: &mut Connection, grant: &Grant) -> QueryResult<bool> {
         (&grant.scope).into_sql::<Text>(),
         grant.auth_time.into_sql::<BigInt>(),
         (&grant.amr).into_sql::<Text>(),
-        (&grant.acr).into_sql::<Nullable<Text>>(),
+        grant.acr.into_sql::<Nullable<Text>>(),
         grant.created_at.into_sql::<BigInt>(),
         grant.expires_at.into_sql::<BigInt>(),
         (&grant.trace_id).into_sql::<Text>(),
+        (&grant.upstream).into_sql::<Nullable<Text>>(),
     ));
     let columns = (
         grants::id,
@@ -121,6 +127,7 @@ pub async fn insert(conn: &mut Connection, grant: &Grant) -> QueryResult<bool> {
         grants::created_at,
         grants::expires_at,
         grants::trace_id,
+        grants::upstream,
     );
     on_backend!(
         conn,

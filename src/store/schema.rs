@@ -73,6 +73,7 @@ diesel::table! {
         revoked_at -> Nullable<BigInt>,
         revoked_because -> Nullable<Text>,
         trace_id -> Text,
+        upstream -> Nullable<Text>,
     }
 }
 

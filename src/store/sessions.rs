@@ -10,11 +10,14 @@ use super::{
     schema::{audit_events, identities, sessions, users},
     users::{Person, User, fold_person},
 };
-use crate::foundation::{
-    clock::Timestamp,
-    digest::TokenDigest,
-    ids::{SessionId, UpstreamSlug, UserId},
-    text_list::TextList,
+use crate::{
+    foundation::{
+        clock::Timestamp,
+        digest::TokenDigest,
+        ids::{SessionId, UpstreamSlug, UserId},
+        text_list::TextList,
+    },
+    protocol::acr::Level,
 };
 
 /// A row of `sessions`.
@@ -36,8 +39,8 @@ pub struct Session {
     pub auth_time: Timestamp,
     /// How (RFC 8176).
     pub amr: TextList,
-    /// The level that the upstream reported.
-    pub acr: Option<String>,
+    /// At which level.
+    pub acr: Option<Level>,
     /// When it began.
     pub created_at: Timestamp,
     /// When it was last used.

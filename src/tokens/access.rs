@@ -17,7 +17,10 @@ use crate::{
         random::{self, Random},
     },
     keys::{KeyError, SigningKeys, TokenType},
-    protocol::scope::{GROUPS, Scope},
+    protocol::{
+        acr::Level,
+        scope::{GROUPS, Scope},
+    },
     store::{grants::Grant, users::Person},
 };
 
@@ -42,6 +45,9 @@ struct Claims<'a> {
     scope: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_time: Option<Timestamp>,
+    /// RFC 9068 §2.2.1, RFC 9470 §6: what a resource server asks for a step-up by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acr: Option<Level>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sid: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,6 +94,7 @@ pub fn issue_for_person(
         sub: person.user.id.as_str(),
         jti: format!("{}.{}", grant.id, chance(issuing.random)),
         auth_time: Some(grant.auth_time),
+        acr: grant.acr,
         sid: Some(grant.session_id.as_str()),
         groups: scope.contains(GROUPS).then(|| person.groups()),
         ..common(issuing, client, scope)
@@ -116,6 +123,7 @@ fn common<'a>(issuing: Issuing<'a>, client: &'a Client, scope: &Scope) -> Claims
         jti: chance(issuing.random),
         scope: scope.to_string(),
         auth_time: None,
+        acr: None,
         sid: None,
         groups: None,
     }

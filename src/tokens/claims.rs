@@ -4,16 +4,22 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     clients::Client,
-    config::{ClientClaim, PersonClaim},
+    config::{ClientClaim, LOCAL, PersonClaim},
+    foundation::ids::UpstreamSlug,
     protocol::scope::{EMAIL, GROUPS, PROFILE, Scope},
-    store::users::Person,
+    store::{grants::Grant, users::Person},
 };
 
 /// What an app gets to know about a person under `scope`; `sub` is not among it.
-pub fn for_app(client: &Client, person: &Person, scope: &Scope) -> Map<String, Value> {
+pub fn for_app(
+    client: &Client,
+    grant: &Grant,
+    person: &Person,
+    scope: &Scope,
+) -> Map<String, Value> {
     let mut claims = about(person, scope);
     for claim in &client.settings.claims {
-        if let Some(value) = own(claim, person) {
+        if let Some(value) = own(claim, grant, person) {
             claims.insert(claim.name.clone(), value);
         }
     }
@@ -21,9 +27,9 @@ pub fn for_app(client: &Client, person: &Person, scope: &Scope) -> Map<String, V
 }
 
 /// A claim of the app's own. The administrator has given it to the app, whatever scopes it asks for.
-fn own(claim: &ClientClaim, person: &Person) -> Option<Value> {
+fn own(claim: &ClientClaim, grant: &Grant, person: &Person) -> Option<Value> {
     if let Some(from) = claim.from {
-        return repeated(from, person);
+        return repeated(from, grant, person);
     }
     let fixed = claim.value.as_ref().map(|value| value.0.clone());
     if claim.groups.is_empty() {
@@ -42,7 +48,7 @@ fn own(claim: &ClientClaim, person: &Person) -> Option<Value> {
     values.next().or(fixed)
 }
 
-fn repeated(claim: PersonClaim, person: &Person) -> Option<Value> {
+fn repeated(claim: PersonClaim, grant: &Grant, person: &Person) -> Option<Value> {
     let user = &person.user;
     match claim {
         PersonClaim::Sub => Some(json!(user.id)),
@@ -53,6 +59,9 @@ fn repeated(claim: PersonClaim, person: &Person) -> Option<Value> {
         PersonClaim::Email if user.email_verified != Some(true) => None,
         PersonClaim::Email => user.email.as_ref().map(|email| json!(email)),
         PersonClaim::Groups => Some(json!(person.groups())),
+        PersonClaim::Upstream => {
+            Some(json!(grant.upstream.as_ref().map_or(LOCAL, UpstreamSlug::as_str)))
+        }
     }
 }
 

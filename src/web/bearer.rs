@@ -72,7 +72,9 @@ pub async fn find_standing(
         return Ok(None);
     };
     let living = grant.revoked_at.is_none() && now < grant.expires_at;
-    let welcome = person.user.disabled_at.is_none() && client.admits(&person.groups());
+    let welcome = person.user.disabled_at.is_none()
+        && client.admits(&person.groups())
+        && client.accepts(grant.upstream.as_ref());
     Ok((living && welcome).then(|| Bearer::Person(Box::new((grant, person)))))
 }
 

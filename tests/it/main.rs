@@ -24,8 +24,10 @@ mod support {
     pub(crate) mod journey;
 }
 
+mod assurance;
 mod authorize;
 mod bearer;
+mod choosing;
 mod cli;
 mod codes;
 mod demo;

@@ -81,9 +81,9 @@ async fn a_password_sign_in() {
     let app = TestApp::start().await;
     app.add_user("bob", &[]).await;
     let mut browser = app.browser();
-    let page = step(&app, &mut browser, &authorize_path("web", &[]), asked(0, 1)).await;
-    // Are there local accounts? And the sign-in in progress.
-    let page = step(&app, &mut browser, &target(&page), asked(1, 1)).await;
+    // Are there local accounts? And the sign-in kept.
+    let page = step(&app, &mut browser, &authorize_path("web", &[]), asked(1, 1)).await;
+    let page = step(&app, &mut browser, &target(&page), asked(0, 1)).await;
     let form = page.form_to("/login").fill("username", "bob").fill("password", "bob-password");
     let counter = Counter::begin(&app).await;
     let page = browser.submit(&page, &form).await;

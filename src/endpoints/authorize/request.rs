@@ -12,10 +12,11 @@ use crate::{
     dispatcher::Target,
     foundation::{
         clock::Span,
-        ids::{ClientId, UserId},
+        ids::{ClientId, UpstreamSlug, UserId},
     },
     interactions::AuthorizationRequest,
     protocol::{
+        acr::Level,
         error::{ErrorCode, OAuthError},
         pkce::CodeChallenge,
         scope::Scope,
@@ -79,6 +80,7 @@ async fn check_rest(
     let prompt = check_prompt(params)?;
     let max_age = check_max_age(params)?;
     let expected_user = check_id_token_hint(app, params)?;
+    let level = params.get("acr_values").and_then(Level::least_of);
     // A hint that is too long is no hint.
     let login_hint = params.get("login_hint").filter(|hint| hint.len() <= MAX_HINT);
     Ok(AuthorizationRequest {
@@ -92,8 +94,19 @@ async fn check_rest(
         prompt,
         max_age,
         login_hint: login_hint.map(str::to_owned),
+        upstream_hint: upstream_hint(app, params),
+        level: level.max(client.settings.require_acr),
         expected_user,
     })
+}
+
+/// The upstream that the app would have the person sent to: by name, as apps that came from Keycloak
+/// say it too, or by the domain of the organisation. One that is unknown here is no hint.
+fn upstream_hint(app: &App, params: &Params) -> Option<UpstreamSlug> {
+    let named = params.get("idp_hint").or_else(|| params.get("kc_idp_hint"));
+    let by_name = || app.upstreams.find(named?);
+    let by_domain = || app.upstreams.of_domain(params.get("domain_hint")?);
+    by_name().or_else(by_domain).map(|upstream| upstream.slug().clone())
 }
 
 fn check_client(app: &App, params: &Params) -> Result<std::sync::Arc<Client>, PageError> {

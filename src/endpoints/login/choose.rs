@@ -9,7 +9,7 @@ use axum::{
 
 use crate::{
     app::App,
-    dispatcher,
+    dispatcher::{self, Ways},
     interactions::Interaction,
     protocol::words::Prompt,
     sessions::LiveSession,
@@ -34,7 +34,7 @@ pub(super) struct ChoosePage {
     flow: String,
     upstreams: Vec<UpstreamButton>,
     continue_as: Option<ContinueAs>,
-    password_form: Option<PasswordForm>,
+    form: Option<SignInForm>,
     notice: Option<String>,
 }
 
@@ -49,11 +49,24 @@ struct ContinueAs {
     href: String,
 }
 
-/// The form for a local password.
-pub(super) struct PasswordForm {
+/// The form for a local password, or for the address that leads to an upstream.
+struct SignInForm {
     csrf: String,
+    label: &'static str,
     username: String,
     error: Option<String>,
+    step: Step,
+}
+
+/// What the form asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// The name and the password, together.
+    Both,
+    /// The name first: it may lead elsewhere.
+    Name,
+    /// The password of who has said their name.
+    Password,
 }
 
 /// What the form shows when it comes back.
@@ -61,6 +74,8 @@ pub(super) struct PasswordForm {
 pub(super) struct Attempt {
     pub(super) username: String,
     pub(super) error: Option<String>,
+    /// Whether the name is asked for once more.
+    pub(super) rename: bool,
 }
 
 /// `GET /login`.
@@ -76,7 +91,8 @@ pub async fn show(State(app): State<App>, request: Request) -> Result<Response, 
         dispatcher::claim(&app, &mut interaction).await?;
         return dispatcher::proceed(&app, &interaction, &session.session, now).await;
     }
-    let template = build(&app, &headers, &interaction, &mark, Attempt::default()).await;
+    let attempt = Attempt { rename: params.get("other").is_some(), ..Attempt::default() };
+    let template = build(&app, &headers, &interaction, &mark, attempt).await;
     let template = template.map_err(told)?;
     Ok(page(StatusCode::OK, &template))
 }
@@ -91,32 +107,54 @@ pub(super) async fn build(
 ) -> Result<ChoosePage, PageError> {
     let request = interaction.request();
     let client = request.and_then(|request| app.clients.find(request.client_id.as_str()));
-    let with_passwords = app.has_local_accounts(app.now()).await?;
-    let hint = request.and_then(|request| request.login_hint.clone()).unwrap_or_default();
-    let form = with_passwords.then(|| PasswordForm {
-        csrf: csrf::token(app, mark),
-        username: if attempt.username.is_empty() { hint } else { attempt.username },
-        error: attempt.error,
-    });
+    let ways = Ways::of(app, interaction, app.now()).await?;
+    let form = form(app, &ways, interaction, mark, attempt);
+    let at_password = form.as_ref().is_some_and(|form| form.step == Step::Password);
     let host = client.as_ref().and_then(|client| client.home());
     Ok(ChoosePage {
         page: PageFrame::new(app),
         app_name: client.as_ref().map(|client| client.settings.name.clone()),
         app_host: host.and_then(|home| home.split_once("://").map(|(_, host)| host.to_owned())),
         flow: interaction.flow.clone(),
-        upstreams: buttons(app, headers, interaction),
+        // One question at a time: who is asked for a password has another link back to the ways.
+        upstreams: if at_password { Vec::new() } else { buttons(app, &ways, headers, interaction) },
         continue_as: continue_as(app, headers, interaction).await?,
-        password_form: form,
+        form,
         notice: None,
     })
 }
 
+/// The form, if there are passwords, or addresses that lead somewhere.
+fn form(
+    app: &App,
+    ways: &Ways,
+    interaction: &Interaction,
+    mark: &BrowserMark,
+    attempt: Attempt,
+) -> Option<SignInForm> {
+    let step = match (ways.ask_for_address(), ways.passwords) {
+        (false, false) => return None,
+        (false, true) => Step::Both,
+        (true, true) if interaction.identifier.is_some() && !attempt.rename => Step::Password,
+        (true, _) => Step::Name,
+    };
+    let hint = || interaction.login_hint().unwrap_or_default().to_owned();
+    let username = if attempt.username.is_empty() { hint() } else { attempt.username };
+    let label = if ways.passwords { "Email or username" } else { "Email" };
+    let csrf = csrf::token(app, mark);
+    Some(SignInForm { csrf, label, username, error: attempt.error, step })
+}
+
 /// A button for each upstream, the one that was used last in front.
-fn buttons(app: &App, headers: &HeaderMap, interaction: &Interaction) -> Vec<UpstreamButton> {
+fn buttons(
+    app: &App,
+    ways: &Ways,
+    headers: &HeaderMap,
+    interaction: &Interaction,
+) -> Vec<UpstreamButton> {
     let last = cookies::read(headers, Cookie::LastUpstream, &app.urls);
-    let mut buttons: Vec<UpstreamButton> = app
-        .upstreams
-        .iter()
+    let mut buttons: Vec<UpstreamButton> = ways
+        .with_button()
         .map(|upstream| UpstreamButton {
             name: upstream.settings.name.clone(),
             href: urls::upstream_start(upstream.slug(), &interaction.flow),

@@ -4,11 +4,12 @@
 
 pub mod callback;
 pub mod choose;
+mod name;
 pub mod password;
 pub mod start;
 
 use axum::{
-    http::HeaderMap,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 
@@ -20,11 +21,23 @@ use crate::{
     interactions::Interaction,
     sessions::{self, Policy, Proof},
     store::{Connection, StoreResult, sessions::Session},
+    urls,
     web::{
         browser,
         cookies::{self, Cookie},
+        error::PageError,
     },
 };
+
+/// The app does not let in who comes this way (UP-22).
+fn not_accepted(interaction: &Interaction, way: &str, event: Event) -> PageError {
+    let explanation = format!("The app that sent you here does not let anybody in with {way}.");
+    PageError::new("upstream_not_allowed", "This way does not lead to the app", explanation)
+        .status(StatusCode::FORBIDDEN)
+        .action(urls::login(&interaction.flow), "Choose another way")
+        .trace(&interaction.trace_id)
+        .event(event.detail("story", interaction.story()))
+}
 
 /// Begins the session of who has just proved who they are, and keeps the event with it.
 async fn begin_session(

@@ -6,7 +6,7 @@ use axum::{
     response::Response,
 };
 
-use super::{begin_session, choose, proceed};
+use super::{begin_session, choose, name::NameStep, not_accepted, proceed};
 use crate::{
     accounts::passwords::{HashingFault, Verdict},
     app::App,
@@ -16,6 +16,7 @@ use crate::{
     foundation::names::{email_key, username_key},
     foundation::{clock::Timestamp, secret::Secret},
     interactions::{self, Interaction},
+    protocol::acr::Level,
     sessions::Proof,
     store::{Connection, StoreError, StoreResult, sessions::Session, users, users::User},
     web::{
@@ -42,11 +43,20 @@ pub async fn post(State(app): State<App>, request: Request) -> Result<Response, 
         return Err(PageError::forged_form().event(Event::refused("sign_in", "form_not_ours")));
     }
     let (mut interaction, mark) = flow::find(&app, &headers, &params).await?;
+    if params.get("step") == Some("name") {
+        let typed = name_in(&params);
+        let step = NameStep { app: &app, headers: &headers, mark: &mark, from, now };
+        return step.take(interaction, typed).await;
+    }
     let form = Form::read(&params);
     let trace = interaction.trace_id.clone();
     let told = |error: PageError| error.trace(&trace);
     if app.config.passwords.login == PasswordLogin::Off {
         return Err(switched_off(&interaction));
+    }
+    if !dispatcher::accepts(&app, &interaction, None) {
+        let event = Event::refused("sign_in", "upstream_not_allowed");
+        return Err(not_accepted(&interaction, "a password", event));
     }
     let refuse = async |interaction: &Interaction, refused| {
         refuse(&app, &headers, (interaction, &mark), &form, refused).await.map_err(told)
@@ -65,7 +75,7 @@ pub async fn post(State(app): State<App>, request: Request) -> Result<Response, 
         upstream_sid: None,
         auth_time: now,
         amr: vec!["pwd".to_owned()],
-        acr: None,
+        acr: Level::SingleFactor,
         address: from.to_string(),
         user_agent: address::user_agent(&headers),
     };
@@ -117,10 +127,17 @@ struct Form {
 
 impl Form {
     fn read(params: &Params) -> Self {
-        let username = params.get("username").unwrap_or_default();
-        let username: String = username.chars().filter(|c| !c.is_control()).take(320).collect();
-        Self { username, password: Secret::new(params.get("password").unwrap_or_default()) }
+        Self {
+            username: name_in(params),
+            password: Secret::new(params.get("password").unwrap_or_default()),
+        }
     }
+}
+
+/// The name that was typed, as far as it is one.
+fn name_in(params: &Params) -> String {
+    let name = params.get("username").unwrap_or_default().trim();
+    name.chars().filter(|c| !c.is_control()).take(320).collect()
 }
 
 /// The account and its hash, if the password is its own. Takes as long when there is no such
@@ -185,7 +202,8 @@ async fn refuse(
     app.metrics.count_refused_sign_in("password", reason);
     let event = Event::refused("sign_in", reason).trace(&interaction.trace_id);
     app.audit.note(event.detail("username", form.username.as_str()));
-    let attempt = choose::Attempt { username: form.username.clone(), error: Some(text.to_owned()) };
+    let (username, error) = (form.username.clone(), Some(text.to_owned()));
+    let attempt = choose::Attempt { username, error, rename: false };
     let template = choose::build(app, headers, interaction, mark, attempt).await?;
     let mut response = page(status, &template);
     if status == StatusCode::TOO_MANY_REQUESTS {

@@ -5,8 +5,10 @@ use axum::{
     response::Response,
 };
 
+use super::not_accepted;
 use crate::{
     app::App,
+    audit::Event,
     dispatcher,
     web::{address, error::PageError, flow, params, throttle},
 };
@@ -24,6 +26,10 @@ pub async fn start(
         return Err(PageError::not_found());
     };
     let (interaction, _) = flow::find(&app, &headers, &params).await?;
+    if !dispatcher::accepts(&app, &interaction, Some(upstream.slug())) {
+        let event = Event::refused("sign_in", "upstream_not_allowed").upstream(upstream.slug());
+        return Err(not_accepted(&interaction, &upstream.settings.name, event));
+    }
     throttle::begin_flow(&app, from, now).map_err(|error| error.trace(&interaction.trace_id))?;
     dispatcher::depart(&app, upstream, interaction, now).await
 }

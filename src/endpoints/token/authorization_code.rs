@@ -149,7 +149,11 @@ fn check_person(
     if !session_rules::is_live(session, person, settings, exchange.now) {
         return Err(exchange.refuse(UNKNOWN, "session_ended", story));
     }
-    if !exchange.client.admits(&person.groups()) {
+    // Within the minute of the code, the person may have come another way.
+    let welcome = exchange.client.admits(&person.groups())
+        && exchange.client.accepts(session.upstream.as_ref())
+        && exchange.client.is_content_with(session.acr);
+    if !welcome {
         return Err(exchange.refuse(UNKNOWN, "no_longer_allowed", story));
     }
     Ok(())
@@ -188,12 +192,13 @@ fn new_grant(
         scope: payload.scope.to_string(),
         auth_time: session.auth_time,
         amr: session.amr.clone(),
-        acr: session.acr.clone(),
+        acr: session.acr,
         created_at: now,
         expires_at: now.plus(app.config.tokens.refresh_absolute_lifetime),
         revoked_at: None,
         revoked_because: None,
         trace_id: payload.trace_id.clone(),
+        upstream: session.upstream.clone(),
     }
 }
 

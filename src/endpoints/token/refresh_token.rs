@@ -2,7 +2,10 @@
 
 use super::{Exchange, Story, TokenResponse};
 use crate::{
-    foundation::opaque::{Opaque, OpaqueKind},
+    foundation::{
+        ids::UpstreamSlug,
+        opaque::{Opaque, OpaqueKind},
+    },
     leases::{Held, Standing},
     protocol::{error::OAuthError, scope::Scope},
     store::{
@@ -34,11 +37,13 @@ pub(super) async fn refresh(exchange: &Exchange<'_>) -> Result<TokenResponse, Wi
         }
         _ => found,
     };
-    let Found { token: row, grant, person, .. } = found;
+    let Found { token: row, grant, person, upstream, .. } = found;
     let story = Story::of(&grant);
     let mut connection = exchange.app.connection().await?;
     let granted = Scope::from(grant.scope.clone());
-    if let Some((reason, because)) = no_longer_allowed(exchange, &granted, &person) {
+    if let Some((reason, because)) =
+        no_longer_allowed(exchange, &grant, &granted, (&person, upstream.as_ref()))
+    {
         let revoked = grants::revoke(&mut connection, &grant.id, because, exchange.now).await;
         revoked.map_err(StoreError::from)?;
         return Err(exchange.refuse(UNKNOWN, reason, story));
@@ -94,13 +99,19 @@ fn check_family(exchange: &Exchange<'_>, grant: &Grant) -> Result<(), WireError>
 /// Whether the person and the client have lost what was granted (RT-10).
 fn no_longer_allowed(
     exchange: &Exchange<'_>,
+    grant: &Grant,
     granted: &Scope,
-    person: &Person,
+    (person, upstream): (&Person, Option<&UpstreamSlug>),
 ) -> Option<(&'static str, RevokedBecause)> {
     if person.user.disabled_at.is_some() {
         Some(("user_disabled", RevokedBecause::UserDisabled))
     } else if !exchange.client.admits(&person.groups()) {
         Some(("no_longer_allowed", RevokedBecause::NoLongerAllowed))
+    } else if !exchange.client.accepts(upstream) {
+        // Whoever stands by the person now is the upstream of the session (UP-22).
+        Some(("upstream_not_allowed", RevokedBecause::NoLongerAllowed))
+    } else if !exchange.client.is_content_with(grant.acr) {
+        Some(("acr_too_low", RevokedBecause::NoLongerAllowed))
     } else if !granted.is_within(&exchange.client.scope) {
         Some(("scope_no_longer_allowed", RevokedBecause::NoLongerAllowed))
     } else {

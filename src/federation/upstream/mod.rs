@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 pub use self::confirmation::{Confirmed, ConfirmedBy, KeptTokens, Unconfirmed};
 
 use super::{
+    assurance,
     client_auth::Credentials,
     exchange::{self, AuthorizationRequest, Redemption, RelyingParty, Tokens},
     fault::UpstreamFault,
@@ -25,8 +26,10 @@ use crate::{
         clock::Timestamp,
         digest::base64url,
         ids::UpstreamSlug,
+        names::is_email,
         random::{self, Random},
     },
+    protocol::acr::Level,
 };
 
 /// An identity provider at which people sign in.
@@ -60,8 +63,10 @@ pub struct Begin<'a> {
     pub prompt: Option<&'a str>,
     /// `max_age`, if the app's request has one.
     pub max_age: Option<u32>,
-    /// `login_hint`, if the app's request has one.
+    /// `login_hint`, if there is an address to go by.
     pub login_hint: Option<&'a str>,
+    /// The level that is wanted.
+    pub level: Option<Level>,
 }
 
 /// A sign-in that has begun.
@@ -105,7 +110,9 @@ pub struct Asserted {
     pub session_id: Option<String>,
     /// How the person proved who they are, if it says.
     pub amr: Vec<String>,
-    /// At which level, if it says.
+    /// At which level, in our words.
+    pub level: Level,
+    /// At which level, in its own words.
     pub acr: Option<String>,
     /// What confirms the person later.
     pub tokens: KeptTokens,
@@ -183,10 +190,12 @@ impl Upstream {
         random: &dyn Random,
         now: Timestamp,
     ) -> Result<Asserted, UpstreamFault> {
-        match &self.kind {
+        let asserted = match &self.kind {
             Kind::Oidc(provider) => provider.complete(self, returned, random, now).await,
             Kind::OAuth2(server) => server.complete(self, returned, random, now).await,
-        }
+        }?;
+        assurance::check(&self.settings, &asserted)?;
+        Ok(asserted)
     }
 
     /// What the upstream says with a logout token (OIDC Back-Channel Logout §2.6).
@@ -220,7 +229,7 @@ impl Upstream {
     fn authorization_url(
         &self,
         party: &RelyingParty,
-        (state, verifier): (&str, &str),
+        (begin, verifier): (Begin<'_>, &str),
         own: impl IntoIterator<Item = (&'static str, Option<String>)>,
     ) -> String {
         let settings = &self.settings;
@@ -230,9 +239,10 @@ impl Upstream {
         if self.posts_its_answers() {
             extra.push(("response_mode", "form_post".to_owned()));
         }
-        let own = own.into_iter().chain([("acr_values", settings.acr_values.clone())]);
+        let own =
+            own.into_iter().chain([("acr_values", assurance::acr_values(settings, begin.level))]);
         extra.extend(own.filter_map(|(name, value)| Some((name, value?))));
-        let request = AuthorizationRequest { state, verifier, extra: &extra };
+        let request = AuthorizationRequest { state: begin.state, verifier, extra: &extra };
         exchange::authorization_url(party, settings, &request)
     }
 
@@ -289,11 +299,18 @@ impl Upstreams {
         self.in_order.iter()
     }
 
-    /// The only upstream, if there is exactly one.
-    pub fn only(&self) -> Option<&Arc<Upstream>> {
-        match self.in_order.as_slice() {
-            [only] => Some(only),
-            _ => None,
-        }
+    /// The upstream to which the people of an e-mail domain go.
+    pub fn of_domain(&self, domain: &str) -> Option<&Arc<Upstream>> {
+        let has = |up: &&Arc<Upstream>| {
+            up.settings.email_domains.iter().any(|own| own.eq_ignore_ascii_case(domain))
+        };
+        self.in_order.iter().find(has)
+    }
+
+    /// The upstream to which the person with this address goes. What is not quite an address, as
+    /// people and mail programs read them, leads nowhere.
+    pub fn of_address(&self, address: &str) -> Option<&Arc<Upstream>> {
+        let (_, domain) = address.split_once('@').filter(|_| is_email(address))?;
+        self.of_domain(domain)
     }
 }

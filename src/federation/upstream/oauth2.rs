@@ -18,6 +18,7 @@ use crate::{
         mapping, strict_json,
     },
     foundation::{clock::Timestamp, random::Random},
+    protocol::acr::Level,
 };
 
 /// How many entries a page of a list has, and how many pages are read.
@@ -61,7 +62,7 @@ impl Server {
     pub(super) fn begin(&self, up: &Upstream, begin: Begin<'_>, verifier: &str) -> String {
         // Prompts and ages are words of OpenID Connect.
         let own = [("prompt", up.settings.prompt.clone())];
-        up.authorization_url(&self.party, (begin.state, verifier), own)
+        up.authorization_url(&self.party, (begin, verifier), own)
     }
 
     /// Redeems the code, asks who it is, maps.
@@ -107,6 +108,7 @@ pub(super) fn assert(up: &Upstream, claims: Map<String, Value>, tokens: KeptToke
         auth_time: None,
         session_id: None,
         amr: Vec::new(),
+        level: Level::SingleFactor,
         acr: None,
         tokens,
     }

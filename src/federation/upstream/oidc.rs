@@ -8,6 +8,7 @@ use super::{Asserted, Begin, KeptTokens, Returned, Upstream};
 use crate::{
     config::UpstreamSettings,
     federation::{
+        assurance,
         exchange::{self, RelyingParty},
         fault::UpstreamFault,
         id_token::{self, Expected, IdTokenFault, Nonce, TENANT_PLACE, ValidIdToken},
@@ -59,7 +60,7 @@ impl Provider {
             ("login_hint", begin.login_hint.map(str::to_owned)),
             ("hd", domain),
         ];
-        Ok(up.authorization_url(&party, (begin.state, verifier), own))
+        Ok(up.authorization_url(&party, (begin, verifier), own))
     }
 
     pub(super) async fn check_issuer_of_answer(
@@ -249,6 +250,7 @@ impl Provider {
             }
             _ => Vec::new(),
         };
+        let acr = text("acr");
         Asserted {
             issuer: tokens.issuer.clone(),
             person: mapping::map(&up.settings, &claims).person,
@@ -256,8 +258,9 @@ impl Provider {
             // A time that cannot be read was refused with the token.
             auth_time: id_token::moment(&valid.claims, "auth_time").ok().flatten(),
             session_id: text("sid"),
+            level: assurance::level(&up.settings, acr.as_deref(), &amr),
             amr,
-            acr: text("acr"),
+            acr,
             subject: valid.subject,
             tokens,
         }

@@ -68,6 +68,7 @@ pub(super) fn grant(user: &UserId, code: &str, expires_at: Timestamp) -> Grant {
         revoked_at: None,
         revoked_because: None,
         trace_id: TraceId::new("AAAABBBB"),
+        upstream: None,
     }
 }
 

@@ -64,6 +64,7 @@ async fn an_access_token_says_what_rfc_9068_asks_and_no_more() {
         "jti",
         "scope",
         "auth_time",
+        "acr",
         "sid",
         "groups",
     ];
@@ -151,7 +152,7 @@ async fn an_id_token_is_for_the_client_and_tells_how_the_person_signed_in() {
     assert_eq!(claims["aud"], "evil");
     assert_eq!(claims["nonce"], NONCE);
     assert_eq!(claims["amr"], json!(["pwd"]));
-    assert!(!claims.contains_key("acr"), "a password is no level that anybody named");
+    assert_eq!(claims["acr"], "sfa", "a password is one factor");
     // The sign-in was two minutes ago, and that is what it says.
     assert_eq!((&claims["auth_time"], &claims["iat"]), (&json!(START), &json!(START + 120)));
     assert_eq!(claims["sid"], open(&tokens.access).1["sid"]);

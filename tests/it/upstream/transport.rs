@@ -49,8 +49,7 @@ fn unsafe_ways_to_an_upstream_are_no_configuration() {
         ("", "upstreams.0.issuer"),
     ];
     let fine = "issuer = \"https://sso.example.org\"\n";
-    let unknown =
-        ["disable_tls_verify", "insecure_skip_verify", "verify", "link_only", "require_acr"];
+    let unknown = ["disable_tls_verify", "insecure_skip_verify", "verify", "link_only"];
     let unknown =
         unknown.map(|name| (format!("{fine}{name} = true"), format!("upstreams.0.{name}")));
     let algs = [

@@ -115,7 +115,8 @@ impl Arriving<'_> {
         self.departure.interaction.note(self.now, format!("came back from {slug}"));
         let completed = self.complete(params).await;
         let asserted = completed.map_err(|fault| self.page(&fault))?;
-        let what = format!("{slug} says: {}", asserted.subject);
+        let Asserted { subject, level, .. } = &asserted;
+        let what = format!("{slug} says: {subject}, signed in at level {level}");
         self.departure.interaction.note(self.now, what);
         let proof = self.proof(&asserted, from, address::user_agent(headers));
         let former = browser::session(self.app, headers, self.now).await;
@@ -174,7 +175,7 @@ impl Arriving<'_> {
             upstream_sid: asserted.session_id.clone(),
             auth_time: asserted.auth_time.unwrap_or(self.now).min(self.now),
             amr: asserted.amr.clone(),
-            acr: asserted.acr.clone(),
+            acr: asserted.level,
             address,
             user_agent,
         }

@@ -7,7 +7,7 @@ use crate::{
     audit::Event,
     dispatcher::with_way_on,
     federation::{
-        FaultKind, UpstreamFault,
+        ACR_TOO_LOW, FaultKind, UpstreamFault,
         gates::{Refusal, Wants},
     },
     web::error::PageError,
@@ -44,6 +44,10 @@ impl Arriving<'_> {
             ("upstream_refused", _) => format!(
                 "{name} did not sign you in. You may have cancelled, or your account may lack \
                  access there."
+            ),
+            (ACR_TOO_LOW, _) => format!(
+                "{name} signed you in, but by a weaker proof than is asked for here, such as a \
+                 password without a second factor."
             ),
             (_, FaultKind::Unavailable) => format!("{name} did not answer as it should."),
             (_, FaultKind::NotInvited) => format!(

@@ -1,0 +1,100 @@
+//! The ways by which somebody can sign in, and the one that is taken without asking.
+
+use std::sync::Arc;
+
+use crate::{
+    app::App,
+    clients::Client,
+    federation::Upstream,
+    foundation::{clock::Timestamp, ids::UpstreamSlug},
+    interactions::{AuthorizationRequest, Interaction},
+    protocol::{acr::Level, words::Prompt},
+    store::StoreResult,
+};
+
+/// The ways that are open to one sign-in: those that there are, as far as the app accepts them.
+#[derive(Debug)]
+pub struct Ways {
+    /// The upstreams, in the order of the configuration.
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// Whether there are passwords, and one would do.
+    pub passwords: bool,
+}
+
+impl Ways {
+    /// The ways that are open.
+    pub async fn of(app: &App, interaction: &Interaction, now: Timestamp) -> StoreResult<Self> {
+        let client = client_of(app, interaction);
+        let accepts =
+            |slug: Option<&UpstreamSlug>| client.as_ref().is_none_or(|client| client.accepts(slug));
+        let upstreams = app.upstreams.iter().filter(|upstream| accepts(Some(upstream.slug())));
+        let level = interaction.request().and_then(|request| request.level);
+        let would_do = accepts(None) && level <= Some(Level::SingleFactor);
+        Ok(Self {
+            upstreams: upstreams.cloned().collect(),
+            passwords: would_do && app.has_local_accounts(now).await?,
+        })
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.upstreams.is_empty() && !self.passwords
+    }
+
+    /// Whether the page asks for the address first, because it leads some people to an upstream.
+    pub fn ask_for_address(&self) -> bool {
+        self.upstreams.iter().any(|upstream| !upstream.settings.email_domains.is_empty())
+    }
+
+    /// The upstream to which an address leads.
+    pub fn for_address(&self, app: &App, address: &str) -> Option<&Arc<Upstream>> {
+        self.find(app.upstreams.of_address(address)?.slug())
+    }
+
+    /// The upstreams that have a button. Where there is nothing else, all have.
+    pub fn with_button(&self) -> impl Iterator<Item = &Arc<Upstream>> {
+        let shown = |upstream: &Arc<Upstream>| upstream.settings.button;
+        let all = !self.passwords && !self.ask_for_address() && !self.upstreams.iter().any(shown);
+        self.upstreams.iter().filter(move |upstream| all || shown(upstream))
+    }
+
+    /// The upstream that the person is sent to without a page: the one that the app has named, the
+    /// one that the address leads to, the app's own, or the only one there is. Whoever has just
+    /// signed out, or is to choose, is asked.
+    pub(super) fn straight(&self, app: &App, interaction: &Interaction) -> Option<&Arc<Upstream>> {
+        if interaction.chooses || interaction.prompts(Prompt::SelectAccount) {
+            return None;
+        }
+        let request = interaction.request();
+        let named = request.and_then(|request| self.find(request.upstream_hint.as_ref()?));
+        let by_address = || self.for_address(app, interaction.login_hint()?);
+        let own = || {
+            let client = client_of(app, interaction)?;
+            self.find(client.settings.preferred_upstream.as_ref()?)
+        };
+        named.or_else(by_address).or_else(own).or_else(|| self.only())
+    }
+
+    fn find(&self, slug: &UpstreamSlug) -> Option<&Arc<Upstream>> {
+        self.upstreams.iter().find(|upstream| upstream.slug() == slug)
+    }
+
+    /// The only way, if it is an upstream.
+    fn only(&self) -> Option<&Arc<Upstream>> {
+        match self.upstreams.as_slice() {
+            [only] if !self.passwords => Some(only),
+            _ => None,
+        }
+    }
+}
+
+/// The app that wants the sign-in.
+pub(super) fn client_of(app: &App, interaction: &Interaction) -> Option<Arc<Client>> {
+    let request: &AuthorizationRequest = interaction.request()?;
+    app.clients.find(request.client_id.as_str())
+}
+
+/// Whether the app accepts who comes this way; none stands for accounts of our own.
+pub fn accepts(app: &App, interaction: &Interaction, upstream: Option<&UpstreamSlug>) -> bool {
+    client_of(app, interaction).is_none_or(|client| client.accepts(upstream))
+}
