@@ -28,6 +28,7 @@ mod authorize;
 mod bearer;
 mod cli;
 mod codes;
+mod conformance;
 mod demo;
 mod documents;
 mod ephemeral;
