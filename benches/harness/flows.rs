@@ -74,7 +74,22 @@ impl Traveller {
     /// A new person signs in, from the app's redirect to the tokens.
     pub(crate) async fn sign_in(&mut self) -> anyhow::Result<Tokens> {
         let code = self.authorize(&mut Jar::default()).await?;
-        let form = exchange_form(&code);
+        self.exchange(&code).await
+    }
+
+    /// A person who has a session signs in once more: the first answer leads back to the app already.
+    pub(crate) async fn sign_in_again(&mut self, jar: &mut Jar) -> anyhow::Result<Tokens> {
+        let response = visit(&mut self.keywright, jar, &self.keywright_host, &self.request).await?;
+        let back = response.location.as_deref().filter(|address| address.starts_with(CALLBACK));
+        let code = back.and_then(|address| parameter(address, "code")).map(str::to_owned);
+        let code =
+            code.with_context(|| format!("the session did not do: {}", response.excerpt()))?;
+        self.exchange(&code).await
+    }
+
+    /// A code for tokens, among them an ID token.
+    async fn exchange(&mut self, code: &str) -> anyhow::Result<Tokens> {
+        let form = exchange_form(code);
         let request = post(&self.keywright_host, "/token", &basic(self.client, SECRET), &form);
         let response = self.keywright.send(&request).await?.expect(200)?;
         let tokens: Tokens = serde_json::from_slice(&response.body)?;

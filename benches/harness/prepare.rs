@@ -11,10 +11,12 @@ use crate::http::{Connection, basic, get, post};
 use crate::load;
 use crate::scenarios::{Contestant, Scenario};
 use crate::settings::{API, APP, APP_ES256, SECRET, WEB};
-use crate::workers::{Collect, Exchange, Pool, Repeat, Rotate, Worker};
+use crate::workers::{Collect, Exchange, Pool, Repeat, Return, Rotate, Worker};
 
 /// Distinct access tokens in turn, as the many users of an app would bring.
 const ACCESS_TOKENS: usize = 256;
+/// Distinct people with sessions in turn.
+const RETURNING: usize = 256;
 /// Codes live for a minute; collecting them must leave time to use them.
 const COLLECTING: Duration = Duration::from_secs(30);
 /// The refusal when a scenario needs a server that was not started.
@@ -87,6 +89,7 @@ impl Preparation {
             Scenario::A1 => Ok(self.pages(&server, contestant)),
             Scenario::F1 => Ok(self.sign_ins(&server, APP_ES256)),
             Scenario::F1r => Ok(self.sign_ins(&server, APP)),
+            Scenario::F3 => self.returns(&server).await,
         }
     }
 
@@ -94,6 +97,31 @@ impl Preparation {
         (0..self.connections)
             .map(|_| Worker::SignIn(Box::new(self.traveller(server, client))))
             .collect()
+    }
+
+    /// People who are signed in already, each at one connection.
+    async fn returns(&mut self, server: &Party) -> anyhow::Result<Vec<Worker>> {
+        self.sign_in_until(RETURNING.max(self.connections)).await?;
+        let worker = |first: usize| {
+            let own = self.sessions.iter().skip(first).step_by(self.connections);
+            Worker::Return(Box::new(Return {
+                traveller: self.traveller(server, APP_ES256),
+                sessions: own.cloned().collect(),
+                next: 0,
+            }))
+        };
+        Ok((0..self.connections).map(worker).collect())
+    }
+
+    /// Signs people in until so many have a session.
+    async fn sign_in_until(&mut self, wanted: usize) -> anyhow::Result<()> {
+        let server = self.site.keywright.clone().context(NOT_STARTED)?;
+        while self.sessions.len() < wanted {
+            let mut jar = Jar::default();
+            self.traveller(&server, WEB).authorize(&mut jar).await.context("signing in")?;
+            self.sessions.push(jar);
+        }
+        Ok(())
     }
 
     fn server(&self, scenario: Scenario, contestant: Contestant) -> anyhow::Result<Party> {
@@ -169,12 +197,8 @@ impl Preparation {
             return Ok(pool);
         }
         let server = self.site.keywright.clone().context(NOT_STARTED)?;
-        while self.sessions.len() < self.connections {
-            let mut jar = Jar::default();
-            self.traveller(&server, WEB).authorize(&mut jar).await.context("signing in")?;
-            self.sessions.push(jar);
-        }
-        let collectors = self.sessions.iter().map(|jar| {
+        self.sign_in_until(self.connections).await?;
+        let collectors = self.sessions.iter().take(self.connections).map(|jar| {
             Worker::Collect(Box::new(Collect {
                 traveller: self.traveller(&server, WEB),
                 jar: jar.clone(),

@@ -180,6 +180,7 @@ fn scenario(report: &Report, row: &Row) -> Value {
         "description": row.scenario.description(),
         "server": row.contestant.label(),
         "per_cpu_second": range(row.range(Measurement::per_cpu_second)),
+        "per_cpu_second_with_redis": range(row.range(Measurement::per_cpu_second_with_redis)),
         "per_cpu_second_with_stores": range(row.range(Measurement::per_cpu_second_with_stores)),
         "ratio": ratio.map(range),
         "wall_per_second": range(row.range(|round| round.wall_rate)),

@@ -18,6 +18,8 @@ pub(crate) enum Worker {
     Page(Box<Traveller>),
     /// A new person, up to the tokens.
     SignIn(Box<Traveller>),
+    /// People with sessions, up to the tokens.
+    Return(Box<Return>),
     /// A person with a session, collecting codes.
     Collect(Box<Collect>),
 }
@@ -73,6 +75,13 @@ pub(crate) struct Rotate {
     pub(crate) refresh_token: String,
 }
 
+/// Sign-ins by live sessions, in turn.
+pub(crate) struct Return {
+    pub(crate) traveller: Traveller,
+    pub(crate) sessions: Vec<Jar>,
+    pub(crate) next: usize,
+}
+
 /// Codes by a live session.
 pub(crate) struct Collect {
     pub(crate) traveller: Traveller,
@@ -90,6 +99,7 @@ impl Worker {
             Self::Rotate(worker) => worker.step().await,
             Self::Page(traveller) => traveller.login_page().await.map(|_| Step::Done),
             Self::SignIn(traveller) => traveller.sign_in().await.map(|_| Step::Done),
+            Self::Return(worker) => worker.step().await,
             Self::Collect(worker) => worker.step().await,
         }
     }
@@ -144,6 +154,15 @@ impl Rotate {
         }
         self.refresh_token = successor;
         Ok(tokens)
+    }
+}
+
+impl Return {
+    async fn step(&mut self) -> anyhow::Result<Step> {
+        let turn = self.next % self.sessions.len().max(1);
+        let session = self.sessions.get_mut(turn).context("nobody has a session")?;
+        self.next = turn + 1;
+        self.traveller.sign_in_again(session).await.map(|_| Step::Done)
     }
 }
 

@@ -103,6 +103,10 @@ class Keywright:
         rows = self._ask("SELECT reason, detail FROM audit_events WHERE action = 'lease'")
         return [reason for reason, detail in rows if json.loads(detail)["session"] == sid]
 
+    def subjects(self, slug):
+        """Under which names people are known to an upstream."""
+        return [subject for (subject,) in self._ask("SELECT subject FROM identities WHERE upstream = ?", slug)]
+
     def _ask(self, query, *values):
         with contextlib.closing(sqlite3.connect(f"file:{self._database}?mode=ro", uri=True)) as database:
             return database.execute(query, values).fetchall()

@@ -30,6 +30,7 @@ mod bearer;
 mod choosing;
 mod cli;
 mod codes;
+mod conformance;
 mod demo;
 mod documents;
 mod ephemeral;

@@ -1,20 +1,30 @@
-"""Keycloak as the upstream: its login form, its consent page, its groups, its word on addresses."""
+"""Keycloak as the upstream: its login form, its consent page, its groups, its word on addresses, and
+signing out both ways."""
 
 import re
+import time
 
 from browser import Browser
 from keycloak import CLIENT_SECRET, Keycloak
 from keywright import CALLBACK, SIGNED_OUT, Keywright, client, upstream
 from keywright import CLIENT_SECRET as APP_SECRET
+from processes import wait_until
+from receiver import Receiver
 from relying_party import RelyingParty
+
+# The background delivers what apps are told every few seconds.
+LOGOUT_WITHIN = 8
 
 
 def walk(journey):
     keywright = Keywright(journey.binary, journey.folder)
     with journey.step("Keycloak starts with its realm"):
         keycloak = Keycloak(journey.stack, journey.folder, keywright.issuer, realms={"staff": "corp"})
-    with journey.step("Keywright starts with two upstreams there"):
-        keywright.configure(clients=[client("wiki"), client("chat")], upstreams=_upstreams(keycloak))
+    with journey.step("Keywright starts with three upstreams there"):
+        receiver = Receiver(journey.stack)
+        told = client("told", backchannel_logout_uri=receiver.address)
+        clients = [client("wiki"), client("chat"), told]
+        keywright.configure(clients=clients, upstreams=_upstreams(keycloak))
         keywright.serve(journey.stack)
     wiki = RelyingParty(keywright.issuer, "wiki", APP_SECRET, CALLBACK)
     chat = RelyingParty(keywright.issuer, "chat", APP_SECRET, CALLBACK)
@@ -26,6 +36,9 @@ def walk(journey):
     _other_people(journey, wiki)
     _cancelled(journey, keywright, wiki)
     _sign_out(journey, browser, wiki, tokens)
+    told = RelyingParty(keywright.issuer, "told", APP_SECRET, CALLBACK)
+    _out_there(journey, keycloak, told, receiver)
+    _out_here(journey, keycloak, told, receiver)
 
 
 def _upstreams(keycloak):
@@ -34,6 +47,8 @@ def _upstreams(keycloak):
         # The slash at the end is a common slip, and must be found out.
         upstream("corp", "Corporate", keycloak.issuer("staff") + "/", "keywright", CLIENT_SECRET, **shared),
         upstream("asking", "Asking first", keycloak.issuer("staff"), "keywright-asking", CLIENT_SECRET, **shared),
+        upstream("leaving", "Leaving", keycloak.issuer("staff"), "keywright-leaving", CLIENT_SECRET,
+                 logout="always", **shared),
     ]
 
 
@@ -132,3 +147,48 @@ def _sign_out(journey, browser, wiki, tokens):
         assert browser.open(url, stop_at=SIGNED_OUT) == f"{SIGNED_OUT}?state=bye"
         answer = wiki.answer(browser.open(wiki.authorization_url(prompt="none"), stop_at=wiki.redirect_uri))
         assert answer.get("error") == "login_required", answer
+
+
+def _enter(told):
+    """Signs ada in where signing out goes both ways; her browser, her tokens and the session."""
+    browser = Browser()
+    page = _to_keycloak(browser, told, slug="leaving")
+    tokens = told.exchange(Keycloak.sign_in(browser, page, "ada", "ada-at-keycloak", stop_at=told.redirect_uri))
+    return browser, tokens, told.identity(tokens)["sid"]
+
+
+def _is_over(told, browser, tokens, receiver, sid):
+    wait_until(lambda: sid in [told.logout(token)["sid"] for _, token in receiver.told], within=LOGOUT_WITHIN)
+    refused = told.token(expect=400, grant_type="refresh_token", refresh_token=tokens["refresh_token"])
+    assert refused["error"] == "invalid_grant", refused
+    assert not told.is_active(tokens["access_token"]), "its access token is still active"
+    answer = told.answer(browser.open(told.authorization_url(prompt="none"), stop_at=told.redirect_uri))
+    assert answer.get("error") == "login_required", answer
+
+
+def _out_there(journey, keycloak, told, receiver):
+    with journey.step("ada signs in, and signs out at Keycloak itself"):
+        browser, tokens, sid = _enter(told)
+        bystander = _enter(told)
+        page = browser.open(keycloak.issuer("staff") + "/protocol/openid-connect/logout")
+        browser.submit(page, page.form_with("session_code"))
+        left_at = time.time()
+    with journey.step("Keycloak says so: her session here is over, and the app is told"):
+        _is_over(told, browser, tokens, receiver, sid)
+        journey.measured("from her signing out there", time.time() - left_at, LOGOUT_WITHIN)
+    with journey.step("her session in another browser goes on"):
+        elsewhere, others, other_sid = bystander
+        assert told.refresh(others)["access_token"] and other_sid != sid
+        told.exchange(elsewhere.open(told.authorization_url(prompt="none"), stop_at=told.redirect_uri))
+
+
+def _out_here(journey, keycloak, told, receiver):
+    with journey.step("when she signs out here, that leads through Keycloak and back to the app"):
+        browser, tokens, sid = _enter(told)
+        browser.visited.clear()
+        url = told.logout_url(tokens, post_logout_redirect_uri=SIGNED_OUT, state="bye")
+        assert browser.open(url, stop_at=SIGNED_OUT) == f"{SIGNED_OUT}?state=bye"
+        assert any(url.startswith(keycloak.address) for url in browser.visited), browser.visited
+        _is_over(told, browser, tokens, receiver, sid)
+    with journey.step("so that Keycloak asks for the password the next time"):
+        _to_keycloak(browser, told, slug="leaving").form_with("username", "password")

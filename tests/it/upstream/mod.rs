@@ -18,6 +18,7 @@ mod own_network;
 mod presets;
 mod recorded;
 mod signup;
+mod signup_table;
 mod slow;
 mod state;
 mod transport;
