@@ -60,8 +60,8 @@ impl Entrance<'_> {
         if !open || !alive {
             return Ok(Linking::SessionOver);
         }
-        if let Some((identity, _)) = known {
-            self.confirm_identity(conn, asserted, &identity.id).await?;
+        if known.is_some() {
+            self.confirm_identity(conn, asserted).await?;
             return Ok(Linking::Confirmed);
         }
         let added = self.add_identity(conn, asserted, user, LinkedBy::OwnSession).await?;

@@ -72,9 +72,8 @@ impl Entrance<'_> {
         if let Some(refusal) = self.turned_away(asserted) {
             return Ok(Arrival::NotAdmitted(refusal));
         }
-        let known = identities::find(conn, &asserted.issuer, &asserted.subject).await?;
-        if let Some((identity, user)) = known {
-            return self.refresh(conn, asserted, &identity, user).await;
+        if let Some(user) = self.confirm_identity(conn, asserted).await? {
+            return self.refresh(conn, asserted, user).await;
         }
         let signup = gates::signup(settings, self.federated, person);
         if let Some(refusal) = gates::refusal(&signup) {
@@ -108,7 +107,7 @@ impl Entrance<'_> {
             linked_by,
             linked_at: self.now,
         };
-        let claims = self.seal(&identity.id, asserted);
+        let claims = self.seal(asserted);
         Ok(identities::insert(conn, &identity, claims.as_deref()).await?)
     }
 
@@ -116,13 +115,11 @@ impl Entrance<'_> {
         &self,
         conn: &mut Connection,
         asserted: &Asserted,
-        identity: &Identity,
         mut user: User,
     ) -> StoreResult<Arrival> {
         if user.disabled_at.is_some() {
             return Ok(Arrival::Disabled(user.id));
         }
-        self.confirm_identity(conn, asserted, &identity.id).await?;
         let profile = refreshed(&user, asserted);
         if profile != user.profile() {
             users::update_profile(conn, &user.id, &profile, self.now).await?;
@@ -131,21 +128,22 @@ impl Entrance<'_> {
         Ok(Arrival::Known(user))
     }
 
-    /// Notes that the upstream has just confirmed the person of this identity.
+    /// Notes that the upstream has just confirmed this person, and answers their account if they are
+    /// known.
     pub(super) async fn confirm_identity(
         &self,
         conn: &mut Connection,
         asserted: &Asserted,
-        identity: &IdentityId,
-    ) -> StoreResult<()> {
+    ) -> StoreResult<Option<User>> {
         let confirmation = Confirmation {
             upstream: self.upstream.slug().clone(),
             groups: asserted.person.groups.iter().collect(),
-            claims: self.seal(identity, asserted),
+            claims: self.seal(asserted),
             confirmed_at: self.now,
         };
-        identities::confirm(conn, identity, &confirmation).await?;
-        Ok(())
+        let subject = (&*asserted.issuer, &*asserted.subject);
+        let known = identities::confirm(conn, subject, &confirmation).await?;
+        Ok(known.map(|(_, user)| user))
     }
 
     /// Takes over what the upstream says about somebody while they are signed in; nothing if they are
@@ -158,11 +156,10 @@ impl Entrance<'_> {
         if let Some(refusal) = self.turned_away(asserted) {
             return Ok(Some(Arrival::NotAdmitted(refusal)));
         }
-        let known = identities::find(conn, &asserted.issuer, &asserted.subject).await?;
-        let Some((identity, user)) = known else {
-            return Ok(None);
-        };
-        self.refresh(conn, asserted, &identity, user).await.map(Some)
+        match self.confirm_identity(conn, asserted).await? {
+            Some(user) => self.refresh(conn, asserted, user).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Why nobody like this may enter through the upstream, if so.
@@ -173,8 +170,9 @@ impl Entrance<'_> {
     }
 
     /// The claims as they are kept, so that rules can be tried on them.
-    fn seal(&self, identity: &IdentityId, asserted: &Asserted) -> Option<Vec<u8>> {
-        recorded::seal(self.rows, identity, &asserted.claims, self.random)
+    fn seal(&self, asserted: &Asserted) -> Option<Vec<u8>> {
+        let Asserted { issuer, subject, claims, .. } = asserted;
+        recorded::seal(self.rows, (issuer, subject), claims, self.random)
     }
 }
 

@@ -74,6 +74,8 @@ pub struct Confirmation {
 pub struct Recorded {
     /// The id of the identity.
     pub id: IdentityId,
+    /// The upstream's issuer.
+    pub issuer: String,
     /// The upstream's `sub`.
     pub subject: String,
     /// The claims, sealed.
@@ -166,16 +168,40 @@ pub async fn insert(
     .map(|rows| rows == 1)
 }
 
-/// Notes that the upstream has just confirmed the person, and what it says.
+/// Notes what the upstream has just confirmed about a subject, and answers its identity with its
+/// account; nothing if nobody here is known by it. Both are held as [`find`] holds them.
 pub async fn confirm(
     conn: &mut Connection,
-    id: &IdentityId,
+    (issuer, subject): (&str, &str),
     confirmation: &Confirmation,
-) -> QueryResult<usize> {
-    on_backend!(conn, |conn| diesel::update(identities::table.find(id))
-        .set(confirmation)
-        .execute(conn)
-        .await)
+) -> QueryResult<Option<(Identity, User)>> {
+    let of_subject = || identities::issuer.eq(issuer).and(identities::subject.eq(subject));
+    let update = diesel::update(identities::table.filter(of_subject())).set(confirmation);
+    let owner = identities::table.filter(of_subject()).select(identities::user_id);
+    let account = users::table.filter(users::id.eq_any(owner));
+    let (identity, user): (Option<Identity>, Option<User>) = on_backend!(
+        conn,
+        postgres | conn | {
+            // Neither needs the other's answer: both travel together.
+            let (mut one, mut other) = (*conn, *conn);
+            let update = update.returning(Identity::as_returning()).get_result(&mut one);
+            let account = account.select(User::as_select());
+            let account = account.for_no_key_update().first(&mut other);
+            let answers = futures_util::join!(update, account);
+            answers.0.optional().and_then(|one| Ok((one, answers.1.optional()?)))
+        },
+        sqlite | conn | {
+            let update = update.returning(Identity::as_returning());
+            match update.get_result(conn).await.optional() {
+                Ok(Some(identity)) => {
+                    let account = account.select(User::as_select()).first(conn);
+                    account.await.map(|user| (Some(identity), Some(user)))
+                }
+                other => other.map(|identity| (identity, None)),
+            }
+        }
+    )?;
+    Ok(identity.zip(user))
 }
 
 /// The last sign-in of an account at an upstream: the newest, should it have two subjects there.

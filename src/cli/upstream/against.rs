@@ -79,7 +79,7 @@ pub(super) async fn run(
         };
         last = newest.id.clone();
         for (row, username) in page {
-            let claims = recorded::open(&ring, &row.id, row.claims.as_deref());
+            let claims = recorded::open(&ring, &row);
             let change =
                 claims.map(|claims| changed(outcome(before, &claims), outcome(after, &claims)));
             sum.add(change.as_ref());

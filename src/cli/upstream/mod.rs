@@ -130,7 +130,7 @@ async fn find_last(
     let slug = &settings.slug;
     let last = identities::find_recorded(&mut connection, slug, &user.id).await?;
     let last = last.with_context(|| format!("{username} has never signed in at {slug}"))?;
-    let claims = recorded::open(&ring, &last.id, last.claims.as_deref());
+    let claims = recorded::open(&ring, &last);
     let claims = claims.with_context(|| {
         format!(
             "of the last sign-in of {username} at {slug} no claims are kept: it was before they \
