@@ -17,7 +17,7 @@ use crate::{
     support::{
         app::TestApp,
         browser::{Browser, Journey},
-        fake_upstream::{Algorithm, CLIENT_ID, Endpoint, FakeUpstream, Placement},
+        fake_upstream::{Algorithm, CLIENT_ID, Endpoint, FakeUpstream, Misbehaviour, Placement},
     },
     upstream::{
         SESSION_COOKIE, Witness, claims_for_app, is_refusal_page, no_session_cookie, start_at,
@@ -94,6 +94,7 @@ struct Module {
     name: &'static str,
     algorithm: Algorithm,
     provider: fn(&FakeUpstream),
+    lie: fn(&mut Misbehaviour),
     outcome: Outcome,
 }
 
@@ -123,8 +124,14 @@ impl ResponseMode {
     }
 }
 
+/// A module whose provider is set up in some way.
 const fn module(name: &'static str, provider: fn(&FakeUpstream), outcome: Outcome) -> Module {
-    Module { name, algorithm: Algorithm::Rs256, provider, outcome }
+    Module { name, algorithm: Algorithm::Rs256, provider, lie: |_| {}, outcome }
+}
+
+/// A module whose provider lies.
+const fn lying(name: &'static str, lie: fn(&mut Misbehaviour), outcome: Outcome) -> Module {
+    Module { name, algorithm: Algorithm::Rs256, provider: |_| {}, lie, outcome }
 }
 
 impl Module {
@@ -134,6 +141,7 @@ impl Module {
         let builder = TestApp::builder();
         let app = builder.upstream("op", &upstream, mode.setting()).start().await;
         (self.provider)(&upstream);
+        upstream.misbehave(self.lie);
         let met = match self.outcome {
             Outcome::SignedIn => is_signed_in(&app, &upstream).await,
             Outcome::Refused(reason) => is_refused(&app, 400, reason).await,
