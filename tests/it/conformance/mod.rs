@@ -4,8 +4,8 @@
 //! The provider is the fake upstream over real HTTP. The plans are listed here; whatever is in one of
 //! them has a test, or stands in [`NOT_OFFERED`] with the reason.
 
+mod basic;
 mod configuration;
-mod core;
 mod logout;
 mod refreshing;
 
@@ -249,7 +249,7 @@ async fn is_refused(app: &TestApp, status: u16, reason: &str) -> Result<(), Stri
 #[test]
 fn every_module_is_accounted_for() {
     let rows = |modules: &[Module]| modules.iter().map(|module| module.name).collect::<Vec<_>>();
-    let mut tested = rows(&core::table());
+    let mut tested = rows(&basic::table());
     tested.extend(rows(&configuration::table()));
     tested.extend(configuration::ROTATION);
     tested.extend(logout::STATES.map(|(name, _)| name));
@@ -262,5 +262,5 @@ fn every_module_is_accounted_for() {
     assert!(missing.is_empty(), "{missing:?}");
     assert!(not_offered.iter().all(|name| !tested.contains(name)));
     let beyond: Vec<_> = accounted.difference(&planned).copied().collect();
-    assert_eq!(beyond, core::BEYOND, "in the suite, but in no plan");
+    assert_eq!(beyond, basic::BEYOND, "in the suite, but in no plan");
 }

@@ -187,13 +187,13 @@ async fn run_all(mode: ResponseMode) {
 
 /// Basic RP.
 #[tokio::test(flavor = "multi_thread")]
-async fn basic() {
+async fn by_query() {
     run_all(ResponseMode::Query).await;
 }
 
 /// Form Post RP.
 #[tokio::test(flavor = "multi_thread")]
-async fn form_post() {
+async fn by_form_post() {
     run_all(ResponseMode::FormPost).await;
 }
 
