@@ -14,6 +14,7 @@ mod gates;
 mod leaks;
 mod logout;
 mod logout_races;
+mod lured;
 mod mix_up;
 mod own_network;
 mod presets;
