@@ -4,8 +4,8 @@
 //! The provider is the fake upstream over real HTTP. The plans are listed here; whatever is in one of
 //! them has a test, or stands in [`NOT_OFFERED`] with the reason.
 
+mod basic;
 mod configuration;
-mod core;
 mod logout;
 mod refreshing;
 
@@ -17,7 +17,7 @@ use crate::{
     support::{
         app::TestApp,
         browser::{Browser, Journey},
-        fake_upstream::{Algorithm, CLIENT_ID, Endpoint, FakeUpstream, Placement},
+        fake_upstream::{Algorithm, CLIENT_ID, Endpoint, FakeUpstream, Misbehaviour, Placement},
     },
     upstream::{
         SESSION_COOKIE, Witness, claims_for_app, is_refusal_page, no_session_cookie, start_at,
@@ -94,6 +94,7 @@ struct Module {
     name: &'static str,
     algorithm: Algorithm,
     provider: fn(&FakeUpstream),
+    lie: fn(&mut Misbehaviour),
     outcome: Outcome,
 }
 
@@ -123,8 +124,14 @@ impl ResponseMode {
     }
 }
 
+/// A module whose provider is set up in some way.
 const fn module(name: &'static str, provider: fn(&FakeUpstream), outcome: Outcome) -> Module {
-    Module { name, algorithm: Algorithm::Rs256, provider, outcome }
+    Module { name, algorithm: Algorithm::Rs256, provider, lie: |_| {}, outcome }
+}
+
+/// A module whose provider lies.
+const fn lying(name: &'static str, lie: fn(&mut Misbehaviour), outcome: Outcome) -> Module {
+    Module { name, algorithm: Algorithm::Rs256, provider: |_| {}, lie, outcome }
 }
 
 impl Module {
@@ -134,6 +141,7 @@ impl Module {
         let builder = TestApp::builder();
         let app = builder.upstream("op", &upstream, mode.setting()).start().await;
         (self.provider)(&upstream);
+        upstream.misbehave(self.lie);
         let met = match self.outcome {
             Outcome::SignedIn => is_signed_in(&app, &upstream).await,
             Outcome::Refused(reason) => is_refused(&app, 400, reason).await,
@@ -241,7 +249,7 @@ async fn is_refused(app: &TestApp, status: u16, reason: &str) -> Result<(), Stri
 #[test]
 fn every_module_is_accounted_for() {
     let rows = |modules: &[Module]| modules.iter().map(|module| module.name).collect::<Vec<_>>();
-    let mut tested = rows(&core::table());
+    let mut tested = rows(&basic::table());
     tested.extend(rows(&configuration::table()));
     tested.extend(configuration::ROTATION);
     tested.extend(logout::STATES.map(|(name, _)| name));
@@ -254,5 +262,5 @@ fn every_module_is_accounted_for() {
     assert!(missing.is_empty(), "{missing:?}");
     assert!(not_offered.iter().all(|name| !tested.contains(name)));
     let beyond: Vec<_> = accounted.difference(&planned).copied().collect();
-    assert_eq!(beyond, core::BEYOND, "in the suite, but in no plan");
+    assert_eq!(beyond, basic::BEYOND, "in the suite, but in no plan");
 }

@@ -219,3 +219,23 @@ async fn of_two_subjects_with_one_address_one_is_linked() {
     assert_eq!(house.identities("bob").await.len(), 1);
     assert_eq!(house.done("link").await.len(), 1);
 }
+
+/// LK-16: one address is one address, however it is written: for the password form, and for the link
+/// that an upstream's word makes.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_is_the_same_however_it_is_written() {
+    for spelling in ["bob@corp.test", "Bob@Corp.Test", "BOB@CORP.TEST"] {
+        let house = House::with(|builder| builder, TRUSTED).await;
+        let mut browser = house.passing();
+        let login = browser.visit(&authorize_path("web", &[])).await;
+        let form = login.last().form_to("/login").fill("username", &format!(" {spelling} "));
+        let answer = browser.submit(login.last(), &form.fill("password", "bob-password")).await;
+        let journey = browser.follow(answer).await;
+        let claims = claims_for_app(&house.app, &journey).await;
+        assert_eq!(claims["preferred_username"], "bob", "{spelling}");
+        house.kc.set_person(json!({"sub": "7", "preferred_username": "seven", "email": spelling,
+                                   "email_verified": true}));
+        assert_eq!(house.arrive("kc").await, "bob", "{spelling}");
+        assert_eq!(house.app.count("users").await, 2, "{spelling}");
+    }
+}

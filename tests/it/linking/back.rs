@@ -4,7 +4,7 @@ use keywright::store::{identities::Identity, users};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{House, assert_refused, depart};
+use super::{House, assert_refused, depart, handles};
 use crate::{
     sessions::{SESSION, cookie, form_token, person_of, sign_in},
     support::{
@@ -233,4 +233,34 @@ async fn a_link_that_was_cancelled_leaves_nothing_behind() {
     assert!(links.iter().all(|link| link.path() != "/login"), "{links:?}");
     sign_in(&mut house.browser(), "bob").await;
     form_token(&mut browser).await;
+}
+
+/// LK-07: what proved one link proves no other: not a second time, not for whom else the upstream
+/// names by then, not after the link has been taken away, and not in another browser.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_back_links_once() {
+    let house = House::build().await;
+    let mut browser = house.signed_in("bob").await;
+    let back = depart(&mut browser, "kc").await;
+    assert_eq!(browser.get(back.as_str()).await.header("location"), Some("/account"));
+    assert_eq!(house.identities("bob").await[0].subject, "7");
+    let asked = house.kc.count(Endpoint::Token);
+    house.kc.set_person(json!({"sub": "8", "preferred_username": "eight"}));
+    let page = browser.get("/account").await;
+    let csrf = page.form_to("/logout").value("csrf").unwrap().to_owned();
+    let handle = handles(&page).remove(0);
+    for unlinked in [false, true] {
+        if unlinked {
+            let fields = [("csrf", csrf.as_str()), ("handle", handle.as_str())];
+            assert_eq!(browser.post_form("/account/unlink", &fields).await.status, 303);
+        }
+        for again in [&mut browser, &mut house.signed_in("mallory").await] {
+            let witness = Witness::of(&house.app).await;
+            let page = again.get(back.as_str()).await;
+            assert_refused(&witness, &page, 400, ("sign_in", "state_unknown")).await;
+        }
+        let left = i64::from(!unlinked);
+        assert_eq!(house.app.count("identities").await, left, "unlinked: {unlinked}");
+    }
+    assert_eq!(house.kc.count(Endpoint::Token), asked, "nobody was asked");
 }

@@ -19,7 +19,7 @@ use super::{
 use crate::support::{
     app::TestApp,
     fake_upstream::FakeUpstream,
-    journey::{is_active, redeem, refresh},
+    journey::{authorize_path, is_active, redeem, refresh},
 };
 
 /// RX-01: fifty first sign-ins of one identity at once make one account with one identity.
@@ -206,7 +206,7 @@ async fn a_group_that_is_taken_back_is_gone_everywhere() {
     let again = refresh(&app, "web", &tokens.text("refresh_token")).await;
     let claims = keywright::keys::parse_unverified(&again.text("id_token")).unwrap().1;
     assert_eq!(claims["groups"], json!([]));
-    let path = crate::support::journey::authorize_path("members", &[]);
+    let path = authorize_path("members", &[]);
     assert_eq!(old.visit(&path).await.param("error").as_deref(), Some("access_denied"));
 }
 
@@ -256,7 +256,7 @@ async fn link(app: &TestApp, account: &User, issuer: &str) {
 /// Whether the upstream's person gets into the app that is for staff only.
 async fn enters_members(app: &TestApp) -> Result<(), String> {
     let mut browser = app.browser();
-    let path = crate::support::journey::authorize_path("members", &[]);
+    let path = authorize_path("members", &[]);
     let journey = browser.visit(&path).await;
     journey.param("error").map_or(Ok(()), Err)
 }
@@ -273,4 +273,43 @@ async fn tokens_tell_our_subject_and_no_time_ahead() {
     assert_eq!(claims["auth_time"], json!(app.clock.unix()));
     assert_ne!(claims["sub"], "alice-at-upstream");
     assert!(no_session_cookie(&browser).is_err());
+}
+
+/// LK-15, as far as an upstream names people: a name that reads like somebody's, or like their
+/// address, is another one's, and nobody's own name leads anywhere else by it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_like_somebodys_is_another_name() {
+    let (app, upstream) = TestApp::with_upstream().await;
+    let bob = app.add_user("bob", &[]).await;
+    let names = [
+        "bob",
+        "BOB",
+        " bob ",
+        "ｂｏｂ",
+        "b\u{200b}ob",
+        "\u{feff}bob",
+        "bob@corp.test",
+        "bob\u{0}",
+    ];
+    for (number, name) in names.iter().enumerate() {
+        upstream.set_person(json!({"sub": number.to_string(), "preferred_username": name}));
+        let claims = claims_of_sign_in(&app, "kc").await;
+        let own = claims["preferred_username"].as_str().unwrap();
+        assert!(own.to_lowercase().starts_with("bob-") && own.is_ascii(), "{name:?}: {own:?}");
+        assert_ne!(claims["sub"], json!(bob.id), "{name:?}");
+    }
+    let mut connection = app.app.connection().await.unwrap();
+    let kept = users::list(&mut connection, "", 100).await.unwrap();
+    let keys: BTreeSet<&str> = kept.iter().map(|user| user.username_key.as_str()).collect();
+    assert_eq!((kept.len(), keys.len()), (names.len() + 1, names.len() + 1));
+    assert!(keys.iter().all(|key| !key.contains('@')), "{keys:?}");
+    drop(connection);
+    for name in ["bob", "BOB", " bob ", "ｂｏｂ", "BOB@corp.test"] {
+        let mut browser = app.browser();
+        let login = browser.visit(&authorize_path("web", &[("prompt", "select_account")])).await;
+        let form = login.last().form_to("/login").fill("username", name);
+        let answer = browser.submit(login.last(), &form.fill("password", "bob-password")).await;
+        let claims = claims_for_app(&app, &browser.follow(answer).await).await;
+        assert_eq!(claims["sub"], json!(bob.id), "{name:?}");
+    }
 }

@@ -13,14 +13,18 @@ mod form_post;
 mod gates;
 mod leaks;
 mod logout;
+mod logout_races;
+mod lured;
 mod mix_up;
 mod own_network;
 mod presets;
 mod recorded;
 mod signup;
+mod signup_shut;
 mod signup_table;
 mod slow;
 mod state;
+mod steered;
 mod transport;
 
 use std::collections::BTreeSet;

@@ -1,12 +1,13 @@
 //! Basic RP, and Form Post RP, which is the same list with answers that the browser posts.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Module, Outcome, ResponseMode, is_refused, module, provider};
+use super::{Module, Outcome, ResponseMode, is_refused, lying, module, provider};
 use crate::support::{
     app::TestApp,
     fake_upstream::{
-        Algorithm, ClientAuth, Endpoint, FakeUpstream, KeySet, Lure, Outcome as Answer, Signature,
+        Algorithm, ClientAuth, Endpoint, FakeUpstream, KeySet, Lure, Misbehaviour,
+        Outcome as Answer, Signature,
     },
 };
 
@@ -30,143 +31,118 @@ fn claims() -> Vec<Module> {
     use Outcome::Refused;
     vec![
         module("oidcc-client-test", |_| {}, Outcome::SignedIn),
-        module(
+        lying(
             "oidcc-client-test-invalid-iss",
-            |upstream| {
-                let wrong = format!("{}invalid", upstream.issuer());
-                upstream.misbehave(|lies| {
-                    lies.claims.set("iss", wrong);
-                });
+            |lies| {
+                lies.claims.alter("iss", |iss| json!(format!("{}invalid", iss.as_str().unwrap())));
             },
             Refused("id_token_issuer"),
         ),
-        module(
+        lying(
             "oidcc-client-test-missing-sub",
-            |upstream| {
-                upstream.misbehave(|lies| {
-                    lies.claims.remove("sub");
-                })
+            |lies| {
+                lies.claims.remove("sub");
             },
             Refused("id_token_subject"),
         ),
-        module(
+        lying(
             "oidcc-client-test-invalid-aud",
-            |upstream| {
-                upstream.misbehave(|lies| {
-                    lies.claims.set("aud", "somebody-else");
-                })
+            |lies| {
+                lies.claims.set("aud", "somebody-else");
             },
             Refused("id_token_audience"),
         ),
-        module(
+        lying(
             "oidcc-client-test-missing-aud",
-            |upstream| {
-                upstream.misbehave(|lies| {
-                    lies.claims.remove("aud");
-                })
+            |lies| {
+                lies.claims.remove("aud");
             },
             Refused("id_token_audience"),
         ),
-        module(
+        lying(
             "oidcc-client-test-missing-iat",
-            |upstream| {
-                upstream.misbehave(|lies| {
-                    lies.claims.remove("iat");
-                })
+            |lies| {
+                lies.claims.remove("iat");
             },
             Refused("id_token_issued_at"),
         ),
-        module(
+        lying(
             "oidcc-client-test-nonce-invalid",
-            |upstream| {
-                upstream.misbehave(|lies| {
-                    lies.claims.set("nonce", "another");
-                })
+            |lies| {
+                lies.claims.set("nonce", "another");
             },
             Refused("id_token_nonce"),
         ),
     ]
 }
 
+fn without_kids(lies: &mut Misbehaviour) {
+    lies.key_set = KeySet::WithoutKids;
+    lies.header.remove("kid");
+}
+
+fn signed_by_another(lies: &mut Misbehaviour) {
+    lies.signature = Signature::Attacker(Lure::Nothing);
+}
+
 /// How the ID token is signed, and with which of the provider's keys (RFC 7515 §4.1.4).
 fn signatures() -> Vec<Module> {
     use Outcome::{Refused, SignedIn};
-    let without_kids = |upstream: &FakeUpstream| {
-        upstream.misbehave(|lies| {
-            lies.key_set = KeySet::WithoutKids;
-            lies.header.remove("kid");
-        });
-    };
-    let forged = |upstream: &FakeUpstream| {
-        upstream.misbehave(|lies| lies.signature = Signature::Attacker(Lure::Nothing));
-    };
+    let forged = Refused("id_token_signature");
     vec![
-        module("oidcc-client-test-kid-absent-single-jwks", without_kids, SignedIn),
+        lying("oidcc-client-test-kid-absent-single-jwks", without_kids, SignedIn),
         // The suite allows both: to try all keys, or, as we do, not to guess.
-        module(
-            "oidcc-client-test-kid-absent-multiple-jwks",
-            |upstream| {
-                upstream.rotate_keys();
-                upstream.misbehave(|lies| {
-                    lies.key_set = KeySet::WithoutKids;
-                    lies.header.remove("kid");
-                });
-            },
-            Refused("id_token_key_unknown"),
-        ),
+        Module {
+            provider: FakeUpstream::rotate_keys,
+            ..lying(
+                "oidcc-client-test-kid-absent-multiple-jwks",
+                without_kids,
+                Refused("id_token_key_unknown"),
+            )
+        },
         module("oidcc-client-test-idtoken-sig-rs256", |_| {}, SignedIn),
-        module(
+        lying(
             "oidcc-client-test-idtoken-sig-none",
-            |upstream| upstream.misbehave(|lies| lies.signature = Signature::Unsecured("none")),
+            |lies| lies.signature = Signature::Unsecured("none"),
             Refused("id_token_algorithm"),
         ),
-        module("oidcc-client-test-invalid-sig-rs256", forged, Refused("id_token_signature")),
+        lying("oidcc-client-test-invalid-sig-rs256", signed_by_another, forged),
         Module {
             algorithm: Algorithm::Es256,
-            ..module("oidcc-client-test-invalid-sig-es256", forged, Refused("id_token_signature"))
+            ..lying("oidcc-client-test-invalid-sig-es256", signed_by_another, forged)
         },
         // No signature with a shared secret is good enough, whether it fits or not.
-        module(
+        lying(
             "oidcc-client-test-invalid-sig-hs256",
-            |upstream| {
-                upstream.misbehave(|lies| {
-                    lies.header.set("alg", "HS256");
-                    lies.signature = Signature::Altered(|_| vec![7; 32]);
-                });
+            |lies| {
+                lies.header.set("alg", "HS256");
+                lies.signature = Signature::Altered(|_| vec![7; 32]);
             },
             Refused("id_token_algorithm"),
         ),
         // RFC 7517 §5: keys of kinds that nobody here knows do not keep the others from being used.
-        module(
+        lying(
             "oidcc-client-test-ignores-unparseable-key-in-jwks",
-            |upstream| {
-                upstream.misbehave(|lies| {
-                    lies.transform_key_set(|mut set| {
-                        let keys = set["keys"].as_array_mut().unwrap();
-                        keys.insert(
-                            0,
-                            json!({"kty": "AKP", "alg": "ML-DSA-999", "pub": "AAAA",
-                                              "kid": "of-tomorrow", "use": "sig"}),
-                        );
-                        keys.push(json!({"kty": "made-up", "kid": "of-nobody"}));
-                        set
-                    });
-                });
-            },
+            |lies| lies.transform_key_set(beside_unknown_keys),
             SignedIn,
         ),
     ]
 }
 
+fn beside_unknown_keys(mut set: Value) -> Value {
+    let keys = set["keys"].as_array_mut().unwrap();
+    keys.insert(0, json!({"kty": "AKP", "alg": "ML-DSA-999", "pub": "AAAA", "kid": "of-tomorrow"}));
+    keys.push(json!({"kty": "made-up", "kid": "of-nobody"}));
+    set
+}
+
 /// Token endpoint and UserInfo (OIDC Core §5.3.2, §5.4, §9).
 fn endpoints() -> Vec<Module> {
     vec![
-        module(
+        lying(
             "oidcc-client-test-userinfo-invalid-sub",
-            |upstream| {
-                upstream.misbehave(|lies| {
-                    lies.userinfo.set("sub", "8");
-                })
+            |lies| {
+                lies.userinfo.set("sub", "8");
             },
             Outcome::Refused("upstream_userinfo_subject"),
         ),
@@ -211,13 +187,13 @@ async fn run_all(mode: ResponseMode) {
 
 /// Basic RP.
 #[tokio::test(flavor = "multi_thread")]
-async fn basic() {
+async fn by_query() {
     run_all(ResponseMode::Query).await;
 }
 
 /// Form Post RP.
 #[tokio::test(flavor = "multi_thread")]
-async fn form_post() {
+async fn by_form_post() {
     run_all(ResponseMode::FormPost).await;
 }
 
