@@ -38,7 +38,7 @@ pub use sections::{
     RateLimitSettings, SecretSettings, ServerSettings, SessionSettings, SignupMode, SignupSettings,
     StateSettings, TokenSettings,
 };
-pub use upstream_values::{Certificates, Parameters};
+pub use upstream_values::{Certificates, Day, Parameters};
 pub use upstreams::{
     ClientAuthentication, Protocol, ResponseMode, UpstreamLogout, UpstreamSettings,
 };
