@@ -2,6 +2,8 @@
 
 mod configuration;
 mod crashes;
+mod doctor;
+mod doctor_house;
 mod key;
 mod program;
 mod serve;
