@@ -91,3 +91,29 @@ impl Clocks {
         Some(format!("its clock is {} s {direction} ours: {look}", own.abs()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a cache has kept was said before; without a date, or with none that can be read, nothing
+    /// was said.
+    #[test]
+    fn the_age_of_an_answer_counts() {
+        let (clocks, slug) = (Clocks::default(), UpstreamSlug::new("kc"));
+        let now = Timestamp::parse_http_date("Mon, 01 Jun 2026 12:00:00 GMT").unwrap();
+        let note = |date: &str, age: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(DATE, date.parse().unwrap());
+            if let Some(age) = age {
+                headers.insert(AGE, age.parse().unwrap());
+            }
+            clocks.note(&slug, &headers, (now, now));
+            clocks.ahead(&slug)
+        };
+        assert_eq!(note("yesterday", None), None);
+        assert_eq!(note("Mon, 01 Jun 2026 11:00:00 GMT", Some("3600")), Some(0));
+        assert_eq!(note("Mon, 01 Jun 2026 11:00:00 GMT", Some("-1")), Some(-3_600));
+        assert_eq!(note("Mon, 01 Jun 2026 12:01:00 GMT", None), Some(60));
+    }
+}

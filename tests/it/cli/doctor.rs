@@ -15,8 +15,9 @@ fn settings(upstream: &FakeUpstream, lines: &str) -> String {
         ("client_secret", CLIENT_SECRET.to_owned()),
     ];
     let usual = usual.iter().filter(|(name, _)| !lines.contains(&format!("{name} = ")));
-    let usual: String = usual.map(|(name, value)| format!("{name} = {value:?}\n")).collect();
-    format!("[[upstreams]]\nslug = \"kc\"\nname = \"Kc\"\ntimeout = \"1s\"\n{usual}{lines}\n")
+    let usual: Vec<String> = usual.map(|(name, value)| format!("{name} = {value:?}")).collect();
+    let usual = usual.join("\n");
+    format!("[[upstreams]]\nslug = \"kc\"\nname = \"Kc\"\ntimeout = \"1s\"\n{usual}\n{lines}\n")
 }
 
 fn place(upstream: &FakeUpstream, lines: &str) -> Place {
@@ -240,6 +241,7 @@ async fn the_redirect_address_is_checked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn logout_and_lease_are_checked() {
+    const GRANTS: &str = "grant_types_supported";
     let no_logout = |lies: &mut Misbehaviour| {
         lies.metadata.remove("end_session_endpoint");
     };
@@ -252,7 +254,6 @@ async fn logout_and_lease_are_checked() {
         ],
     )
     .await;
-    const GRANTS: &str = "grant_types_supported";
     let refreshes = |lies: &mut Misbehaviour| {
         lies.metadata.set(GRANTS, json!(["authorization_code", "refresh_token"]));
     };

@@ -7,5 +7,6 @@ mod doctor_house;
 mod key;
 mod program;
 mod serve;
+mod trace;
 mod upstream;
 mod user;

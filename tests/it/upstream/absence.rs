@@ -55,7 +55,8 @@ async fn absent(fault: &Fault) -> (TestApp, FakeUpstream, FakeUpstream) {
     (app, kc, other)
 }
 
-async fn metrics(app: &TestApp) -> String {
+/// The numbers, as they are read.
+pub(super) async fn metrics(app: &TestApp) -> String {
     let request = axum::http::Request::get("/metrics").body(axum::body::Body::empty()).unwrap();
     let answer = router::management(&app.app).oneshot(request).await.unwrap();
     let body = answer.into_body().collect().await.unwrap().to_bytes();

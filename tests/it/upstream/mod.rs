@@ -19,6 +19,7 @@ mod mix_up;
 mod own_network;
 mod presets;
 mod recorded;
+mod secret_end;
 mod signup;
 mod slow;
 mod state;

@@ -63,8 +63,9 @@ fn refused(settings: &UpstreamSettings, fault: &UpstreamFault) -> Finding {
     if fault.reason == "upstream_token_refused" && OF_THE_CLIENT.contains(&word) {
         let what = format!("it refuses the client: {}", fault.detail);
         let auth = settings.client_auth;
-        let fix =
-            format!("compare client_id and secret; or it wants another client_auth than {auth:?}");
+        let fix = format!(
+            "compare client_id and secret; or it wants another client_auth than \"{auth}\""
+        );
         return Finding::fail(CREDENTIALS, what, fix);
     }
     if fault.kind == FaultKind::Unavailable || fault.reason == "client_key_unfit" {
@@ -79,7 +80,7 @@ pub(super) async fn redirect_uri(up: &Upstream, random: &dyn Random, now: Timest
     let state = base64url(&random::bytes::<24>(random));
     let begin = Begin { state: &state, prompt: Some("none"), max_age: None, login_hint: None };
     let answer = match up.begin(begin, random, now).await {
-        Ok(begun) => up.http.visit(&begun.url, up.settings.timeout.to_std()).await,
+        Ok(sent) => up.http.visit(&sent.url, up.settings.timeout.to_std()).await,
         Err(fault) => Err(fault),
     };
     match answer {
