@@ -3,7 +3,8 @@
 //! A request without an answer is a failure: no connection, nothing in time, or a server error where
 //! one cannot be anybody's doing. After three in a row the upstream counts as away, and whatever
 //! would be asked fails at once. After a pause that grows, one request at a time goes through to see;
-//! any answer ends the absence. An error is an answer too: otherwise anybody who comes back with a
+//! any answer ends the absence: where only a part of it is out of order, people find out anew, and
+//! nobody is locked out. An error is an answer too: otherwise anybody who comes back with a
 //! made-up code could close an upstream for everybody.
 
 use std::sync::{

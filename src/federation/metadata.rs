@@ -6,7 +6,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -144,6 +144,8 @@ pub(super) struct Documents {
     foreign_origins: Vec<String>,
     /// The issuer with a place for the tenant, where several tenants may sign in.
     template: Option<String>,
+    /// The endpoints at other hosts that the log knows of.
+    elsewhere: std::sync::Mutex<Vec<String>>,
     metadata: Shared<Metadata>,
     keys: Shared<Vec<UpstreamKey>>,
 }
@@ -155,6 +157,7 @@ impl Documents {
             patience,
             foreign_origins,
             template: None,
+            elsewhere: std::sync::Mutex::default(),
             metadata: Shared::new(),
             keys: Shared::new(),
         }
@@ -294,6 +297,7 @@ impl Documents {
     /// at another configured upstream (RFC 9700 §4.4.1).
     fn check_endpoints(&self, metadata: &Metadata) -> Result<(), UpstreamFault> {
         let own = self.typed_issuer.origin().ascii_serialization();
+        let mut elsewhere = Vec::new();
         let all = [
             Some(&metadata.authorization_endpoint),
             Some(&metadata.token_endpoint),
@@ -319,10 +323,20 @@ impl Documents {
                 return Err(UpstreamFault::unacceptable("upstream_mix_up", detail));
             }
             if origin != own {
-                tracing::warn!(issuer = %metadata.issuer, %endpoint, "an endpoint is at another host");
+                elsewhere.push(endpoint.clone());
             }
         }
+        self.remark(&metadata.issuer, elsewhere);
         Ok(())
+    }
+
+    /// Says which endpoints are at other hosts, once.
+    fn remark(&self, issuer: &str, elsewhere: Vec<String>) {
+        let mut known = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        if *known != elsewhere && !elsewhere.is_empty() {
+            tracing::warn!(issuer, endpoints = ?elsewhere, "endpoints are at other hosts");
+        }
+        *known = elsewhere;
     }
 
     pub(super) async fn fetch_keys(

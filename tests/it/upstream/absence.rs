@@ -7,7 +7,7 @@ use tower::ServiceExt as _;
 
 use super::{Away, Witness, gets_in, is_refusal_page, sign_in_at, start_at};
 use crate::support::{
-    app::TestApp,
+    app::{TestApp, breathe},
     fake_upstream::{Endpoint, FakeUpstream, Fault, Refreshes},
     journey::{authorize_path, code_by_session, redeem, refresh},
 };
@@ -135,6 +135,23 @@ async fn one_at_a_time_tries() {
     }
     assert_eq!(tries.join_all().await, vec![503; 8]);
     assert_eq!(asked(&kc), 1);
+}
+
+/// Whoever tries and leaves before the answer does not stand in the way of the next one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_try_that_is_given_up_is_none() {
+    let (app, kc, _other) = absent(&Fault::Hang).await;
+    for tried in 1..=3 {
+        let mut browser = app.browser();
+        let leaving = tokio::spawn(async move { start_at(&mut browser, "kc").await.status });
+        while asked(&kc) < tried {
+            breathe().await;
+        }
+        leaving.abort();
+        assert!(leaving.await.unwrap_err().is_cancelled());
+    }
+    kc.behave();
+    gets_in(&app, "kc").await.unwrap();
 }
 
 /// Where there is only one way, the page says what is the matter, and leads back to the app's
