@@ -8,6 +8,7 @@ use prometheus_client::{
     metrics::{
         counter::Counter,
         family::Family,
+        gauge::Gauge,
         histogram::{Histogram, exponential_buckets},
         info::Info,
     },
@@ -61,6 +62,24 @@ pub struct LogoutLabels {
     pub result: &'static str,
 }
 
+/// The label of an upstream.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct UpstreamLabels {
+    /// Its slug.
+    pub upstream: String,
+}
+
+/// How an upstream is at this moment.
+#[derive(Clone, Copy, Debug)]
+pub struct UpstreamNumbers {
+    /// Whether it answers.
+    pub up: bool,
+    /// By how many seconds its clock is ahead of ours, if it has said.
+    pub clock_ahead: Option<i64>,
+    /// When our secret there ends, in seconds since 1970, if anybody has said.
+    pub secret_expires: Option<i64>,
+}
+
 /// All numbers of one server.
 #[derive(Debug)]
 pub struct Metrics {
@@ -71,8 +90,27 @@ pub struct Metrics {
     tokens: Family<TokenLabels, Counter>,
     errors: Family<ErrorLabels, Counter>,
     logouts: Family<LogoutLabels, Counter>,
+    upstreams: Upstreams,
     /// Times that the short-lived state could not be reached.
     pub state_errors: Counter,
+}
+
+/// The numbers of upstreams.
+#[derive(Debug, Default)]
+struct Upstreams {
+    up: Family<UpstreamLabels, Gauge>,
+    clock_ahead: Family<UpstreamLabels, Gauge>,
+    secret_expires: Family<UpstreamLabels, Gauge>,
+}
+
+impl Upstreams {
+    fn register(&self, registry: &mut Registry) {
+        registry.register("upstream_up", "Whether the upstream answers", self.up.clone());
+        let about = "By how much the clock of the upstream is ahead of ours";
+        registry.register("upstream_clock_ahead_seconds", about, self.clock_ahead.clone());
+        let about = "When our client secret there ends, since 1970";
+        registry.register("upstream_secret_expires_seconds", about, self.secret_expires.clone());
+    }
 }
 
 impl Default for Metrics {
@@ -85,6 +123,7 @@ impl Default for Metrics {
             tokens: Family::default(),
             errors: Family::default(),
             logouts: Family::default(),
+            upstreams: Upstreams::default(),
             state_errors: Counter::default(),
             registry: Registry::default(),
         };
@@ -98,6 +137,7 @@ impl Default for Metrics {
         registry.register("oauth_errors", "Wire errors", metrics.errors.clone());
         let logouts = metrics.logouts.clone();
         registry.register("backchannel_logouts", "Tries to tell apps of sign-outs", logouts);
+        metrics.upstreams.register(&mut registry);
         let state_errors = metrics.state_errors.clone();
         registry.register("state_errors", "Failures of the short-lived state", state_errors);
         Self { registry, ..metrics }
@@ -140,6 +180,19 @@ impl Metrics {
     /// Counts a try to tell an app of a sign-out.
     pub fn count_logout(&self, result: &'static str) {
         self.logouts.get_or_create(&LogoutLabels { result }).inc();
+    }
+
+    /// Shows how an upstream is.
+    pub fn show_upstream(&self, slug: &str, numbers: UpstreamNumbers) {
+        let labels = UpstreamLabels { upstream: slug.to_owned() };
+        let Upstreams { up, clock_ahead, secret_expires } = &self.upstreams;
+        up.get_or_create(&labels).set(i64::from(numbers.up));
+        if let Some(seconds) = numbers.clock_ahead {
+            clock_ahead.get_or_create(&labels).set(seconds);
+        }
+        if let Some(at) = numbers.secret_expires {
+            secret_expires.get_or_create(&labels).set(at);
+        }
     }
 
     /// Everything in the text format of `OpenMetrics`.

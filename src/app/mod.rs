@@ -153,7 +153,7 @@ impl App {
         let urls = Urls::new(config.server.issuer.clone());
         let http = HttpClient::new()?;
         let upstreams =
-            Upstreams::new(&config.upstreams, &http, |slug| urls.upstream_callback(slug))?;
+            Upstreams::new(&config.upstreams, &http, &clock, |slug| urls.upstream_callback(slug))?;
         let (audit, writer) =
             Audit::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&random));
         let tasks = TaskTracker::new();

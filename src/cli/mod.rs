@@ -5,6 +5,7 @@
 
 mod config;
 mod demo;
+mod doctor;
 mod key;
 mod migrate;
 mod output;
@@ -39,6 +40,8 @@ enum Verb {
     Serve,
     /// Show everything at work on this computer; nothing is kept.
     Demo(demo::Options),
+    /// Look at everything that has to be right before people can sign in.
+    Doctor(doctor::Options),
     /// Bring the database up to date.
     Migrate,
     /// Check the configuration, or print its reference.
@@ -81,8 +84,13 @@ fn environment() -> Environment {
 }
 
 fn start(arguments: Arguments, environment: &Environment) -> anyhow::Result<()> {
-    // Whoever tries the demonstration wants to read one address, and not what servers say.
-    let usual = if matches!(arguments.verb, Verb::Demo(_)) { "warn" } else { "info" };
+    let usual = match arguments.verb {
+        // Whoever tries the demonstration wants to read one address, and not what servers say.
+        Verb::Demo(_) => "warn",
+        // What is wrong is what it prints.
+        Verb::Doctor(_) => "error",
+        _ => "info",
+    };
     output::start_logging(environment, usual);
     let file = arguments.config.or_else(|| {
         let file = PathBuf::from(DEFAULT_FILE);
@@ -93,6 +101,7 @@ fn start(arguments: Arguments, environment: &Environment) -> anyhow::Result<()> 
     match arguments.verb {
         Verb::Serve => runtime.block_on(serve::run(load()?)),
         Verb::Demo(options) => runtime.block_on(demo::run(options)),
+        Verb::Doctor(options) => runtime.block_on(doctor::run(load()?, options)),
         Verb::Migrate => runtime.block_on(migrate::run(load()?)),
         Verb::Config(config::Verb::Check) => {
             config::check(&load()?);

@@ -38,7 +38,7 @@ pub use sections::{
     RateLimitSettings, SecretSettings, ServerSettings, SessionSettings, SignupMode, SignupSettings,
     StateSettings, TokenSettings,
 };
-pub use upstream_values::{Certificates, Levels, Parameters};
+pub use upstream_values::{Certificates, Day, Levels, Parameters};
 pub use upstreams::{
     ClientAuthentication, LOCAL, Protocol, ResponseMode, UpstreamLogout, UpstreamSettings,
 };

@@ -100,6 +100,10 @@ fn check_credentials(
     if matches!(auth, Basic | Post) && !has_secret {
         problems.add_bare(&at("client_secret"), "must be set (or client_secret_file)");
     }
+    if let Some(day) = upstream.client_secret_expires.filter(|_| !has_secret) {
+        let fix = "is about a client_secret that is not there; leave it out";
+        problems.add(&at("client_secret_expires"), day, fix);
+    }
     if matches!(auth, PrivateKeyJwt | SignedSecret | Nothing) && has_secret {
         let fix = format!("is not used with client_auth = {:?}; leave it out", auth.as_str());
         problems.add_bare(&at("client_secret"), fix);

@@ -1,11 +1,11 @@
-//! Kinds of values that only upstreams have: more parameters, certificates.
+//! Kinds of values that only upstreams have: more parameters, certificates, days.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use toml::Value;
 
 use super::{problems::Problems, reading::Setting};
-use crate::protocol::acr::Level;
+use crate::{foundation::clock::Timestamp, protocol::acr::Level};
 
 /// Names and texts: what is added to a request.
 #[derive(Clone, Debug, Default)]
@@ -125,5 +125,45 @@ impl Setting for Certificates {
 
     fn show(&self) -> String {
         String::new()
+    }
+}
+
+/// A day. It begins with its first moment, UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Day(Timestamp);
+
+impl Day {
+    /// Its first moment.
+    pub const fn begins(self) -> Timestamp {
+        self.0
+    }
+}
+
+impl std::fmt::Display for Day {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&self.0.day())
+    }
+}
+
+impl Setting for Day {
+    fn kind() -> String {
+        "day, like \"2027-03-01\"".to_owned()
+    }
+
+    fn read(value: &Value, path: &str, problems: &mut Problems) -> Option<Self> {
+        let text = match value {
+            Value::String(text) => text.clone(),
+            // TOML has days of its own, without quotes.
+            other => other.to_string(),
+        };
+        let day = Timestamp::parse_day(&text);
+        if day.is_none() {
+            problems.add(path, value, "must be a day such as \"2027-03-01\"");
+        }
+        day.map(Self)
+    }
+
+    fn show(&self) -> String {
+        format!("\"{self}\"")
     }
 }

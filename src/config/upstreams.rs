@@ -11,7 +11,7 @@ use super::{
     presets::{self, PresetName},
     problems::Problems,
     upstream_checks,
-    upstream_values::{Certificates, Levels, Parameters},
+    upstream_values::{Certificates, Day, Levels, Parameters},
     values::word_setting,
 };
 use crate::{
@@ -82,6 +82,9 @@ section! {
         client_id: String,
         /// Our client secret there.
         client_secret: Option<Secret>,
+        /// The day on which that secret ends, where the upstream lets secrets end. The log, the
+        /// metrics and `keywright doctor` warn from 30 days before.
+        client_secret_expires: Option<Day>,
         /// How we prove ourselves there: `basic` and `post` send the secret, `private_key_jwt` and
         /// `signed_secret` (Apple) sign with the key, `none` does neither.
         client_auth: ClientAuthentication = ClientAuthentication::Basic,

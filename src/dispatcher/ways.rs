@@ -60,7 +60,8 @@ impl Ways {
 
     /// The upstream that the person is sent to without a page: the one that the app has named, the
     /// one that the address leads to, the app's own, or the only one there is. Whoever has just
-    /// signed out, or is to choose, is asked.
+    /// signed out, or is to choose, is asked; and so is everybody while that upstream is away, unless
+    /// there is nothing else to choose.
     pub(super) fn straight(&self, app: &App, interaction: &Interaction) -> Option<&Arc<Upstream>> {
         if interaction.chooses || interaction.prompts(Prompt::SelectAccount) {
             return None;
@@ -72,7 +73,8 @@ impl Ways {
             let client = client_of(app, interaction)?;
             self.find(client.settings.preferred_upstream.as_ref()?)
         };
-        named.or_else(by_address).or_else(own).or_else(|| self.only())
+        let straight = named.or_else(by_address).or_else(own).or_else(|| self.only());
+        straight.filter(|upstream| !upstream.is_away() || self.only().is_some())
     }
 
     fn find(&self, slug: &UpstreamSlug) -> Option<&Arc<Upstream>> {

@@ -9,7 +9,7 @@ use axum::{
 };
 use serde_json::json;
 
-use crate::{app::App, web::error::json};
+use crate::{app::App, metrics::UpstreamNumbers, web::error::json};
 
 /// How long the database may take before the instance counts as not ready.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -44,6 +44,15 @@ pub async fn readyz(State(app): State<App>) -> Response {
 
 /// `GET /metrics`: the numbers, for Prometheus.
 pub async fn metrics(State(app): State<App>) -> Response {
+    for upstream in app.upstreams.iter() {
+        let secret_expires = upstream.settings.client_secret_expires;
+        let numbers = UpstreamNumbers {
+            up: !upstream.is_away(),
+            clock_ahead: upstream.clock_ahead(),
+            secret_expires: secret_expires.map(|day| day.begins().unix()),
+        };
+        app.metrics.show_upstream(upstream.slug().as_str(), numbers);
+    }
     match app.metrics.render() {
         Ok(text) => {
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";

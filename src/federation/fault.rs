@@ -35,6 +35,11 @@ impl UpstreamFault {
         Self { kind: FaultKind::Unacceptable, reason, detail: detail.to_string() }
     }
 
+    /// Whether nothing has answered at all.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self.reason, "upstream_unreachable" | "upstream_slow")
+    }
+
     /// The person is none of those who may come in this way.
     pub fn not_invited(reason: &'static str, detail: impl fmt::Display) -> Self {
         Self { kind: FaultKind::NotInvited, reason, detail: detail.to_string() }

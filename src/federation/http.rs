@@ -1,5 +1,5 @@
 //! Requests to upstreams: bounded in time and size, following no redirects, using no proxy that the
-//! environment names.
+//! environment names. An upstream that is away is not asked ([`Health`]).
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +8,10 @@ use http_body_util::BodyExt as _;
 use reqwest::{Client, Request, Response};
 use url::Url;
 
-use super::fault::UpstreamFault;
+use super::{
+    fault::UpstreamFault,
+    health::{Errand, Health},
+};
 use crate::config::{Problems, UpstreamSettings};
 
 /// How long a connection may take to come about.
@@ -23,6 +26,9 @@ pub(super) const MAX_BODY: usize = 512 * 1_024;
 pub struct HttpClient {
     client: Client,
     detour: Option<Arc<Detour>>,
+    /// How the upstream that it is for has answered, and whether it surely is there now.
+    health: Option<Arc<Health>>,
+    sure: bool,
 }
 
 /// Requests to one origin that go elsewhere: to the address that it has inside.
@@ -43,14 +49,19 @@ impl HttpClient {
     /// A client that trusts what the system trusts.
     pub fn new() -> anyhow::Result<Self> {
         let client = builder().build().context("the HTTP client cannot be made")?;
-        Ok(Self { client, detour: None })
+        Ok(Self { client, detour: None, health: None, sure: false })
     }
 
     /// This client, or one of its own for an upstream that needs it. Certificates are always
     /// checked; more can be trusted, never fewer checks made (UP-35).
-    pub(super) fn for_upstream(&self, settings: &UpstreamSettings) -> Result<Self, Problems> {
+    pub(super) fn for_upstream(
+        &self,
+        settings: &UpstreamSettings,
+        health: Arc<Health>,
+    ) -> Result<Self, Problems> {
+        let health = Some(health);
         if settings.ca.is_none() && settings.internal_url.is_none() {
-            return Ok(self.clone());
+            return Ok(Self { health, ..self.clone() });
         }
         let setting = |name: &str| format!("upstreams.{}.{name}", settings.slug);
         let unfit = |error: reqwest::Error| {
@@ -69,7 +80,12 @@ impl HttpClient {
             // HTTP/2 has no Host header beside the address.
             builder = builder.http1_only();
         }
-        Ok(Self { client: builder.build().map_err(unfit)?, detour })
+        Ok(Self { client: builder.build().map_err(unfit)?, detour, health, sure: false })
+    }
+
+    /// For what somebody brings from the upstream: it is there, whatever our own requests have met.
+    pub(super) fn sure(&self) -> Self {
+        Self { sure: true, ..self.clone() }
     }
 
     /// Gets a document.
@@ -81,13 +97,24 @@ impl HttpClient {
         max_body: usize,
     ) -> Result<Answer, UpstreamFault> {
         let mut request = self.client.get(url).header("accept", "application/json");
+        let mut errand = Errand::Document;
         if let Some(token) = bearer {
             request = request.bearer_auth(token);
+            errand = Errand::Person;
         }
-        let request = request
-            .build()
-            .map_err(|error| UpstreamFault::unacceptable("upstream_address", without_url(error)))?;
-        self.send(request, patience, max_body).await
+        let request = request.build().map_err(unfit_address)?;
+        self.exchange(request, patience, max_body, errand).await
+    }
+
+    /// Gets what a browser would get, to see whether and how somebody answers.
+    pub(super) async fn visit(
+        &self,
+        url: &str,
+        patience: Duration,
+    ) -> Result<Answer, UpstreamFault> {
+        let request = self.client.get(url).header("accept", "text/html");
+        let request = request.build().map_err(unfit_address)?;
+        self.exchange(request, patience, MAX_BODY, Errand::Knock).await
     }
 
     /// Posts a form, and answers the status.
@@ -97,14 +124,39 @@ impl HttpClient {
         form: &[(&str, &str)],
         patience: Duration,
     ) -> Result<u16, UpstreamFault> {
-        let request = self.client.post(url.clone()).form(form).build();
-        let request = request
-            .map_err(|error| UpstreamFault::unacceptable("upstream_address", without_url(error)))?;
+        let request = self.client.post(url.clone()).form(form).build().map_err(unfit_address)?;
         Ok(self.send(request, patience, MAX_BODY).await?.status)
     }
 
     /// Sends a request and reads its answer within `patience` in all.
     pub(super) async fn send(
+        &self,
+        request: Request,
+        patience: Duration,
+        max_body: usize,
+    ) -> Result<Answer, UpstreamFault> {
+        let errand = if self.sure { Errand::Brought } else { Errand::Person };
+        self.exchange(request, patience, max_body, errand).await
+    }
+
+    /// The same, unless the upstream is away.
+    async fn exchange(
+        &self,
+        request: Request,
+        patience: Duration,
+        max_body: usize,
+        errand: Errand,
+    ) -> Result<Answer, UpstreamFault> {
+        let Some(health) = &self.health else {
+            return self.execute(request, patience, max_body).await;
+        };
+        let question = health.ask(errand)?;
+        let answer = self.execute(request, patience, max_body).await;
+        question.end(&answer);
+        answer
+    }
+
+    async fn execute(
         &self,
         mut request: Request,
         patience: Duration,
@@ -174,6 +226,10 @@ async fn read(response: Response, max_body: usize) -> Result<Answer, UpstreamFau
         }
     }
     Ok(Answer { status, headers, body })
+}
+
+fn unfit_address(error: reqwest::Error) -> UpstreamFault {
+    UpstreamFault::unacceptable("upstream_address", without_url(error))
 }
 
 /// The error with its causes, without the address, which may carry a code.

@@ -87,6 +87,12 @@ fn prepare(jwk: &Value) -> Option<Vec<(&'static str, Arc<ForeignKey>)>> {
 }
 
 impl UpstreamKey {
+    /// Whether it may check signatures of this algorithm.
+    pub(super) fn fits(&self, alg: &str) -> bool {
+        let prepared = self.prepared.iter().any(|(own, _)| *own == alg);
+        prepared && self.alg.as_deref().is_none_or(|own| own == alg)
+    }
+
     /// Whether this key made the signature, with this algorithm.
     pub(super) fn verifies(&self, alg: &str, message: &[u8], signature: &[u8]) -> bool {
         let key = self.prepared.iter().find(|(own, _)| *own == alg);

@@ -6,14 +6,14 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use openidconnect::core::CoreProviderMetadata;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use url::Url;
 
@@ -37,7 +37,7 @@ const REFETCH_PAUSE: Span = Span::from_seconds(30);
 const RETRY_PAUSE: Span = Span::from_seconds(10);
 
 /// What an upstream says about itself.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Metadata {
     pub(super) issuer: String,
     pub(super) authorization_endpoint: String,
@@ -90,7 +90,9 @@ impl<T> Slot<T> {
                 Ok(value)
             }
             Err(fault) => {
-                tracing::warn!(%fault, "an upstream's document could not be refreshed");
+                if self.failed_at.is_none() {
+                    tracing::warn!(%fault, "an upstream's document could not be refreshed");
+                }
                 self.failed_at = Some(now);
                 self.failures += 1;
                 self.fault = Some(fault.clone());
@@ -142,6 +144,8 @@ pub(super) struct Documents {
     foreign_origins: Vec<String>,
     /// The issuer with a place for the tenant, where several tenants may sign in.
     template: Option<String>,
+    /// The endpoints at other hosts that the log knows of.
+    elsewhere: std::sync::Mutex<Vec<String>>,
     metadata: Shared<Metadata>,
     keys: Shared<Vec<UpstreamKey>>,
 }
@@ -153,6 +157,7 @@ impl Documents {
             patience,
             foreign_origins,
             template: None,
+            elsewhere: std::sync::Mutex::default(),
             metadata: Shared::new(),
             keys: Shared::new(),
         }
@@ -175,6 +180,27 @@ impl Documents {
         now: Timestamp,
     ) -> Result<Arc<Metadata>, UpstreamFault> {
         self.metadata.get(now, self.discover(http)).await
+    }
+
+    /// Asks for the metadata anew, whatever is at hand, to see how the upstream is. Nobody waits for
+    /// it. What is made from a copy stays good as long as nothing changes.
+    pub(super) async fn look(
+        &self,
+        http: &HttpClient,
+        now: Timestamp,
+    ) -> Result<(), UpstreamFault> {
+        let fetched = self.discover(http).await;
+        let seen = fetched.as_ref().map(drop).map_err(UpstreamFault::clone);
+        let mut slot = self.metadata.slot.lock().await;
+        match (&mut slot.kept, &fetched) {
+            (Some(kept), Ok(fetched)) if *kept.value == *fetched => {
+                kept.fetched_at = now;
+                slot.failed_at = None;
+            }
+            _ => drop(slot.keep(fetched, now)),
+        }
+        self.metadata.failures.store(slot.failures, Ordering::Release);
+        seen
     }
 
     pub(super) async fn keys(
@@ -211,31 +237,49 @@ impl Documents {
     }
 
     async fn discover(&self, http: &HttpClient) -> Result<Metadata, UpstreamFault> {
+        self.read(&self.document(http).await?)
+    }
+
+    fn address(&self) -> String {
         let typed = self.typed_issuer.as_str().trim_end_matches('/');
-        let url = format!("{typed}/.well-known/openid-configuration");
+        format!("{typed}/.well-known/openid-configuration")
+    }
+
+    fn malformed(&self, detail: &str) -> UpstreamFault {
+        let detail = format!("{}: {detail}", self.address());
+        UpstreamFault::unacceptable("upstream_discovery_malformed", detail)
+    }
+
+    /// The discovery document as it comes.
+    pub(super) async fn document(
+        &self,
+        http: &HttpClient,
+    ) -> Result<Map<String, Value>, UpstreamFault> {
+        let url = self.address();
         let answer = http.get(&url, None, self.patience, MAX_BODY).await?;
-        let malformed = |detail: String| {
-            UpstreamFault::unacceptable("upstream_discovery_malformed", format!("{url}: {detail}"))
-        };
         if answer.status != 200 {
             let detail = format!("{url} answered with status {}", answer.status);
             return Err(UpstreamFault::unavailable("upstream_discovery_failed", detail));
         }
-        let document = strict_json::object(&answer.body)
-            .ok_or_else(|| malformed("it is not a JSON object".to_owned()))?;
+        strict_json::object(&answer.body).ok_or_else(|| self.malformed("it is not a JSON object"))
+    }
+
+    /// What counts of it, if it can be trusted.
+    pub(super) fn read(&self, document: &Map<String, Value>) -> Result<Metadata, UpstreamFault> {
+        let typed = self.typed_issuer.as_str().trim_end_matches('/');
         let promises_iss = document.get("authorization_response_iss_parameter_supported")
             == Some(&Value::Bool(true));
         let issuer = document.get("issuer").and_then(Value::as_str).unwrap_or_default();
         let is_template = self.template.as_deref() == Some(issuer);
         if issuer != typed && issuer != format!("{typed}/") && !is_template {
-            let detail = format!("{url} says that the issuer is {issuer:?}");
+            let detail = format!("{} says that the issuer is {issuer:?}", self.address());
             return Err(UpstreamFault::unacceptable("upstream_issuer_mismatch", detail));
         }
         let parsed: CoreProviderMetadata = serde_json::from_value(Value::Object(document.clone()))
-            .map_err(|error| malformed(error.to_string()))?;
+            .map_err(|error| self.malformed(&error.to_string()))?;
         let endpoint = |name: &str| document.get(name).and_then(Value::as_str).map(str::to_owned);
         let required =
-            |name: &str| endpoint(name).ok_or_else(|| malformed(format!("it has no {name}")));
+            |name: &str| endpoint(name).ok_or_else(|| self.malformed(&format!("it has no {name}")));
         let metadata = Metadata {
             issuer: issuer.to_owned(),
             authorization_endpoint: required("authorization_endpoint")?,
@@ -253,6 +297,7 @@ impl Documents {
     /// at another configured upstream (RFC 9700 §4.4.1).
     fn check_endpoints(&self, metadata: &Metadata) -> Result<(), UpstreamFault> {
         let own = self.typed_issuer.origin().ascii_serialization();
+        let mut elsewhere = Vec::new();
         let all = [
             Some(&metadata.authorization_endpoint),
             Some(&metadata.token_endpoint),
@@ -278,13 +323,23 @@ impl Documents {
                 return Err(UpstreamFault::unacceptable("upstream_mix_up", detail));
             }
             if origin != own {
-                tracing::warn!(issuer = %metadata.issuer, %endpoint, "an endpoint is at another host");
+                elsewhere.push(endpoint.clone());
             }
         }
+        self.remark(&metadata.issuer, elsewhere);
         Ok(())
     }
 
-    async fn fetch_keys(
+    /// Says which endpoints are at other hosts, once.
+    fn remark(&self, issuer: &str, elsewhere: Vec<String>) {
+        let mut known = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        if *known != elsewhere && !elsewhere.is_empty() {
+            tracing::warn!(issuer, endpoints = ?elsewhere, "endpoints are at other hosts");
+        }
+        *known = elsewhere;
+    }
+
+    pub(super) async fn fetch_keys(
         &self,
         http: &HttpClient,
         jwks_uri: &str,
@@ -296,4 +351,14 @@ impl Documents {
         }
         jwk_filter::read(&answer.body)
     }
+}
+
+/// Whether a provider publishes discovery under this issuer, and says that it is the one.
+pub async fn find_provider(
+    issuer: &Url,
+    http: &HttpClient,
+    patience: Duration,
+) -> Result<(), UpstreamFault> {
+    let documents = Documents::new(issuer.clone(), patience, Vec::new());
+    documents.discover(http).await.map(drop)
 }

@@ -9,8 +9,11 @@
 mod assurance;
 mod client_auth;
 pub mod client_view;
+mod clocks;
 mod exchange;
 mod fault;
+mod finding;
+mod health;
 mod http;
 mod id_token;
 mod jwk_filter;
@@ -22,11 +25,13 @@ mod upstream;
 
 pub use assurance::ACR_TOO_LOW;
 pub use fault::{FaultKind, UpstreamFault};
+pub use finding::{Finding, Verdict};
 pub use http::HttpClient;
 pub use id_token::ID_TOKEN_LEEWAY;
 pub use logout_token::LogoutNotice;
 pub use mapping::{MappedPerson, gates};
+pub use metadata::find_provider;
 pub use upstream::{
-    Asserted, Begin, Begun, Confirmed, ConfirmedBy, KeptTokens, Returned, Unconfirmed, Upstream,
-    Upstreams,
+    Asserted, Begin, Begun, Confirmed, ConfirmedBy, KeptTokens, Returned, SecretEnd, Unconfirmed,
+    Upstream, Upstreams,
 };

@@ -55,6 +55,23 @@ impl Timestamp {
         Span(self.0.saturating_sub(earlier.0).max(0))
     }
 
+    /// Reads the date of an HTTP header (RFC 9110 §5.6.7), in the form that is sent today.
+    pub fn parse_http_date(text: &str) -> Option<Self> {
+        chrono::DateTime::parse_from_rfc2822(text).ok().map(|at| Self(at.timestamp()))
+    }
+
+    /// The first moment of a day such as `2027-03-01`, UTC.
+    pub fn parse_day(text: &str) -> Option<Self> {
+        let day = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+        Some(Self(day.and_hms_opt(0, 0, 0)?.and_utc().timestamp()))
+    }
+
+    /// The day of the moment, UTC.
+    pub fn day(self) -> String {
+        let text = self.rfc3339();
+        text.split_once('T').map_or(text.clone(), |(day, _)| day.to_owned())
+    }
+
     /// The moment in words, UTC, to the second.
     pub fn rfc3339(self) -> String {
         chrono::DateTime::from_timestamp(self.0, 0)
@@ -189,6 +206,18 @@ mod tests {
         }
         for wrong in ["", "m", "-5m", "5w", "1.5h", "99999999999s", "5 m"] {
             assert_eq!(Span::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn days_and_dates_are_read_as_they_are_written() {
+        let day = Timestamp::parse_day("2027-03-01").unwrap();
+        assert_eq!((day.day().as_str(), day.unix()), ("2027-03-01", 1_803_859_200));
+        let said = Timestamp::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+        assert_eq!(said.rfc3339(), "1994-11-06T08:49:37Z");
+        for wrong in ["", "2027-02-30", "01.03.2027", "2027-03-01T00:00:00Z", "never"] {
+            assert_eq!(Timestamp::parse_day(wrong), None, "{wrong}");
+            assert_eq!(Timestamp::parse_http_date(wrong), None, "{wrong}");
         }
     }
 }

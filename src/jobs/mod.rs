@@ -1,20 +1,24 @@
-//! What happens without a request: key rotation, renewing leases, telling apps of sign-outs,
-//! purging. Every instance does all of it; the
-//! database decides who is first.
+//! What happens without a request: key rotation, looking after upstreams, renewing leases, telling
+//! apps of sign-outs, purging. Every instance does all of it; the database decides who is first.
 
 mod keys;
 mod logout;
 mod purge;
+mod upstreams;
 
 use std::time::Duration;
 
 use crate::{app::App, leases};
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// Starts all jobs. They end when the house stops.
 pub fn start(app: &App) {
     app.tasks.spawn(every(Duration::from_secs(1), app.clone(), keys::refresh));
     app.tasks.spawn(every(Duration::from_secs(30), app.clone(), keys::tend));
     app.tasks.spawn(every(Duration::from_secs(1), app.clone(), logout::deliver));
+    app.tasks.spawn(every(Duration::from_secs(5), app.clone(), upstreams::look_after));
+    app.tasks.spawn(every(DAY, app.clone(), upstreams::remind));
     app.tasks.spawn(every(Duration::from_secs(5), app.clone(), leases::tend));
     app.tasks.spawn(every(Duration::from_secs(60), app.clone(), purge));
 }
@@ -45,3 +49,4 @@ async fn every(interval: Duration, app: App, job: impl AsyncFn(&App) -> anyhow::
 
 pub use logout::deliver as deliver_logouts;
 pub use purge::purge;
+pub use upstreams::look_after as look_after_upstreams;

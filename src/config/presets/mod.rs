@@ -139,6 +139,16 @@ impl PresetName {
         self.preset().map_or(self.0, |preset| preset.title.as_str())
     }
 
+    /// Whether client secrets end there whether anybody wants it or not.
+    pub fn lets_secrets_end(self) -> bool {
+        self.0 == "entra"
+    }
+
+    /// Whether a refresh token comes with every sign-in there, whatever the scopes.
+    pub fn always_refreshes(self) -> bool {
+        self.0 == "keycloak"
+    }
+
     /// What is known about this kind.
     pub(super) fn preset(self) -> Option<&'static Preset> {
         find(self.0)

@@ -42,6 +42,7 @@ struct UpstreamButton {
     name: String,
     href: String,
     last_used: bool,
+    away: bool,
 }
 
 struct ContinueAs {
@@ -159,6 +160,7 @@ fn buttons(
             name: upstream.settings.name.clone(),
             href: urls::upstream_start(upstream.slug(), &interaction.flow),
             last_used: last == Some(upstream.slug().as_str()),
+            away: upstream.is_away(),
         })
         .collect();
     buttons.sort_by_key(|button| !button.last_used);

@@ -145,6 +145,7 @@ impl Upstream {
         random: &dyn Random,
         now: Timestamp,
     ) -> Result<Confirmed, Unconfirmed> {
+        self.check_presence(now).await?;
         match &self.kind {
             Kind::Oidc(provider) => provider.confirm(self, kept, random, now).await,
             Kind::OAuth2(server) => server.confirm(self, kept, random, now).await,
@@ -162,7 +163,8 @@ impl Upstream {
         let endpoint = party.token_uri().as_str();
         let proof = self.credentials.prove(&self.settings, endpoint, random, now)?;
         let (http, settings) = (&self.http, &self.settings);
-        match exchange::refresh(http, party, settings, refresh_token, &proof).await? {
+        let refreshed = exchange::refresh(http, party, settings, refresh_token, &proof).await;
+        match refreshed.map_err(|fault| self.name_secret(fault, now))? {
             Refreshed::Tokens(tokens) => Ok(tokens),
             Refreshed::Refused(fault) => Err(Unconfirmed::Refused(fault)),
         }

@@ -1,21 +1,28 @@
 //! One upstream, and all of them: the same face for those that speak OpenID Connect ([`oidc`]) and
 //! those that only speak OAuth 2.0 ([`oauth2`]).
 
+mod checkup;
 mod confirmation;
 mod oauth2;
 mod oidc;
+mod presence;
 
 use std::{collections::HashMap, sync::Arc};
 
 use serde_json::{Map, Value};
 
-pub use self::confirmation::{Confirmed, ConfirmedBy, KeptTokens, Unconfirmed};
+pub use self::{
+    confirmation::{Confirmed, ConfirmedBy, KeptTokens, Unconfirmed},
+    presence::SecretEnd,
+};
 
 use super::{
     assurance,
     client_auth::Credentials,
+    clocks::Clocks,
     exchange::{self, AuthorizationRequest, Redemption, RelyingParty, Tokens},
     fault::UpstreamFault,
+    health::Health,
     http::HttpClient,
     logout_token::LogoutNotice,
     mapping::MappedPerson,
@@ -23,7 +30,7 @@ use super::{
 use crate::{
     config::{Protocol, ResponseMode, UpstreamSettings},
     foundation::{
-        clock::Timestamp,
+        clock::{Clock, Timestamp},
         digest::base64url,
         ids::UpstreamSlug,
         names::is_email,
@@ -39,6 +46,7 @@ pub struct Upstream {
     redirect_uri: String,
     credentials: Credentials,
     http: HttpClient,
+    health: Arc<Health>,
     kind: Kind,
 }
 
@@ -122,9 +130,11 @@ impl Upstream {
     fn new(
         settings: &UpstreamSettings,
         http: &HttpClient,
+        health: Health,
         redirect_uri: String,
         foreign_origins: Vec<String>,
     ) -> anyhow::Result<Self> {
+        let health = Arc::new(health);
         let kind = match settings.protocol {
             Protocol::Oidc => Kind::Oidc(Box::new(oidc::Provider::new(settings, foreign_origins))),
             Protocol::OAuth2 => {
@@ -134,7 +144,8 @@ impl Upstream {
         Ok(Self {
             redirect_uri,
             credentials: Credentials::new(settings)?,
-            http: http.for_upstream(settings)?,
+            http: http.for_upstream(settings, Arc::clone(&health))?,
+            health,
             settings: settings.clone(),
             kind,
         })
@@ -162,6 +173,7 @@ impl Upstream {
         random: &dyn Random,
         now: Timestamp,
     ) -> Result<Begun, UpstreamFault> {
+        self.check_presence(now).await?;
         let nonce = base64url(&random::bytes::<24>(random));
         let verifier = base64url(&random::bytes::<32>(random));
         let url = match &self.kind {
@@ -219,7 +231,11 @@ impl Upstream {
         now: Timestamp,
     ) -> Result<Option<String>, UpstreamFault> {
         match &self.kind {
-            Kind::Oidc(provider) => provider.end_session_endpoint(self, now).await,
+            Kind::Oidc(provider) => {
+                // Signed out here is better than lost on the way there.
+                self.check_presence(now).await?;
+                provider.end_session_endpoint(self, now).await
+            }
             Kind::OAuth2(_) => Ok(None),
         }
     }
@@ -258,7 +274,10 @@ impl Upstream {
         let proof = self.credentials.prove(&self.settings, endpoint, random, now)?;
         let Returned { code, verifier, .. } = returned;
         let redemption = Redemption { code, verifier, proof: &proof };
-        exchange::redeem(&self.http, party, &self.settings, &redemption).await
+        // Whoever brings a code comes from there.
+        let redeemed =
+            exchange::redeem(&self.http.sure(), party, &self.settings, &redemption).await;
+        redeemed.map_err(|fault| self.name_secret(fault, now))
     }
 }
 
@@ -275,13 +294,17 @@ impl Upstreams {
     pub fn new(
         all: &[UpstreamSettings],
         http: &HttpClient,
+        clock: &Arc<dyn Clock>,
         redirect_uri: impl Fn(&UpstreamSlug) -> String,
     ) -> anyhow::Result<Self> {
         let origin = |settings: &UpstreamSettings| settings.issuer.origin().ascii_serialization();
+        let clocks = Arc::new(Clocks::default());
         let make = |settings: &UpstreamSettings| {
+            let slug = settings.slug.clone();
+            let health = Health::new(slug, Arc::clone(clock), Arc::clone(&clocks));
             let others = all.iter().filter(|other| other.slug != settings.slug).map(origin);
             let redirect_uri = redirect_uri(&settings.slug);
-            Upstream::new(settings, http, redirect_uri, others.collect()).map(Arc::new)
+            Upstream::new(settings, http, health, redirect_uri, others.collect()).map(Arc::new)
         };
         let enabled = all.iter().filter(|settings| settings.enabled);
         let in_order: Vec<Arc<Upstream>> = enabled.map(make).collect::<Result<_, _>>()?;

@@ -152,7 +152,8 @@ impl Provider {
         now: Timestamp,
     ) -> Result<ValidIdToken, UpstreamFault> {
         let validate = |keys: &[UpstreamKey]| id_token::validate(token, keys, expected);
-        self.with_keys(up, metadata, now, validate).await
+        let valid = self.with_keys(up, metadata, now, validate).await;
+        valid.map_err(|fault| up.health.name_clock(fault))
     }
 
     /// What the upstream says with a logout token (OIDC Back-Channel Logout §2.6).
@@ -171,7 +172,8 @@ impl Provider {
             now,
         };
         let validate = |keys: &[UpstreamKey]| logout_token::validate(token, keys, &expected);
-        self.with_keys(up, &metadata, now, validate).await
+        let notice = self.with_keys(up, &metadata, now, validate).await;
+        notice.map_err(|fault| up.health.name_clock(fault))
     }
 
     /// The address at which people sign out there, if it has one.

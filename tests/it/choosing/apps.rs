@@ -6,6 +6,7 @@ use super::{
 use crate::{
     support::{
         app::TestApp,
+        fake_upstream::{Endpoint, Fault},
         journey::{authorize_path, code_by_session, is_active, redeem, refresh, sign_in_on_page},
     },
     upstream::{Witness, is_refusal_page, rebuilt, sign_in_at},
@@ -182,6 +183,47 @@ async fn no_request_goes_in_circles() {
             }
         }
     }
+}
+
+/// FT-34: nobody is sent to an upstream that is away without being asked; the page says that it is,
+/// and the other ways stay.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_is_away_is_shown_as_such() {
+    let (kc, eve) = two_upstreams().await;
+    let clients = [
+        client("fixed", "allowed_upstreams = [\"kc\"]"),
+        client("likes", "preferred_upstream = \"kc\""),
+    ];
+    let app = both(TestApp::builder().config(&clients.join("\n")), &kc, &eve).start().await;
+    let mut browser = browser(&app, &["fixed", "likes"]);
+    kc.misbehave(|lies| {
+        for endpoint in [Endpoint::Discovery, Endpoint::Jwks] {
+            lies.fault(endpoint, Fault::Drop);
+        }
+    });
+    for _ in 0..3 {
+        assert_eq!(sign_in_at(&mut browser, "kc").await.last().status, 503);
+    }
+    for (client, changes, away) in [
+        ("web", &[][..], &["kc"][..]),
+        ("web", &[("idp_hint", "kc")], &["kc"]),
+        ("likes", &[], &["kc"]),
+    ] {
+        let page = choice(&mut browser, client, changes).await;
+        let shown = page.text().matches("Not reachable now").count();
+        assert_eq!(shown, away.len(), "{client}: {}", page.text());
+        assert!(buttons(&page).contains(&"kc".to_owned()), "it may be back by now");
+    }
+    let journey = browser.visit(&authorize_path("fixed", &[])).await;
+    assert_eq!(journey.last().status, 503, "there is nothing to choose");
+    assert!(journey.last().text().contains("kc sign-in cannot be reached at the moment."));
+    let journey = sign_in_at(&mut browser, "eve").await;
+    assert!(is_in(&browser, &journey), "nobody else is affected");
+
+    kc.behave();
+    app.clock.advance(60);
+    keywright::jobs::look_after_upstreams(&app.app).await.unwrap();
+    assert!(is_at(&leads_to(&mut browser, "fixed", &[]).await, &kc), "it is back");
 }
 
 /// A name that is no upstream's must not shut everybody out, or let everybody in.

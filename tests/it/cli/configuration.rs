@@ -97,7 +97,8 @@ fn words_that_are_no_verbs_are_refused_with_a_hint() {
         assert_eq!(ended.out, "");
     }
     let help = place.run(&["--help"]).ok().out;
-    for verb in ["serve", "demo", "migrate", "config", "user", "upstream", "key", "trace"] {
+    for verb in ["serve", "demo", "doctor", "migrate", "config", "user", "upstream", "key", "trace"]
+    {
         assert!(help.contains(verb), "{verb}: {help}");
     }
     let version = place.run(&["--version"]).ok().out;

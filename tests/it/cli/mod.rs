@@ -2,8 +2,11 @@
 
 mod configuration;
 mod crashes;
+mod doctor;
+mod doctor_house;
 mod key;
 mod program;
 mod serve;
+mod trace;
 mod upstream;
 mod user;

@@ -3,6 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use super::program::Place;
+use crate::support::fake_upstream::{Endpoint, FakeUpstream};
 
 const OTHER: &str = "another-secret-key-of-tests-fedcba9876543210";
 
@@ -180,4 +181,31 @@ async fn verbs_that_start_together_in_an_empty_folder_all_succeed() {
             }
         });
     }
+}
+
+/// A server asks its upstreams how they are before anybody comes, and says when a secret has ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn upstreams_are_looked_after_from_the_start() {
+    let upstream = FakeUpstream::start().await;
+    let place = Place::new();
+    place.configure(&format!(
+        "[[upstreams]]\nslug = \"kc\"\nname = \"Kc\"\nissuer = {:?}\nclient_id = \"x\"\n\
+         client_secret = \"a-secret\"\nclient_secret_expires = 2026-01-31\n",
+        upstream.issuer()
+    ));
+    let server = place.serve().await;
+    for _ in 0..600 {
+        if upstream.count(Endpoint::Discovery) > 0 && server.log().contains("secret has ended") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert!(upstream.count(Endpoint::Discovery) > 0, "{}", server.log());
+    assert!(server.log().contains("the client secret has ended"), "{}", server.log());
+    let numbers = server.management("/metrics").unwrap().body;
+    assert!(numbers.contains("keywright_upstream_up{upstream=\"kc\"} 1"), "{numbers}");
+    assert!(
+        numbers.contains("keywright_upstream_clock_ahead_seconds{upstream=\"kc\"} 0"),
+        "{numbers}"
+    );
 }

@@ -1,9 +1,11 @@
 //! Keywright as a relying party: what it takes from an upstream, and what it refuses.
 
+mod absence;
 mod accounts;
 mod admission;
 mod answers;
 mod claims;
+mod clocks;
 mod credentials;
 mod departures;
 mod disabled;
@@ -19,6 +21,7 @@ mod mix_up;
 mod own_network;
 mod presets;
 mod recorded;
+mod secret_end;
 mod signup;
 mod signup_shut;
 mod signup_table;

@@ -49,6 +49,13 @@ impl Arriving<'_> {
                 "{name} signed you in, but by a weaker proof than is asked for here, such as a \
                  password without a second factor."
             ),
+            ("upstream_slow", _) => {
+                format!("{name} is slow at the moment: it did not answer in time.")
+            }
+            ("id_token_expired" | "id_token_issued_at" | "id_token_not_yet_valid", _) => format!(
+                "{name} answered, but by its clock at another time than it is here. The administrator \
+                 has to set one of the two clocks."
+            ),
             (_, FaultKind::Unavailable) => format!("{name} did not answer as it should."),
             (_, FaultKind::NotInvited) => format!(
                 "{name} knows you, but only members of certain organisations may come in this way."

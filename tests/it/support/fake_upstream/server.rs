@@ -55,10 +55,14 @@ async fn handle(
         (recorded, fault)
     };
     let honest = || dispatch(&mut state::lock(&state), &recorded);
-    match fault {
-        Some(fault) => fault.apply(&recorded, honest).await,
-        None => Ok(honest()),
-    }
+    let mut response = match fault {
+        Some(fault) => fault.apply(&recorded, honest).await?,
+        None => honest(),
+    };
+    // The server would write the computer's own time.
+    let date = state::lock(&state).date();
+    response.headers_mut().insert("date", date.parse().expect("a date is a header"));
+    Ok(response)
 }
 
 fn dispatch(state: &mut State, request: &Recorded) -> Response {

@@ -138,6 +138,12 @@ impl State {
         format!("{}{}", self.issuer_path.trim_end_matches('/'), Endpoint::Discovery.path())
     }
 
+    /// What its answers say about the time (RFC 9110 §6.6.1).
+    pub(super) fn date(&self) -> String {
+        let now = chrono::DateTime::from_timestamp(self.now(), 0).expect("a time in range");
+        now.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    }
+
     pub(super) fn now(&self) -> i64 {
         (self.clock)()
     }
