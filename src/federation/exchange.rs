@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
+    as_client,
     fault::UpstreamFault,
     http::{HttpClient, MAX_BODY},
     strict_json,
@@ -98,6 +99,7 @@ pub(super) fn authorization_url(
 }
 
 /// What the upstream gave for the code, or for a refresh token.
+#[derive(Clone)]
 pub(super) struct Tokens {
     pub(super) id_token: Option<String>,
     pub(super) access_token: String,
@@ -190,7 +192,8 @@ fn fault_of(error: RequestTokenError<UpstreamFault, BasicErrorResponse>) -> Upst
         RequestTokenError::ServerResponse(response) => {
             UpstreamFault::unacceptable("upstream_token_refused", response.error())
         }
-        RequestTokenError::Parse(error, body) => match refusal_in(&body) {
+        RequestTokenError::Parse(error, body) => match as_client::error_in(&body) {
+            // Some say so with status 200, as GitHub does.
             Some(refusal) => UpstreamFault::unacceptable("upstream_token_refused", refusal),
             None => UpstreamFault::unacceptable("upstream_token_malformed", error),
         },
@@ -198,12 +201,6 @@ fn fault_of(error: RequestTokenError<UpstreamFault, BasicErrorResponse>) -> Upst
             UpstreamFault::unacceptable("upstream_token_malformed", text)
         }
     }
-}
-
-/// The error of an answer that says so with status 200, as GitHub's do.
-fn refusal_in(body: &[u8]) -> Option<String> {
-    let error = strict_json::object(body)?.get("error")?.as_str()?.to_owned();
-    Some(error.chars().filter(|c| !c.is_control()).take(100).collect())
 }
 
 async fn send(

@@ -6,12 +6,14 @@
 //!
 //! This is the only user of openidconnect and oauth2. It knows no SQL.
 
+mod as_client;
 mod client_auth;
 pub mod client_view;
 mod exchange;
 mod fault;
 mod http;
 mod id_token;
+mod introspection;
 mod jwk_filter;
 mod logout_token;
 pub mod mapping;

@@ -5,11 +5,19 @@ mod confirmation;
 mod oauth2;
 mod oidc;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use serde_json::{Map, Value};
 
 pub use self::confirmation::{Confirmed, ConfirmedBy, KeptTokens, Unconfirmed};
+
+use self::confirmation::has_witness;
 
 use super::{
     client_auth::Credentials,
@@ -37,6 +45,8 @@ pub struct Upstream {
     credentials: Credentials,
     http: HttpClient,
     kind: Kind,
+    /// Whether it was said that sessions through it are bounded.
+    told_of_bounds: AtomicBool,
 }
 
 /// What an upstream speaks.
@@ -130,6 +140,7 @@ impl Upstream {
             http: http.for_upstream(settings)?,
             settings: settings.clone(),
             kind,
+            told_of_bounds: AtomicBool::new(false),
         })
     }
 
@@ -141,6 +152,11 @@ impl Upstream {
     /// Its short name.
     pub const fn slug(&self) -> &UpstreamSlug {
         &self.settings.slug
+    }
+
+    /// Whether nobody has said yet that sessions through it are bounded. True once.
+    pub fn is_first_to_tell_of_bounds(&self) -> bool {
+        !self.told_of_bounds.swap(true, Ordering::Relaxed)
     }
 
     /// Whether its answers are posted by the browser, and never stand in an address.

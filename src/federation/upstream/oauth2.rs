@@ -76,6 +76,7 @@ impl Server {
         let tokens = up.redeem(&self.party, returned, random, now).await?;
         let (subject, claims) = ask(up, &tokens.access_token).await?;
         let kept = KeptTokens::new(issuer(settings), &subject, returned.nonce, tokens, now);
+        let kept = kept.with_witness(true);
         Ok(assert(up, claims, kept))
     }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::{Map, Value};
 
-use super::{Asserted, Begin, KeptTokens, Returned, Upstream};
+use super::{Asserted, Begin, KeptTokens, Returned, Upstream, has_witness};
 use crate::{
     config::UpstreamSettings,
     federation::{
@@ -134,6 +134,7 @@ impl Provider {
         let claims = Self::add_userinfo(up, &metadata, &valid, &tokens.access_token).await?;
         let issuer = issuer_of(&valid);
         let kept = KeptTokens::new(&issuer, &valid.subject, returned.nonce, tokens, now);
+        let kept = kept.with_witness(has_witness(up, &metadata));
         let mut asserted = Self::assert(up, valid, claims, kept);
         let posted = returned.user.filter(|_| up.posts_its_answers()).and_then(posted_name);
         // The person's own word: no rule ever sees it.

@@ -117,6 +117,10 @@ impl Arriving<'_> {
         let asserted = completed.map_err(|fault| self.page(&fault))?;
         let what = format!("{slug} says: {}", asserted.subject);
         self.departure.interaction.note(self.now, what);
+        let bounds = leases::note_if_bounded(self.app, self.upstream, &asserted.tokens, self.now);
+        if let Some(bounds) = bounds {
+            self.departure.interaction.note(self.now, bounds);
+        }
         let proof = self.proof(&asserted, from, address::user_agent(headers));
         let former = browser::session(self.app, headers, self.now).await;
         let former = former.map_err(|error| self.told(PageError::from(error)))?;

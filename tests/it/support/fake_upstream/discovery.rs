@@ -10,6 +10,10 @@ use super::state::{ClientAuth, State};
 /// Answers the discovery endpoint.
 pub(super) fn serve(state: &State) -> Response {
     let Value::Object(mut metadata) = honest(state) else { unreachable!("metadata is an object") };
+    if state.offers.introspection {
+        let endpoint = json!(state.url(Endpoint::Introspection));
+        metadata.insert("introspection_endpoint".to_owned(), endpoint);
+    }
     state.lies.metadata.apply(&mut metadata, state.now());
     answer::json(200, &Value::Object(metadata))
 }

@@ -13,6 +13,7 @@ mod edits;
 mod faults;
 mod gzip_bomb;
 mod id_token;
+mod introspection;
 mod key_set;
 mod keys;
 mod logout;
@@ -134,6 +135,11 @@ impl FakeUpstream {
         let mut state = self.state();
         state.refresh_tokens.forget();
         state.accesses.clear();
+    }
+
+    /// Offers introspection from now on (RFC 7662).
+    pub(crate) fn offer_introspection(&self) {
+        self.state().offers.introspection = true;
     }
 
     /// Whether the person has a session here, which decides what `prompt=none` gets.

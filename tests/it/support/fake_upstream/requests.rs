@@ -12,6 +12,8 @@ pub(crate) enum Endpoint {
     Authorize,
     Token,
     Userinfo,
+    /// RFC 7662.
+    Introspection,
     EndSession,
     /// Where a forged `jku` header points.
     AttackerJwks,
@@ -22,11 +24,12 @@ pub(crate) enum Endpoint {
 }
 
 impl Endpoint {
-    const FIXED: [Self; 7] = [
+    const FIXED: [Self; 8] = [
         Self::Jwks,
         Self::Authorize,
         Self::Token,
         Self::Userinfo,
+        Self::Introspection,
         Self::EndSession,
         Self::AttackerJwks,
         Self::AttackerCertificate,
@@ -40,6 +43,7 @@ impl Endpoint {
             Self::Authorize => "/authorize",
             Self::Token => "/token",
             Self::Userinfo => "/userinfo",
+            Self::Introspection => "/introspect",
             Self::EndSession => "/end_session",
             Self::AttackerJwks => "/attacker/jwks",
             Self::AttackerCertificate => "/attacker/certificate.pem",

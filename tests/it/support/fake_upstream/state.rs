@@ -42,6 +42,12 @@ pub(crate) enum ClientAuth {
     Unchecked,
 }
 
+/// What it offers besides the code flow.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Offers {
+    pub(super) introspection: bool,
+}
+
 /// What an authorization code stands for.
 #[derive(Clone)]
 pub(super) struct Grant {
@@ -79,6 +85,7 @@ pub(super) struct State {
     pub(super) aliases: BTreeMap<String, Endpoint>,
     /// What else a token opens, by path: one page after the other.
     pub(super) documents: BTreeMap<String, Vec<Value>>,
+    pub(super) offers: Offers,
     pub(super) clients: BTreeMap<String, String>,
     pub(super) client_auth: ClientAuth,
     pub(super) keys: KeyRing,
@@ -105,6 +112,7 @@ impl State {
             posted_user: None,
             aliases: BTreeMap::new(),
             documents: BTreeMap::new(),
+            offers: Offers::default(),
             clients: BTreeMap::from([(CLIENT_ID.into(), CLIENT_SECRET.into())]),
             client_auth: ClientAuth::default(),
             keys: KeyRing::new(algorithm),

@@ -13,16 +13,20 @@ use super::server::answer;
 use super::state::{Access, ClientAuth, Grant, State, unique};
 
 /// An error of RFC 6749 §5.2.
-struct Refusal(u16, &'static str, &'static str);
+pub(super) struct Refusal(u16, &'static str, &'static str);
+
+impl Refusal {
+    pub(super) fn answer(self) -> Response {
+        let Self(status, code, description) = self;
+        answer::json(status, &json!({"error": code, "error_description": description}))
+    }
+}
 
 /// Answers the token endpoint.
 pub(super) fn serve(state: &mut State, request: &Recorded) -> Response {
     match redeem(state, request) {
         Ok(response) => answer::json(200, &Value::Object(response)),
-        Err(Refusal(status, code, description)) => {
-            let body = json!({"error": code, "error_description": description});
-            answer::json(status, &body)
-        }
+        Err(refusal) => refusal.answer(),
     }
 }
 
@@ -88,7 +92,7 @@ fn consume(state: &mut State, request: &Recorded, client_id: &str) -> Result<Gra
 }
 
 /// RFC 6749 §2.3.1: one method at a time; identifier and secret are form-encoded within Basic.
-fn authenticate(state: &State, request: &Recorded) -> Result<String, Refusal> {
+pub(super) fn authenticate(state: &State, request: &Recorded) -> Result<String, Refusal> {
     let basic = request.header("authorization").and_then(|value| value.strip_prefix("Basic "));
     let posted = request.param("client_secret");
     let (id, secret) = match (basic, posted, state.client_auth) {
