@@ -40,7 +40,8 @@ pub use sections::{
 };
 pub use upstream_values::{Certificates, Parameters};
 pub use upstreams::{
-    ClientAuthentication, Protocol, ResponseMode, UpstreamLogout, UpstreamSettings,
+    BoundTokens, ClientAuthentication, FrontChannelLogout, Protocol, PushedRequests, ResponseMode,
+    UpstreamLogout, UpstreamSettings,
 };
 
 section! {

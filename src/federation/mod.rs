@@ -9,6 +9,7 @@
 mod as_client;
 mod client_auth;
 pub mod client_view;
+mod dpop;
 mod exchange;
 mod fault;
 mod http;
@@ -18,6 +19,7 @@ mod jwk_filter;
 mod logout_token;
 pub mod mapping;
 mod metadata;
+mod pushed;
 mod strict_json;
 mod upstream;
 

@@ -21,7 +21,8 @@ use self::confirmation::has_witness;
 
 use super::{
     client_auth::Credentials,
-    exchange::{self, AuthorizationRequest, Redemption, RelyingParty, Tokens},
+    dpop::Prover,
+    exchange::{self, AuthorizationRequest, Redemption, RelyingParty, Shown, Tokens},
     fault::UpstreamFault,
     http::HttpClient,
     logout_token::LogoutNotice,
@@ -35,6 +36,7 @@ use crate::{
         ids::UpstreamSlug,
         random::{self, Random},
     },
+    keys::ProofKey,
 };
 
 /// An identity provider at which people sign in.
@@ -174,7 +176,10 @@ impl Upstream {
         let nonce = base64url(&random::bytes::<24>(random));
         let verifier = base64url(&random::bytes::<32>(random));
         let url = match &self.kind {
-            Kind::Oidc(provider) => provider.begin(self, begin, &verifier, &nonce, now).await?,
+            Kind::Oidc(provider) => {
+                let url = provider.begin(self, begin, &verifier, &nonce, now).await?;
+                provider.push(self, url, random, now).await?
+            }
             Kind::OAuth2(server) => server.begin(self, begin, &verifier),
         };
         Ok(Begun { url, nonce, verifier })
@@ -257,13 +262,15 @@ impl Upstream {
         &self,
         party: &RelyingParty,
         returned: Returned<'_>,
+        key: Option<&ProofKey>,
         random: &dyn Random,
         now: Timestamp,
     ) -> Result<Tokens, UpstreamFault> {
         let endpoint = party.token_uri().as_str();
         let proof = self.credentials.prove(&self.settings, endpoint, random, now)?;
         let Returned { code, verifier, .. } = returned;
-        let redemption = Redemption { code, verifier, proof: &proof };
+        let key = key.map(|key| Prover { key, random, now });
+        let redemption = Redemption { code, verifier, shown: Shown { client: &proof, key } };
         exchange::redeem(&self.http, party, &self.settings, &redemption).await
     }
 }

@@ -54,7 +54,8 @@ impl Scene {
     async fn set() -> Self {
         let (address, stuck) = receiver(false).await;
         let (other, told) = receiver(true).await;
-        let config = client("stuck", &address) + &client("told", &other);
+        let many = "[rate_limits]\nsign_in_per_minute = 1000\n".to_owned();
+        let config = many + &client("stuck", &address) + &client("told", &other);
         let app = TestApp::builder().config(&config).start().await;
         app.add_user("bob", &[]).await;
         Self { app, stuck, told }

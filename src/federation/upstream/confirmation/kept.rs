@@ -3,8 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    federation::{exchange::Tokens, id_token::ID_TOKEN_LEEWAY},
+    federation::{
+        dpop::{Access, Prover},
+        exchange::Tokens,
+        id_token::ID_TOKEN_LEEWAY,
+    },
     foundation::clock::{Span, Timestamp},
+    keys::ProofKey,
 };
 
 /// What an upstream gave us, as long as we need it to ask again. It is kept sealed.
@@ -20,6 +25,11 @@ pub struct KeptTokens {
     pub(super) access_token: String,
     access_token_ends: Option<Timestamp>,
     pub(super) refresh_token: Option<String>,
+    /// The key that the tokens are bound to, and whether the access token of the moment is.
+    #[serde(default)]
+    key: Option<String>,
+    #[serde(default)]
+    bound: bool,
     /// Whether there is somebody to ask with the access token. Known where the tokens came from.
     #[serde(skip)]
     has_witness: bool,
@@ -48,6 +58,8 @@ impl KeptTokens {
             access_token: tokens.access_token,
             access_token_ends: life.map(|seconds| now.plus(Span::from_seconds(seconds))),
             refresh_token: tokens.refresh_token,
+            key: None,
+            bound: tokens.bound,
             has_witness: false,
         }
     }
@@ -55,6 +67,22 @@ impl KeptTokens {
     /// These, where UserInfo or introspection can be asked with the access token, or not.
     pub(in crate::federation::upstream) fn with_witness(self, has_witness: bool) -> Self {
         Self { has_witness, ..self }
+    }
+
+    /// These, bound to this key (RFC 9449).
+    pub(in crate::federation::upstream) fn with_key(self, key: Option<&ProofKey>) -> Self {
+        Self { key: key.map(|key| key.private().expose().to_owned()), ..self }
+    }
+
+    /// The key that they are bound to. Refresh tokens are shown with it whatever the access token of
+    /// the moment is (RFC 9449 §5).
+    pub(super) fn key(&self) -> Option<ProofKey> {
+        self.key.as_deref().and_then(ProofKey::read)
+    }
+
+    /// The access token, to be used with this key where it is bound to it.
+    pub(super) fn access<'a>(&'a self, prover: Option<Prover<'a>>) -> Access<'a> {
+        Access { token: &self.access_token, prover: prover.filter(|_| self.bound) }
     }
 
     /// Whether these tokens, fresh from a sign-in, will be good for a question at this time.
@@ -85,6 +113,7 @@ impl KeptTokens {
         Self {
             id_token: fresh.id_token.clone().or_else(|| self.id_token.clone()),
             refresh_token: fresh.refresh_token.clone().or_else(|| self.refresh_token.clone()),
+            key: self.key.clone(),
             ..fresh
         }
     }

@@ -15,10 +15,12 @@ pub(super) use self::of_provider::has_witness;
 use super::{Asserted, Kind, Upstream};
 use crate::{
     federation::{
-        exchange::{self, Refreshed, RelyingParty, Tokens},
+        dpop::Prover,
+        exchange::{self, Refreshed, RelyingParty, Shown, Tokens},
         fault::{FaultKind, UpstreamFault},
     },
     foundation::{clock::Timestamp, random::Random},
+    keys::ProofKey,
 };
 
 text_enum! {
@@ -85,13 +87,16 @@ impl Upstream {
         &self,
         party: &RelyingParty,
         refresh_token: &str,
+        key: Option<&ProofKey>,
         random: &dyn Random,
         now: Timestamp,
     ) -> Result<Tokens, Unconfirmed> {
         let endpoint = party.token_uri().as_str();
         let proof = self.credentials.prove(&self.settings, endpoint, random, now)?;
         let (http, settings) = (&self.http, &self.settings);
-        match exchange::refresh(http, party, settings, refresh_token, &proof).await? {
+        let key = key.map(|key| Prover { key, random, now });
+        let shown = Shown { client: &proof, key };
+        match exchange::refresh(http, party, settings, refresh_token, shown).await? {
             Refreshed::Tokens(tokens) => Ok(tokens),
             Refreshed::Refused(fault) => Err(Unconfirmed::Refused(ConfirmedBy::Refresh, fault)),
         }

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     config::ClientAuthentication,
     federation::{
+        dpop::Prover,
         exchange::{self, Tokens},
         fault::{FaultKind, UpstreamFault},
         id_token::{Expected, Nonce, ValidIdToken},
@@ -21,6 +22,7 @@ use crate::{
         },
     },
     foundation::{clock::Timestamp, random::Random},
+    keys::ProofKey,
 };
 
 impl Provider {
@@ -32,7 +34,8 @@ impl Provider {
         now: Timestamp,
     ) -> Result<Confirmed, Unconfirmed> {
         let metadata = self.documents.metadata(&up.http, now).await?;
-        let question = Question { provider: self, up, metadata, kept, random, now };
+        let key = kept.key();
+        let question = Question { provider: self, up, metadata, kept, key, random, now };
         match &kept.refresh_token {
             Some(refresh_token) => question.by_refresh(refresh_token).await,
             None => question.by_access_token().await,
@@ -61,15 +64,20 @@ struct Question<'a> {
     up: &'a Upstream,
     metadata: Arc<Metadata>,
     kept: &'a KeptTokens,
+    key: Option<ProofKey>,
     random: &'a dyn Random,
     now: Timestamp,
 }
 
 impl Question<'_> {
+    fn prover(&self) -> Option<Prover<'_>> {
+        self.key.as_ref().map(|key| Prover { key, random: self.random, now: self.now })
+    }
+
     async fn by_refresh(&self, refresh_token: &str) -> Result<Confirmed, Unconfirmed> {
-        let Self { up, kept, now, .. } = *self;
+        let (up, kept, now) = (self.up, self.kept, self.now);
         let party = self.provider.relying_party(up, &self.metadata)?;
-        let tokens = up.refresh(&party, refresh_token, self.random, now).await?;
+        let tokens = up.refresh(&party, refresh_token, self.key.as_ref(), self.random, now).await?;
         let (by, renewed) = (ConfirmedBy::Refresh, kept.renewed(tokens.clone(), now));
         let Some(id_token) = &tokens.id_token else {
             let asserted = self.details_of_userinfo(&renewed).await?;
@@ -88,7 +96,8 @@ impl Question<'_> {
             // A token that is not acceptable confirms nobody, and is no accident.
             Err(fault) => return Err(Unconfirmed::Refused(by, fault)),
         };
-        let added = Provider::add_userinfo(up, &self.metadata, &valid, &tokens.access_token).await;
+        let access = renewed.access(self.prover());
+        let added = Provider::add_userinfo(up, &self.metadata, &valid, access).await;
         let asserted = match added {
             Ok(claims) => Some(Provider::assert(up, valid, claims, renewed.clone())),
             Err(fault) if is_about_another(&fault) => {
@@ -106,7 +115,7 @@ impl Question<'_> {
         id_token: &str,
         tokens: &Tokens,
     ) -> Result<ValidIdToken, UpstreamFault> {
-        let Self { up, kept, now, .. } = *self;
+        let (up, kept, now) = (self.up, self.kept, self.now);
         let expected = Expected {
             issuer: &self.metadata.issuer,
             tenants: &up.settings.tenants,
@@ -178,7 +187,8 @@ impl Question<'_> {
         tokens: &KeptTokens,
     ) -> Result<Map<String, Value>, UpstreamFault> {
         let (http, patience) = (&self.up.http, self.up.settings.timeout.to_std());
-        exchange::userinfo(http, endpoint, &tokens.access_token, &tokens.subject, patience).await
+        let access = tokens.access(self.prover());
+        exchange::userinfo(http, endpoint, access, &tokens.subject, patience).await
     }
 
     /// The person as UserInfo shows them, if it says all that the rules look for.
@@ -193,7 +203,7 @@ impl Question<'_> {
 
     /// RFC 7662: whether the access token is alive. It says nothing else about the person.
     async fn by_introspection(&self) -> Result<Confirmed, Unconfirmed> {
-        let Self { up, kept, now, .. } = *self;
+        let (up, kept, now) = (self.up, self.kept, self.now);
         let endpoint = introspection_of(up, &self.metadata).ok_or(Unconfirmed::NoMeans)?;
         let audience = &self.metadata.token_endpoint;
         let proof = up.credentials.prove(&up.settings, audience, self.random, now)?;

@@ -26,7 +26,7 @@ impl Server {
     ) -> Result<Confirmed, Unconfirmed> {
         let (by, tokens) = match &kept.refresh_token {
             Some(refresh_token) => {
-                let tokens = up.refresh(self.party(), refresh_token, random, now).await?;
+                let tokens = up.refresh(self.party(), refresh_token, None, random, now).await?;
                 (ConfirmedBy::Refresh, kept.renewed(tokens, now))
             }
             None if kept.can_ask(now) => (ConfirmedBy::UserInfo, kept.clone()),

@@ -14,6 +14,16 @@ pub(super) fn serve(state: &State) -> Response {
         let endpoint = json!(state.url(Endpoint::Introspection));
         metadata.insert("introspection_endpoint".to_owned(), endpoint);
     }
+    if state.offers.pushed_requests {
+        let endpoint = json!(state.url(Endpoint::PushedRequests));
+        metadata.insert("pushed_authorization_request_endpoint".to_owned(), endpoint);
+        let required = json!(state.offers.only_pushed_requests);
+        metadata.insert("require_pushed_authorization_requests".to_owned(), required);
+    }
+    if state.offers.dpop {
+        let algs = json!(["RS256", "ES256"]);
+        metadata.insert("dpop_signing_alg_values_supported".to_owned(), algs);
+    }
     state.lies.metadata.apply(&mut metadata, state.now());
     answer::json(200, &Value::Object(metadata))
 }

@@ -7,6 +7,7 @@
 
 pub(crate) mod attacks;
 mod authorize;
+mod bound;
 mod checks;
 mod discovery;
 mod edits;
@@ -19,6 +20,7 @@ mod keys;
 mod logout;
 mod misbehaviour;
 mod odd_keys;
+mod pushed;
 mod refresh;
 mod requests;
 mod server;
@@ -140,6 +142,33 @@ impl FakeUpstream {
     /// Offers introspection from now on (RFC 7662).
     pub(crate) fn offer_introspection(&self) {
         self.state().offers.introspection = true;
+    }
+
+    /// Offers pushed authorization requests from now on (RFC 9126), or takes no others.
+    pub(crate) fn offer_pushed_requests(&self, required: bool) {
+        let mut state = self.state();
+        state.offers.pushed_requests = true;
+        state.offers.only_pushed_requests = required;
+    }
+
+    /// Binds tokens to keys from now on (RFC 9449).
+    pub(crate) fn bind_tokens(&self) {
+        self.state().offers.dpop = true;
+    }
+
+    /// The nonce that proofs have to carry from now on (RFC 9449 §8).
+    pub(crate) fn want_nonce(&self, nonce: &str) {
+        self.state().offers.nonce = Some(nonce.to_owned());
+    }
+
+    /// Wants another nonce in each proof, and never the one that it gave.
+    pub(crate) fn want_nonce_that_changes(&self) {
+        self.state().offers.changing_nonce = true;
+    }
+
+    /// Looks at proofs and binds nothing.
+    pub(crate) fn answer_with_bearer_tokens(&self) {
+        self.state().offers.bearer_only = true;
     }
 
     /// Whether the person has a session here, which decides what `prompt=none` gets.

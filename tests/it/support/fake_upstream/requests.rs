@@ -14,6 +14,8 @@ pub(crate) enum Endpoint {
     Userinfo,
     /// RFC 7662.
     Introspection,
+    /// RFC 9126.
+    PushedRequests,
     EndSession,
     /// Where a forged `jku` header points.
     AttackerJwks,
@@ -24,12 +26,13 @@ pub(crate) enum Endpoint {
 }
 
 impl Endpoint {
-    const FIXED: [Self; 8] = [
+    const FIXED: [Self; 9] = [
         Self::Jwks,
         Self::Authorize,
         Self::Token,
         Self::Userinfo,
         Self::Introspection,
+        Self::PushedRequests,
         Self::EndSession,
         Self::AttackerJwks,
         Self::AttackerCertificate,
@@ -44,6 +47,7 @@ impl Endpoint {
             Self::Token => "/token",
             Self::Userinfo => "/userinfo",
             Self::Introspection => "/introspect",
+            Self::PushedRequests => "/par",
             Self::EndSession => "/end_session",
             Self::AttackerJwks => "/attacker/jwks",
             Self::AttackerCertificate => "/attacker/certificate.pem",

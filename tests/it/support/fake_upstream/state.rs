@@ -1,6 +1,6 @@
 //! What the provider knows: its clients, the person, its keys, outstanding codes and tokens.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -43,9 +43,17 @@ pub(crate) enum ClientAuth {
 }
 
 /// What it offers besides the code flow.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Offers {
     pub(super) introspection: bool,
+    pub(super) pushed_requests: bool,
+    pub(super) only_pushed_requests: bool,
+    /// Whether it binds tokens to keys (RFC 9449).
+    pub(super) dpop: bool,
+    /// The nonce that proofs have to carry.
+    pub(super) nonce: Option<String>,
+    pub(super) changing_nonce: bool,
+    pub(super) bearer_only: bool,
 }
 
 /// What an authorization code stands for.
@@ -57,6 +65,8 @@ pub(super) struct Grant {
     pub(super) challenge: Option<String>,
     pub(super) person: Map<String, Value>,
     pub(super) used: bool,
+    /// The thumbprint of the key that its tokens are bound to.
+    pub(super) jkt: Option<String>,
 }
 
 /// What an access token stands for.
@@ -64,6 +74,7 @@ pub(super) struct Grant {
 pub(super) struct Access {
     pub(super) client_id: String,
     pub(super) person: Map<String, Value>,
+    pub(super) jkt: Option<String>,
 }
 
 /// All mutable state of one provider, behind one mutex that is never held across an await.
@@ -86,6 +97,10 @@ pub(super) struct State {
     /// What else a token opens, by path: one page after the other.
     pub(super) documents: BTreeMap<String, Vec<Value>>,
     pub(super) offers: Offers,
+    /// Pushed requests by their names, each with its client.
+    pub(super) pushed: HashMap<String, (String, Vec<(String, String)>)>,
+    /// The proofs that were seen.
+    pub(super) proofs: HashSet<String>,
     pub(super) clients: BTreeMap<String, String>,
     pub(super) client_auth: ClientAuth,
     pub(super) keys: KeyRing,
@@ -113,6 +128,8 @@ impl State {
             aliases: BTreeMap::new(),
             documents: BTreeMap::new(),
             offers: Offers::default(),
+            pushed: HashMap::new(),
+            proofs: HashSet::new(),
             clients: BTreeMap::from([(CLIENT_ID.into(), CLIENT_SECRET.into())]),
             client_auth: ClientAuth::default(),
             keys: KeyRing::new(algorithm),
