@@ -5,7 +5,10 @@ use url::Url;
 use super::{
     mapping::EmailTrust,
     problems::Problems,
-    upstreams::{BoundTokens, ClientAuthentication, Protocol, PushedRequests, UpstreamSettings},
+    upstreams::{
+        BoundTokens, ClientAuthentication, FrontChannelLogout, Protocol, PushedRequests,
+        UpstreamSettings,
+    },
 };
 use crate::protocol::redirect_uri::is_loopback;
 
@@ -176,6 +179,10 @@ fn check_oauth2(upstream: &UpstreamSettings, at: &dyn Fn(&str) -> String, proble
     }
     if upstream.dpop == BoundTokens::Auto {
         problems.add(&at("dpop"), "\"auto\"", fix);
+    }
+    if upstream.frontchannel_logout == FrontChannelLogout::Sid {
+        let fix = "needs an ID token, which names the session, and there is none here";
+        problems.add(&at("frontchannel_logout"), "\"sid\"", fix);
     }
     let gates = [("tenants", &upstream.tenants), ("hosted_domains", &upstream.hosted_domains)];
     for (name, gate) in gates {
