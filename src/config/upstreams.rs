@@ -135,7 +135,7 @@ section! {
         /// browser (PAR, RFC 9126): `auto` where it offers that, and through the browser while it
         /// cannot take it; `always` signs nobody in without; `never` goes through the browser.
         par: PushedRequests = PushedRequests::Auto,
-        /// Whether its tokens are bound to a key that is made for each sign-in (DPoP, RFC 9449):
+        /// Whether its tokens are bound to a key that is made for each sign-in (`DPoP`, RFC 9449):
         /// `auto` where it offers that for ES256, `never` leaves it.
         dpop: BoundTokens = BoundTokens::Never,
         /// Signature algorithms that are accepted in its ID tokens.

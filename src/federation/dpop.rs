@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::{Request, header::HeaderValue};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     as_client,
@@ -100,16 +100,16 @@ impl Prover<'_> {
         let mut address = request.url().clone();
         address.set_query(None);
         address.set_fragment(None);
-        let mut claims = json!({
-            "jti": base64url(&random::bytes::<16>(self.random)),
-            "htm": request.method().as_str(), "htu": address.as_str(), "iat": self.now.unix(),
-        });
-        if let Some(token) = access_token {
-            claims["ath"] = json!(base64url(&sha256(token.as_bytes())));
-        }
-        if let Some(nonce) = nonce {
-            claims["nonce"] = json!(nonce);
-        }
+        let required = [
+            ("jti", json!(base64url(&random::bytes::<16>(self.random)))),
+            ("htm", json!(request.method().as_str())),
+            ("htu", json!(address.as_str())),
+            ("iat", json!(self.now.unix())),
+        ];
+        let hash = access_token.map(|token| ("ath", json!(base64url(&sha256(token.as_bytes())))));
+        let nonce = nonce.map(|nonce| ("nonce", json!(nonce)));
+        let claims = required.into_iter().chain(hash).chain(nonce);
+        let claims: Value = claims.map(|(name, value)| (name.to_owned(), value)).collect();
         let proof = self.key.prove(&claims).map_err(|error| unfit(&error))?;
         let proof = HeaderValue::try_from(proof).map_err(|error| unfit(&error))?;
         request.headers_mut().insert(PROOF, proof);

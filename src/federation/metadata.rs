@@ -52,7 +52,7 @@ pub(super) struct Metadata {
     pub(super) pushed_authorization_request_endpoint: Option<String>,
     /// Whether it takes no other authorization requests (RFC 9126 §5).
     pub(super) wants_pushed_requests: bool,
-    /// Whether it takes DPoP proofs that are signed with ES256 (RFC 9449 §5.1).
+    /// Whether it takes `DPoP` proofs that are signed with ES256 (RFC 9449 §5.1).
     pub(super) takes_dpop: bool,
     /// Whether its answers always carry `iss` (RFC 9207 §3).
     pub(super) promises_iss: bool,

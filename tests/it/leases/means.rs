@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{Scene, TEN_MINUTES, person};
 use crate::support::{
     app::TestApp,
-    fake_upstream::{CLIENT_ID, Endpoint, Fault, Placement, Refreshes},
+    fake_upstream::{CLIENT_ID, Endpoint, FakeUpstream, Fault, Placement, Refreshes},
     journey::is_active,
 };
 
@@ -16,7 +16,7 @@ const WITHOUT_USERINFO: &str = "max_staleness = \"3m\"\nuserinfo = false";
 
 /// A scene at an upstream that offers introspection.
 async fn introspecting(settings: &str) -> Scene {
-    Scene::prepared(Refreshes::None, settings, "", |up| up.offer_introspection()).await
+    Scene::prepared(Refreshes::None, settings, "", FakeUpstream::offer_introspection).await
 }
 
 fn metric(app: &TestApp, name: &str) -> Vec<String> {

@@ -114,7 +114,7 @@ async fn a_server_that_is_never_content_is_left() {
 }
 
 /// RFC 9449 §5: a server that answers with a bearer token has bound nothing, and it is used as one; one
-/// that speaks of DPoP although no key was shown is not understood.
+/// that speaks of `DPoP` although no key was shown is not understood.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_server_says_of_its_tokens_counts() {
     let (app, upstream) = start(DPOP).await;

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::requests::Recorded;
 use super::server::answer;
-use super::state::{Access, State, unique};
+use super::state::{Access, Proofs, State, unique};
 use super::token::Refusal;
 
 const INVALID: &str = "invalid_dpop_proof";
@@ -24,11 +24,13 @@ pub(super) fn check(
 ) -> Result<Option<String>, Refusal> {
     let mut proofs = request.headers.get_all("dpop").iter();
     let (proof, more) = (proofs.next(), proofs.next());
-    let Some(proof) = proof.filter(|_| state.offers.dpop) else { return Ok(None) };
+    let Some(proof) = proof.filter(|_| state.offers.proofs != Proofs::Unknown) else {
+        return Ok(None);
+    };
     if more.is_some() {
         return Err(Refusal(400, INVALID, "two proofs"));
     }
-    let proof = proof.to_str().map_err(|_| Refusal(400, INVALID, "not a text"))?;
+    let proof = proof.to_str().ok().ok_or(Refusal(400, INVALID, "not a text"))?;
     let (jwk, claims) = opened(proof).ok_or(Refusal(400, INVALID, "malformed or bad signature"))?;
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     if state.offers.changing_nonce {
@@ -46,7 +48,7 @@ pub(super) fn check(
         && text("ath") == hash.as_deref()
         && age.is_some_and(|age| age <= 10)
         && state.proofs.insert(text("jti").unwrap_or_default().to_owned());
-    if good && state.offers.bearer_only {
+    if good && state.offers.proofs == Proofs::LookedAt {
         return Ok(None);
     }
     if good { Ok(Some(thumbprint(&jwk))) } else { Err(Refusal(400, INVALID, "another request's")) }

@@ -45,7 +45,7 @@ pub(crate) use requests::{Endpoint, Recorded};
 pub(crate) use signature::{Lure, PublicKeyForm, Signature};
 pub(crate) use state::{ClientAuth, Outcome, Placement};
 
-use state::State;
+use state::{Proofs, Pushing, State};
 
 /// The client that every fake upstream knows from the start.
 pub(crate) const CLIENT_ID: &str = "keywright-at-upstream";
@@ -146,14 +146,12 @@ impl FakeUpstream {
 
     /// Offers pushed authorization requests from now on (RFC 9126), or takes no others.
     pub(crate) fn offer_pushed_requests(&self, required: bool) {
-        let mut state = self.state();
-        state.offers.pushed_requests = true;
-        state.offers.only_pushed_requests = required;
+        self.state().offers.pushing = if required { Pushing::Required } else { Pushing::Offered };
     }
 
     /// Binds tokens to keys from now on (RFC 9449).
     pub(crate) fn bind_tokens(&self) {
-        self.state().offers.dpop = true;
+        self.state().offers.proofs = Proofs::Bind;
     }
 
     /// The nonce that proofs have to carry from now on (RFC 9449 §8).
@@ -168,7 +166,7 @@ impl FakeUpstream {
 
     /// Looks at proofs and binds nothing.
     pub(crate) fn answer_with_bearer_tokens(&self) {
-        self.state().offers.bearer_only = true;
+        self.state().offers.proofs = Proofs::LookedAt;
     }
 
     /// Whether the person has a session here, which decides what `prompt=none` gets.

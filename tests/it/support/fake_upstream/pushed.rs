@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::requests::Recorded;
 use super::server::answer;
-use super::state::{State, unique};
+use super::state::{Pushing, State, unique};
 use super::token::{Refusal, authenticate};
 
 const SECRETS: [&str; 3] = ["client_secret", "client_assertion", "client_assertion_type"];
@@ -35,7 +35,7 @@ pub(super) fn serve(state: &mut State, request: &Recorded) -> Response {
 /// The request that is meant: the pushed one where it is named, once.
 pub(super) fn resolve(state: &mut State, request: &Recorded) -> Result<Recorded, &'static str> {
     let Some(name) = request.param("request_uri") else {
-        let refused = state.offers.only_pushed_requests;
+        let refused = state.offers.pushing == Pushing::Required;
         return if refused { Err("requests have to be pushed") } else { Ok(request.clone()) };
     };
     let (client_id, parameters) = state.pushed.remove(name).ok_or("no such pushed request")?;

@@ -42,18 +42,36 @@ pub(crate) enum ClientAuth {
     Unchecked,
 }
 
+/// Whether requests are pushed (RFC 9126).
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Pushing {
+    #[default]
+    Unknown,
+    Offered,
+    Required,
+}
+
+/// What becomes of proofs of a key (RFC 9449).
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Proofs {
+    #[default]
+    Unknown,
+    /// Tokens are bound to the key.
+    Bind,
+    /// They are looked at, and tokens are good for anybody.
+    LookedAt,
+}
+
 /// What it offers besides the code flow.
 #[derive(Clone, Default)]
 pub(super) struct Offers {
     pub(super) introspection: bool,
-    pub(super) pushed_requests: bool,
-    pub(super) only_pushed_requests: bool,
-    /// Whether it binds tokens to keys (RFC 9449).
-    pub(super) dpop: bool,
+    pub(super) pushing: Pushing,
+    pub(super) proofs: Proofs,
     /// The nonce that proofs have to carry.
     pub(super) nonce: Option<String>,
+    /// Whether it is another one each time.
     pub(super) changing_nonce: bool,
-    pub(super) bearer_only: bool,
 }
 
 /// What an authorization code stands for.
