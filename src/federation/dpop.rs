@@ -121,11 +121,20 @@ fn unfit(error: &dyn std::fmt::Display) -> UpstreamFault {
     UpstreamFault::unacceptable("dpop_key_unfit", error)
 }
 
+/// Whether a refusal is about the proof, and not about the token or whose it is: clocks that differ,
+/// a nonce (RFC 9449 §7.1).
+pub(super) fn is_about_proof(answer: &Answer) -> bool {
+    challenges_with(answer, "invalid_dpop_proof") || challenges_with(answer, WANTS_NONCE)
+}
+
+fn challenges_with(answer: &Answer, error: &str) -> bool {
+    let lines = answer.headers.get_all(reqwest::header::WWW_AUTHENTICATE).iter();
+    lines.filter_map(|line| line.to_str().ok()).any(|line| line.contains(error))
+}
+
 /// The nonce that the server wants to see, if that is what it says.
 fn wanted_nonce(answer: &Answer) -> Result<Option<String>, UpstreamFault> {
-    let challenge = answer.headers.get_all(reqwest::header::WWW_AUTHENTICATE).iter();
-    let challenged =
-        challenge.filter_map(|line| line.to_str().ok()).any(|line| line.contains(WANTS_NONCE));
+    let challenged = challenges_with(answer, WANTS_NONCE);
     let says = challenged || as_client::error_in(&answer.body).as_deref() == Some(WANTS_NONCE);
     if !matches!(answer.status, 400 | 401) || !says {
         return Ok(None);

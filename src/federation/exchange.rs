@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 
 use super::{
     as_client,
-    dpop::{Access, Prover},
+    dpop::{self, Access, Prover},
     fault::UpstreamFault,
     http::{HttpClient, MAX_BODY},
     strict_json,
@@ -263,7 +263,7 @@ pub(super) async fn userinfo(
     patience: Duration,
 ) -> Result<Map<String, Value>, UpstreamFault> {
     let answer = access.get(http, endpoint, patience).await?;
-    if answer.status == 401 {
+    if answer.status == 401 && !dpop::is_about_proof(&answer) {
         let detail = format!("UserInfo answered with status {}", answer.status);
         return Err(UpstreamFault::unacceptable("upstream_userinfo_denied", detail));
     }

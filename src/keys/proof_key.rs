@@ -79,7 +79,8 @@ mod tests {
             let (header, claims) = parse_unverified(&proof).unwrap();
             assert_eq!((&header["typ"], &header["alg"]), (&json!("dpop+jwt"), &json!("ES256")));
             assert_eq!(claims["htm"], "POST");
-            let names: Vec<&String> = header["jwk"].as_object().unwrap().keys().collect();
+            let mut names: Vec<&String> = header["jwk"].as_object().unwrap().keys().collect();
+            names.sort();
             assert_eq!(names, ["crv", "kty", "x", "y"]);
             let public = ForeignKey::new(&header["jwk"], "ES256").unwrap();
             let (signed, signature) = proof.rsplit_once('.').unwrap();

@@ -166,3 +166,34 @@ async fn leases_are_renewed_with_the_key_of_the_sign_in() {
         assert_eq!(app.refusals("lease").await.len(), 1);
     }
 }
+
+/// Proofs are refused when clocks differ: that is no word about the person, and ends no session.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proof_that_is_refused_is_not_held_against_the_person() {
+    let upstream = binding().await;
+    let settings = format!("{DPOP}\nmax_staleness = \"3m\"");
+    let app = TestApp::builder().upstream("kc", &upstream, &settings).start().await;
+    gets_in(&app, "kc").await.unwrap();
+    app.clock.advance(90);
+    let differ = |seconds: i64| {
+        let clock = std::sync::Arc::clone(&app.clock);
+        upstream.set_clock(move || clock.unix() + seconds);
+    };
+    differ(30);
+    upstream.clear_requests();
+    keywright::leases::tend(&app.app).await.unwrap();
+    assert_eq!(upstream.count(Endpoint::Userinfo), 1);
+    assert_eq!(app.refusals("lease").await, Vec::<String>::new());
+    differ(0);
+    app.clock.advance(10);
+    keywright::leases::tend(&app.app).await.unwrap();
+    let text = app.app.metrics.render().unwrap();
+    for outcome in ["away", "confirmed"] {
+        assert!(text.contains(&format!("outcome=\"{outcome}\"}} 1")), "{text}");
+    }
+    // A sign-in that cannot be proved says why.
+    differ(30);
+    let event = fails(&app, &upstream, "kc").await.unwrap();
+    assert_eq!(event.reason.as_deref(), Some("upstream_token_refused"));
+    assert!(event.detail.contains("invalid_dpop_proof"), "{}", event.detail);
+}
