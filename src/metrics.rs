@@ -80,6 +80,27 @@ pub struct UpstreamNumbers {
     pub secret_expires: Option<i64>,
 }
 
+/// The labels of a question to an upstream about somebody who has signed in there.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct LeaseLabels {
+    /// The upstream's slug.
+    pub upstream: String,
+    /// How it was asked: `refresh`, `userinfo`, `introspection`, or `none` where it was not.
+    pub means: &'static str,
+    /// `confirmed`, `refused`, `unclear`, `away` or `no_means`; or `bounded`, at a sign-in that
+    /// nothing will confirm.
+    pub outcome: &'static str,
+}
+
+/// The labels of the end of a lease.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct LeaseEndLabels {
+    /// The upstream's slug.
+    pub upstream: String,
+    /// Why.
+    pub reason: &'static str,
+}
+
 /// All numbers of one server.
 #[derive(Debug)]
 pub struct Metrics {
@@ -91,6 +112,8 @@ pub struct Metrics {
     errors: Family<ErrorLabels, Counter>,
     logouts: Family<LogoutLabels, Counter>,
     upstreams: Upstreams,
+    leases: Family<LeaseLabels, Counter>,
+    lease_ends: Family<LeaseEndLabels, Counter>,
     /// Times that the short-lived state could not be reached.
     pub state_errors: Counter,
 }
@@ -124,6 +147,8 @@ impl Default for Metrics {
             errors: Family::default(),
             logouts: Family::default(),
             upstreams: Upstreams::default(),
+            leases: Family::default(),
+            lease_ends: Family::default(),
             state_errors: Counter::default(),
             registry: Registry::default(),
         };
@@ -138,6 +163,10 @@ impl Default for Metrics {
         let logouts = metrics.logouts.clone();
         registry.register("backchannel_logouts", "Tries to tell apps of sign-outs", logouts);
         metrics.upstreams.register(&mut registry);
+        let leases = metrics.leases.clone();
+        registry.register("lease_checks", "Questions to upstreams about people", leases);
+        let ends = metrics.lease_ends.clone();
+        registry.register("leases_ended", "Sessions that an upstream's word ended", ends);
         let state_errors = metrics.state_errors.clone();
         registry.register("state_errors", "Failures of the short-lived state", state_errors);
         Self { registry, ..metrics }
@@ -193,6 +222,18 @@ impl Metrics {
         if let Some(at) = numbers.secret_expires {
             secret_expires.get_or_create(&labels).set(at);
         }
+    }
+
+    /// Counts what came of asking an upstream, or of having nothing to ask it with.
+    pub fn count_lease(&self, upstream: &str, means: &'static str, outcome: &'static str) {
+        let labels = LeaseLabels { upstream: upstream.to_owned(), means, outcome };
+        self.leases.get_or_create(&labels).inc();
+    }
+
+    /// Counts a session that ended because its upstream does not stand by it any more.
+    pub fn count_lease_end(&self, upstream: &str, reason: &'static str) {
+        let labels = LeaseEndLabels { upstream: upstream.to_owned(), reason };
+        self.lease_ends.get_or_create(&labels).inc();
     }
 
     /// Everything in the text format of `OpenMetrics`.

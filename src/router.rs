@@ -32,6 +32,7 @@ pub fn public(app: &App) -> Router {
         .route(path::UPSTREAM_CALLBACK, get(login::callback::callback).post(login::callback::post))
         .route(path::UPSTREAM_SIGNED_OUT, get(logout::at_upstream::come_back))
         .route(path::UPSTREAM_BACKCHANNEL_LOGOUT, post(logout::backchannel::backchannel))
+        .route(path::UPSTREAM_FRONTCHANNEL_LOGOUT, get(logout::frontchannel::frontchannel))
         .route(path::INTROSPECT, post(introspect::introspect))
         .route(path::LOGOUT, get(logout::logout).post(logout::logout))
         .route("/", get(account::front_door))

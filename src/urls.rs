@@ -41,6 +41,8 @@ pub mod path {
     pub const UPSTREAM_CALLBACK: &str = "/upstream/{slug}/callback";
     /// An upstream says that a session there has ended (OIDC Back-Channel Logout §2.5).
     pub const UPSTREAM_BACKCHANNEL_LOGOUT: &str = "/upstream/{slug}/backchannel-logout";
+    /// An upstream says so in a frame at the browser (OIDC Front-Channel Logout §2).
+    pub const UPSTREAM_FRONTCHANNEL_LOGOUT: &str = "/upstream/{slug}/frontchannel-logout";
     /// Coming back from signing out at an upstream.
     pub const UPSTREAM_SIGNED_OUT: &str = "/upstream/{slug}/signed-out";
     /// Style, script and icons, under a name that holds their hash.

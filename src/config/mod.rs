@@ -40,7 +40,8 @@ pub use sections::{
 };
 pub use upstream_values::{Certificates, Day, Levels, Parameters};
 pub use upstreams::{
-    ClientAuthentication, LOCAL, Protocol, ResponseMode, UpstreamLogout, UpstreamSettings,
+    BoundTokens, ClientAuthentication, FrontChannelLogout, LOCAL, Protocol, PushedRequests,
+    ResponseMode, UpstreamLogout, UpstreamSettings,
 };
 
 section! {

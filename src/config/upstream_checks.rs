@@ -5,7 +5,10 @@ use url::Url;
 use super::{
     mapping::EmailTrust,
     problems::Problems,
-    upstreams::{ClientAuthentication, Protocol, UpstreamSettings},
+    upstreams::{
+        BoundTokens, ClientAuthentication, FrontChannelLogout, Protocol, PushedRequests,
+        UpstreamSettings,
+    },
 };
 use crate::protocol::redirect_uri::is_loopback;
 
@@ -28,6 +31,9 @@ const OURS: &[&str] = &[
     "request",
     "request_uri",
     "hd",
+    "client_assertion",
+    "client_assertion_type",
+    "dpop_jkt",
 ];
 
 /// Adds what is wrong with how an upstream is reached and asked.
@@ -170,6 +176,17 @@ fn check_oauth2(upstream: &UpstreamSettings, at: &dyn Fn(&str) -> String, proble
             None if matches!(name, "emails_endpoint" | "orgs_endpoint" | "teams_endpoint") => {}
             None => problems.add_bare(&at(name), "must be set, with protocol = \"oauth2\""),
         }
+    }
+    let fix = "needs an OpenID Provider, whose metadata says where; leave it out";
+    if upstream.par == PushedRequests::Always {
+        problems.add(&at("par"), "\"always\"", fix);
+    }
+    if upstream.dpop == BoundTokens::Auto {
+        problems.add(&at("dpop"), "\"auto\"", fix);
+    }
+    if upstream.frontchannel_logout == FrontChannelLogout::Sid {
+        let fix = "needs an ID token, which names the session, and there is none here";
+        problems.add(&at("frontchannel_logout"), "\"sid\"", fix);
     }
     let gates = [("tenants", &upstream.tenants), ("hosted_domains", &upstream.hosted_domains)];
     for (name, gate) in gates {

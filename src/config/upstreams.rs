@@ -64,7 +64,39 @@ text_enum! {
         Always = "always",
     }
 }
+text_enum! {
+    /// Whether what a sign-in asks is sent straight to the upstream (RFC 9126).
+    PushedRequests {
+        /// Where the upstream offers it.
+        Auto = "auto",
+        /// Always: without it nobody signs in.
+        Always = "always",
+        /// Never: it goes through the browser.
+        Never = "never",
+    }
+}
+
+text_enum! {
+    /// Whether the upstream's tokens are bound to a key of ours (RFC 9449).
+    BoundTokens {
+        /// Where the upstream offers it.
+        Auto = "auto",
+        /// Never: whoever holds a token can use it.
+        Never = "never",
+    }
+}
 word_setting!(Protocol, ClientAuthentication, ResponseMode, UpstreamLogout, Level);
+
+text_enum! {
+    /// Which sessions an upstream ends by a frame at a browser (OIDC Front-Channel Logout).
+    FrontChannelLogout {
+        /// That of this browser, if its cookie comes along.
+        Browser = "browser",
+        /// Those that began with the session there that is named.
+        Sid = "sid",
+    }
+}
+word_setting!(PushedRequests, BoundTokens, FrontChannelLogout);
 
 section! {
     /// One identity provider at which people sign in.
@@ -116,6 +148,13 @@ section! {
         /// Whether it has a button. Without one it is found by address, by hint, and by apps that
         /// name it; a button appears all the same where there is no other way.
         button: bool = true,
+        /// Whether what a sign-in asks is sent straight to the provider instead of through the
+        /// browser (PAR, RFC 9126): `auto` where it offers that, and through the browser while it
+        /// cannot take it; `always` signs nobody in without; `never` goes through the browser.
+        par: PushedRequests = PushedRequests::Auto,
+        /// Whether its tokens are bound to a key that is made for each sign-in (`DPoP`, RFC 9449):
+        /// `auto` where it offers that for ES256, `never` leaves it.
+        dpop: BoundTokens = BoundTokens::Never,
         /// Signature algorithms that are accepted in its ID tokens.
         id_token_algs: Vec<String> = ["RS256", "ES256", "EdDSA", "PS256"].map(str::to_owned).to_vec(),
         /// Whether UserInfo is asked for claims that the ID token lacks.
@@ -155,6 +194,11 @@ section! {
         /// Whether signing out here signs people out there as well. The provider has to know the
         /// address `/upstream/SLUG/signed-out`, to which it sends them back.
         logout: UpstreamLogout = UpstreamLogout::Never,
+        /// What its front-channel logout ends, at `/upstream/SLUG/frontchannel-logout`: `browser` the
+        /// session of the browser that shows the frame, which works where provider and Keywright are
+        /// at one site; `sid` every session that began with the session there which is named. Whoever
+        /// learns such a name, as every app there may, can then sign its person out here.
+        frontchannel_logout: FrontChannelLogout = FrontChannelLogout::Browser,
         /// The tenants whose people may sign in, by id: the ID token's `tid` has to be one of them.
         tenants: Vec<String> = Vec::new(),
         /// The Workspace domains whose people may sign in: the ID token's `hd` has to be one of them.

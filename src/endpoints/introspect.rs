@@ -13,7 +13,8 @@ use crate::{
         clock::Timestamp,
         opaque::{Opaque, OpaqueKind},
     },
-    protocol::error::OAuthError,
+    leases::{self, Held, Standing},
+    protocol::{error::OAuthError, scope::Scope},
     store::{
         StoreError, StoreResult,
         refresh_tokens::{self, Found},
@@ -74,21 +75,31 @@ async fn refresh_token(
     caller: &Client,
     opaque: &Opaque,
     now: Timestamp,
-) -> StoreResult<Option<Map<String, Value>>> {
-    let mut connection = app.connection().await?;
-    let found = refresh_tokens::find(&mut connection, &opaque.digest()).await;
-    let Some(Found { token: row, grant, person, .. }) = found.map_err(StoreError::from)? else {
+) -> Result<Option<Map<String, Value>>, WireError> {
+    let Some(found) = find_alive(app, caller, opaque, now).await? else {
         return Ok(None);
     };
-    let alive = row.consumed_at.is_none()
-        && row.expires_at > now
-        && grant.revoked_at.is_none()
-        && grant.expires_at > now
-        && person.user.disabled_at.is_none()
-        && caller.admits(&person.groups());
-    if !alive || grant.client_id != *caller.id() {
+    // What a refresh would do now: a token that its upstream has taken back is dead (RFC 7662 §2.2).
+    let Some(confirmed_at) = found.confirmed_at else {
         return Ok(None);
-    }
+    };
+    let standing = Standing {
+        session: found.grant.session_id.clone(),
+        upstream: found.upstream.clone(),
+        confirmed_at,
+    };
+    let found = match leases::hold(app, &standing, caller.settings.max_staleness, now).await? {
+        Held::Free | Held::Until(_) => Some(found),
+        Held::Asked(_) => find_alive(app, caller, opaque, now).await?,
+        Held::TooOld | Held::Lost => None,
+        Held::Pending => {
+            let busy = "the upstream is being asked about the person; try again";
+            return Err(OAuthError::temporarily_unavailable(busy).into());
+        }
+    };
+    let Some(Found { token: row, grant, .. }) = found else {
+        return Ok(None);
+    };
     let answer = json!({
         "active": true,
         "iss": app.urls.issuer(),
@@ -100,4 +111,28 @@ async fn refresh_token(
         "token_type": "refresh_token",
     });
     Ok(answer.as_object().cloned())
+}
+
+/// The refresh token, if it is this client's, and everything but its upstream stands by it.
+async fn find_alive(
+    app: &App,
+    caller: &Client,
+    opaque: &Opaque,
+    now: Timestamp,
+) -> StoreResult<Option<Found>> {
+    let mut connection = app.connection().await?;
+    let found = refresh_tokens::find(&mut connection, &opaque.digest()).await;
+    let Some(found) = found.map_err(StoreError::from)? else {
+        return Ok(None);
+    };
+    let Found { token: row, grant, person, .. } = &found;
+    let alive = row.consumed_at.is_none()
+        && row.expires_at > now
+        && grant.revoked_at.is_none()
+        && grant.expires_at > now
+        && person.user.disabled_at.is_none()
+        && caller.admits(&person.groups())
+        && Scope::from(grant.scope.clone()).is_within(&caller.scope);
+    let own = grant.client_id == *caller.id();
+    Ok((alive && own).then_some(found))
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, future::BoxFuture};
 use oauth2::{
-    AuthType, AuthUrl, AuthorizationCode, Client, ClientId, ClientSecret, CsrfToken,
-    EmptyExtraTokenFields, EndpointNotSet, ExtraTokenFields, HttpRequest, HttpResponse,
+    AsyncHttpClient, AuthType, AuthUrl, AuthorizationCode, Client, ClientId, ClientSecret,
+    CsrfToken, EmptyExtraTokenFields, EndpointNotSet, ExtraTokenFields, HttpRequest, HttpResponse,
     PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError, Scope,
     StandardRevocableToken, StandardTokenIntrospectionResponse, StandardTokenResponse,
     TokenResponse as _, TokenUrl,
@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
+    as_client,
+    dpop::{self, Access, Prover},
     fault::UpstreamFault,
     http::{HttpClient, MAX_BODY},
     strict_json,
@@ -98,19 +100,30 @@ pub(super) fn authorization_url(
 }
 
 /// What the upstream gave for the code, or for a refresh token.
+#[derive(Clone)]
 pub(super) struct Tokens {
     pub(super) id_token: Option<String>,
     pub(super) access_token: String,
     pub(super) refresh_token: Option<String>,
     pub(super) expires_in: Option<Duration>,
+    /// Whether the access token is bound to the key that was shown (RFC 9449 §5).
+    pub(super) bound: bool,
+}
+
+/// What we show with a token request.
+#[derive(Clone, Copy)]
+pub(super) struct Shown<'a> {
+    /// What proves who we are, besides the secret that the client sends by itself.
+    pub(super) client: &'a [(&'static str, String)],
+    /// The key that the tokens are to be bound to.
+    pub(super) key: Option<Prover<'a>>,
 }
 
 /// A code, and what shows that it is ours to redeem.
 pub(super) struct Redemption<'a> {
     pub(super) code: &'a str,
     pub(super) verifier: &'a str,
-    /// What proves who we are, besides the secret that the client sends by itself.
-    pub(super) proof: &'a [(&'static str, String)],
+    pub(super) shown: Shown<'a>,
 }
 
 /// Redeems a code. Never tries twice: a code that was sent may have been used (FT-39).
@@ -120,19 +133,17 @@ pub(super) async fn redeem(
     settings: &UpstreamSettings,
     redemption: &Redemption<'_>,
 ) -> Result<Tokens, UpstreamFault> {
+    let Shown { client: proof, key } = redemption.shown;
     let patience = settings.timeout.to_std();
-    let send = |request: HttpRequest| {
-        let http = http.clone();
-        async move { send(&http, request, patience).await }
-    };
+    let sender = Sender { http, key, patience };
     let mut request = client
         .exchange_code(AuthorizationCode::new(redemption.code.to_owned()))
         .set_pkce_verifier(PkceCodeVerifier::new(redemption.verifier.to_owned()));
-    for (name, value) in redemption.proof {
+    for (name, value) in proof {
         request = request.add_extra_param(*name, value.as_str());
     }
-    let answer = request.request_async(&send).boxed().await;
-    answer.map(|answer| tokens(&answer)).map_err(fault_of)
+    let answer = request.request_async(&sender).boxed().await;
+    tokens(&answer.map_err(fault_of)?, key.is_some())
 }
 
 /// What a refresh token leads to.
@@ -150,21 +161,18 @@ pub(super) async fn refresh(
     client: &RelyingParty,
     settings: &UpstreamSettings,
     refresh_token: &str,
-    proof: &[(&'static str, String)],
+    Shown { client: proof, key }: Shown<'_>,
 ) -> Result<Refreshed, UpstreamFault> {
     let patience = settings.timeout.to_std();
-    let send = |request: HttpRequest| {
-        let http = http.clone();
-        async move { send(&http, request, patience).await }
-    };
+    let sender = Sender { http, key, patience };
     let refresh_token = RefreshToken::new(refresh_token.to_owned());
     let mut request = client.exchange_refresh_token(&refresh_token);
     for (name, value) in proof {
         request = request.add_extra_param(*name, value.as_str());
     }
-    let answer = request.request_async(&send).boxed().await;
+    let answer = request.request_async(&sender).boxed().await;
     match answer {
-        Ok(answer) => Ok(Refreshed::Tokens(tokens(&answer))),
+        Ok(answer) => tokens(&answer, key.is_some()).map(Refreshed::Tokens),
         Err(RequestTokenError::ServerResponse(response))
             if *response.error() == BasicErrorResponseType::InvalidGrant =>
         {
@@ -175,13 +183,23 @@ pub(super) async fn refresh(
     }
 }
 
-fn tokens(answer: &StandardTokenResponse<IdTokenField, BasicTokenType>) -> Tokens {
-    Tokens {
+/// RFC 9449 §5: whoever binds a token says so; where that is not said it is a bearer token.
+fn tokens(
+    answer: &StandardTokenResponse<IdTokenField, BasicTokenType>,
+    shown: bool,
+) -> Result<Tokens, UpstreamFault> {
+    let bound = answer.token_type().as_ref().eq_ignore_ascii_case("dpop");
+    if bound && !shown {
+        let detail = "token_type is DPoP, and no key was shown";
+        return Err(UpstreamFault::unacceptable("upstream_token_malformed", detail));
+    }
+    Ok(Tokens {
+        bound,
         id_token: answer.extra_fields().id_token.clone(),
         access_token: answer.access_token().secret().clone(),
         refresh_token: answer.refresh_token().map(|token| token.secret().clone()),
         expires_in: answer.expires_in(),
-    }
+    })
 }
 
 fn fault_of(error: RequestTokenError<UpstreamFault, BasicErrorResponse>) -> UpstreamFault {
@@ -190,7 +208,8 @@ fn fault_of(error: RequestTokenError<UpstreamFault, BasicErrorResponse>) -> Upst
         RequestTokenError::ServerResponse(response) => {
             UpstreamFault::unacceptable("upstream_token_refused", response.error())
         }
-        RequestTokenError::Parse(error, body) => match refusal_in(&body) {
+        RequestTokenError::Parse(error, body) => match as_client::error_in(&body) {
+            // Some say so with status 200, as GitHub does.
             Some(refusal) => UpstreamFault::unacceptable("upstream_token_refused", refusal),
             None => UpstreamFault::unacceptable("upstream_token_malformed", error),
         },
@@ -200,41 +219,51 @@ fn fault_of(error: RequestTokenError<UpstreamFault, BasicErrorResponse>) -> Upst
     }
 }
 
-/// The error of an answer that says so with status 200, as GitHub's do.
-fn refusal_in(body: &[u8]) -> Option<String> {
-    let error = strict_json::object(body)?.get("error")?.as_str()?.to_owned();
-    Some(error.chars().filter(|c| !c.is_control()).take(100).collect())
+/// How the library's requests are sent: bounded, and with a proof where there is a key.
+struct Sender<'a> {
+    http: &'a HttpClient,
+    key: Option<Prover<'a>>,
+    patience: Duration,
 }
 
-async fn send(
-    http: &HttpClient,
-    request: HttpRequest,
-    patience: Duration,
-) -> Result<HttpResponse, UpstreamFault> {
-    let malformed =
-        |error: &dyn std::fmt::Display| UpstreamFault::unacceptable("upstream_address", error);
-    let request = reqwest::Request::try_from(request).map_err(|error| malformed(&error))?;
-    let answer = http.send(request, patience, MAX_BODY).await?;
-    if answer.status >= 500 || answer.status == 429 {
-        let detail = format!("the token endpoint answered with status {}", answer.status);
-        return Err(UpstreamFault::unavailable("upstream_token_failed", detail));
+impl<'c> AsyncHttpClient<'c> for Sender<'_> {
+    type Error = UpstreamFault;
+    type Future = BoxFuture<'c, Result<HttpResponse, UpstreamFault>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        self.send(request).boxed()
     }
-    let mut response = HttpResponse::new(answer.body);
-    *response.status_mut() = reqwest::StatusCode::from_u16(answer.status).unwrap_or_default();
-    *response.headers_mut() = answer.headers;
-    Ok(response)
+}
+
+impl Sender<'_> {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, UpstreamFault> {
+        let request = reqwest::Request::try_from(request)
+            .map_err(|error| UpstreamFault::unacceptable("upstream_address", error))?;
+        let answer = match self.key {
+            Some(prover) => prover.send(self.http, request, None, self.patience).await?,
+            None => self.http.send(request, self.patience, MAX_BODY).await?,
+        };
+        if answer.status >= 500 || answer.status == 429 {
+            let detail = format!("the token endpoint answered with status {}", answer.status);
+            return Err(UpstreamFault::unavailable("upstream_token_failed", detail));
+        }
+        let mut response = HttpResponse::new(answer.body);
+        *response.status_mut() = reqwest::StatusCode::from_u16(answer.status).unwrap_or_default();
+        *response.headers_mut() = answer.headers;
+        Ok(response)
+    }
 }
 
 /// Asks UserInfo (OIDC Core §5.3), whose `sub` has to be that of the ID token.
 pub(super) async fn userinfo(
     http: &HttpClient,
     endpoint: &str,
-    access_token: &str,
+    access: Access<'_>,
     subject: &str,
     patience: Duration,
 ) -> Result<Map<String, Value>, UpstreamFault> {
-    let answer = http.get(endpoint, Some(access_token), patience, MAX_BODY).await?;
-    if answer.status == 401 {
+    let answer = access.get(http, endpoint, patience).await?;
+    if answer.status == 401 && !dpop::is_about_proof(&answer) {
         let detail = format!("UserInfo answered with status {}", answer.status);
         return Err(UpstreamFault::unacceptable("upstream_userinfo_denied", detail));
     }

@@ -46,6 +46,14 @@ pub(super) struct Metadata {
     pub(super) jwks_uri: String,
     /// RP-Initiated Logout §2.1.
     pub(super) end_session_endpoint: Option<String>,
+    /// RFC 8414 §2, RFC 7662.
+    pub(super) introspection_endpoint: Option<String>,
+    /// RFC 9126 §5.
+    pub(super) pushed_authorization_request_endpoint: Option<String>,
+    /// Whether it takes no other authorization requests (RFC 9126 §5).
+    pub(super) wants_pushed_requests: bool,
+    /// Whether it takes `DPoP` proofs that are signed with ES256 (RFC 9449 §5.1).
+    pub(super) takes_dpop: bool,
     /// Whether its answers always carry `iss` (RFC 9207 §3).
     pub(super) promises_iss: bool,
 }
@@ -267,8 +275,9 @@ impl Documents {
     /// What counts of it, if it can be trusted.
     pub(super) fn read(&self, document: &Map<String, Value>) -> Result<Metadata, UpstreamFault> {
         let typed = self.typed_issuer.as_str().trim_end_matches('/');
-        let promises_iss = document.get("authorization_response_iss_parameter_supported")
-            == Some(&Value::Bool(true));
+        let is_true = |name: &str| document.get(name) == Some(&Value::Bool(true));
+        let dpop = document.get("dpop_signing_alg_values_supported").and_then(Value::as_array);
+        let takes_dpop = dpop.is_some_and(|algs| algs.iter().any(|alg| alg == "ES256"));
         let issuer = document.get("issuer").and_then(Value::as_str).unwrap_or_default();
         let is_template = self.template.as_deref() == Some(issuer);
         if issuer != typed && issuer != format!("{typed}/") && !is_template {
@@ -286,8 +295,14 @@ impl Documents {
             token_endpoint: required("token_endpoint")?,
             userinfo_endpoint: endpoint("userinfo_endpoint"),
             end_session_endpoint: endpoint("end_session_endpoint"),
+            introspection_endpoint: endpoint("introspection_endpoint"),
+            pushed_authorization_request_endpoint: endpoint(
+                "pushed_authorization_request_endpoint",
+            ),
+            wants_pushed_requests: is_true("require_pushed_authorization_requests"),
+            takes_dpop,
             jwks_uri: parsed.jwks_uri().url().as_str().to_owned(),
-            promises_iss,
+            promises_iss: is_true("authorization_response_iss_parameter_supported"),
         };
         self.check_endpoints(&metadata)?;
         Ok(metadata)
@@ -303,6 +318,8 @@ impl Documents {
             Some(&metadata.token_endpoint),
             metadata.userinfo_endpoint.as_ref(),
             metadata.end_session_endpoint.as_ref(),
+            metadata.introspection_endpoint.as_ref(),
+            metadata.pushed_authorization_request_endpoint.as_ref(),
             Some(&metadata.jwks_uri),
         ];
         for endpoint in all.into_iter().flatten() {

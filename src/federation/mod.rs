@@ -6,20 +6,24 @@
 //!
 //! This is the only user of openidconnect and oauth2. It knows no SQL.
 
+mod as_client;
 mod assurance;
 mod client_auth;
 pub mod client_view;
 mod clocks;
+mod dpop;
 mod exchange;
 mod fault;
 mod finding;
 mod health;
 mod http;
 mod id_token;
+mod introspection;
 mod jwk_filter;
 mod logout_token;
 pub mod mapping;
 mod metadata;
+mod pushed;
 mod strict_json;
 mod upstream;
 

@@ -3,20 +3,29 @@
 //! The outbox is durable: what a sign-out has planned is tried until the app has said yes or a day
 //! has passed, whatever is restarted meanwhile. No person waits for an app.
 
-use std::time::Duration;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures_util::future::join_all;
+use tokio::{sync::Semaphore, task::JoinHandle};
 
 use crate::{
     app::App,
     audit::Event,
-    foundation::clock::{Span, Timestamp},
+    foundation::{
+        clock::{Span, Timestamp},
+        ids::ClientId,
+    },
     store::logout_deliveries::{self, LogoutDelivery},
     tokens::logout_token,
 };
 
-/// How many apps are told at once.
-const AT_ONCE: usize = 8;
+/// How many sign-outs one app is told at once, and how many all of them together.
+const AT_ONCE: usize = 4;
+const AT_ONCE_IN_ALL: usize = 32;
 const BATCH: i64 = 64;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A try that was begun by an instance which then died is made again after this.
@@ -34,23 +43,90 @@ const PAUSES: [Span; 9] = [
     Span::from_hours(12),
 ];
 
-/// Tells every app that is due.
-pub async fn deliver(app: &App) -> anyhow::Result<()> {
-    if app.clients.told_of_logout().is_empty() {
-        return Ok(());
+/// The apps that are being told something at the moment: each has a queue of its own, so that one that
+/// hangs holds up nobody else's.
+#[derive(Clone, Debug)]
+pub(super) struct Queues {
+    busy: Arc<Mutex<HashSet<ClientId>>>,
+    posts: Arc<Semaphore>,
+}
+
+impl Queues {
+    pub(super) fn new() -> Self {
+        Self { busy: Arc::default(), posts: Arc::new(Semaphore::new(AT_ONCE_IN_ALL)) }
     }
-    loop {
+
+    /// Begins to tell every app that is due and not being told already.
+    pub(super) async fn begin(&self, app: &App) -> anyhow::Result<Vec<JoinHandle<()>>> {
+        if app.clients.told_of_logout().is_empty() {
+            return Ok(Vec::new());
+        }
         let now = app.now();
-        app.keys.catch_up(&app.store, now).await;
-        let due = logout_deliveries::list_due(&mut app.connection().await?, now, BATCH).await?;
-        for some in due.chunks(AT_ONCE) {
-            let told = join_all(some.iter().map(|delivery| tell(app, delivery))).await;
-            told.into_iter().collect::<anyhow::Result<()>>()?;
-        }
-        if i64::try_from(due.len()).unwrap_or(BATCH) < BATCH {
-            return Ok(());
+        let due = logout_deliveries::list_clients_due(&mut app.connection().await?, now).await?;
+        let free = due.into_iter().filter_map(|client| self.enter(client));
+        Ok(free.map(|turn| app.tasks.spawn(turn.serve(app.clone()))).collect())
+    }
+
+    fn enter(&self, client: ClientId) -> Option<Turn> {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        busy.insert(client.clone()).then(|| Turn { queues: self.clone(), client })
+    }
+}
+
+/// The right to serve the queue of an app; it ends with this value, whatever happens.
+struct Turn {
+    queues: Queues,
+    client: ClientId,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut busy = self.queues.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        busy.remove(&self.client);
+    }
+}
+
+impl Turn {
+    async fn serve(self, app: App) {
+        if let Err(error) = self.empty(&app).await {
+            let client = &self.client;
+            tracing::warn!(%client, error = format!("{error:#}"), "an app's queue has stopped");
         }
     }
+
+    /// Tells the app everything that is due.
+    async fn empty(&self, app: &App) -> anyhow::Result<()> {
+        loop {
+            let (now, client) = (app.now(), &self.client);
+            app.keys.catch_up(&app.store, now).await;
+            let mut connection = app.connection().await?;
+            let due = logout_deliveries::list_due(&mut connection, client, now, BATCH).await?;
+            drop(connection);
+            for some in due.chunks(AT_ONCE) {
+                if app.stopping.is_cancelled() {
+                    return Ok(());
+                }
+                let told = join_all(some.iter().map(|delivery| self.tell(app, delivery))).await;
+                told.into_iter().collect::<anyhow::Result<()>>()?;
+            }
+            if i64::try_from(due.len()).unwrap_or(BATCH) < BATCH {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn tell(&self, app: &App, delivery: &LogoutDelivery) -> anyhow::Result<()> {
+        let _permit = self.queues.posts.acquire().await?;
+        tell(app, delivery).await
+    }
+}
+
+/// Tells every app that is due, and waits until all have been asked.
+pub async fn deliver(app: &App) -> anyhow::Result<()> {
+    for queue in Queues::new().begin(app).await? {
+        queue.await?;
+    }
+    Ok(())
 }
 
 /// One try, unless another instance makes it.

@@ -16,9 +16,11 @@ const DAY: Duration = Duration::from_secs(86_400);
 pub fn start(app: &App) {
     app.tasks.spawn(every(Duration::from_secs(1), app.clone(), keys::refresh));
     app.tasks.spawn(every(Duration::from_secs(30), app.clone(), keys::tend));
-    app.tasks.spawn(every(Duration::from_secs(1), app.clone(), logout::deliver));
     app.tasks.spawn(every(Duration::from_secs(5), app.clone(), upstreams::look_after));
     app.tasks.spawn(every(DAY, app.clone(), upstreams::remind));
+    let queues = logout::Queues::new();
+    let tell = async move |app: &App| queues.begin(app).await.map(drop);
+    app.tasks.spawn(every(Duration::from_secs(1), app.clone(), tell));
     app.tasks.spawn(every(Duration::from_secs(5), app.clone(), leases::tend));
     app.tasks.spawn(every(Duration::from_secs(60), app.clone(), purge));
 }

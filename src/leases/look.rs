@@ -6,11 +6,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Standing, open, row};
+use super::{Standing, ending::lose, open, row};
 use crate::{
     accounts::provisioning::{Arrival, Entrance},
     app::App,
-    audit::Event,
     federation::{Confirmed, ConfirmedBy, KeptTokens, Unconfirmed, Upstream, UpstreamFault},
     foundation::{
         clock::{Span, Timestamp},
@@ -18,10 +17,8 @@ use crate::{
         ids::UpstreamSlug,
         random,
     },
-    sessions,
     store::{
-        StoreError, StoreResult, audit_events,
-        grants::RevokedBecause,
+        StoreError, StoreResult,
         leases::{self, Lease},
         sessions as session_rows,
     },
@@ -173,11 +170,13 @@ impl Question {
         };
         let asked = self.upstream.confirm(&tokens, self.app.random(), self.app.now());
         let Ok(answer) = tokio::time::timeout(DEADLINE, asked).await else {
+            self.count(None, "away");
             return self.give_up("it took too long", self.soon(), true, true).await;
         };
+        self.count_answer(&answer);
         match answer {
             Ok(confirmed) => self.keep(&confirmed).await,
-            Err(Unconfirmed::Refused(fault)) => self.refused(&fault, tokens).await,
+            Err(Unconfirmed::Refused(_, fault)) => self.refused(&fault, tokens).await,
             Err(Unconfirmed::Unclear(tokens, fault)) => {
                 self.keep_tokens(&tokens, self.soon(), &fault.to_string()).await
             }
@@ -193,6 +192,21 @@ impl Question {
                 self.give_up(why, self.ends(), self.lease.uncertain, false).await
             }
         }
+    }
+
+    fn count_answer(&self, answer: &Result<Confirmed, Unconfirmed>) {
+        match answer {
+            Ok(confirmed) => self.count(Some(confirmed.by), "confirmed"),
+            Err(Unconfirmed::Refused(by, _)) => self.count(Some(*by), "refused"),
+            Err(Unconfirmed::Unclear(..)) => self.count(Some(ConfirmedBy::Refresh), "unclear"),
+            Err(Unconfirmed::Away(_)) => self.count(None, "away"),
+            Err(Unconfirmed::NoMeans) => self.count(None, "no_means"),
+        }
+    }
+
+    fn count(&self, means: Option<ConfirmedBy>, outcome: &'static str) {
+        let means = means.map_or("none", ConfirmedBy::as_str);
+        self.app.metrics.count_lease(self.upstream.slug().as_str(), means, outcome);
     }
 
     fn soon(&self) -> Timestamp {
@@ -335,42 +349,4 @@ fn shut_out(confirmed: &Confirmed, arrival: Option<Arrival>) -> Option<UpstreamF
         }
     };
     Some(UpstreamFault::unacceptable(reason, what))
-}
-
-/// Ends a session whose lease is over: every token of it, those for offline use too. Only if the
-/// lease still is the one that was judged: not after another sign-in, and not while, without this
-/// `claim`, somebody is asking. Answers whether it has ended.
-pub(super) async fn lose(
-    app: &App,
-    standing: &Standing,
-    slug: &UpstreamSlug,
-    (reason, detail): (&'static str, &str),
-    claim: Option<&str>,
-    now: Timestamp,
-) -> StoreResult<bool> {
-    let session = &standing.session;
-    let mut connection = app.connection().await?;
-    let ended = connection
-        .transaction(async |conn| {
-            let Some(row) = session_rows::hold(conn, session).await? else {
-                return Ok(true);
-            };
-            let lease = leases::hold(conn, session).await?;
-            let holder = lease.as_ref().and_then(|lease| lease.claim.as_deref());
-            let expired = lease.as_ref().is_some_and(|l| l.claimed_until.is_none_or(|u| u <= now));
-            let free = lease.is_none() || holder == claim || (claim.is_none() && expired);
-            if row.confirmed_at > standing.confirmed_at || !free {
-                return Ok(false);
-            }
-            let event = Event::refused("lease", reason).user(&row.user_id).upstream(slug);
-            let event = event.detail("session", session.as_str()).detail("what", detail);
-            sessions::end(conn, &row, &app.clients, RevokedBecause::LeaseLost, now).await?;
-            audit_events::insert(conn, &event.row(now, app.random())).await?;
-            Ok::<_, StoreError>(true)
-        })
-        .await?;
-    if ended {
-        tracing::info!(upstream = %slug, reason, "an upstream does not confirm a person any more");
-    }
-    Ok(ended)
 }

@@ -5,12 +5,17 @@
 //! not said yes for the whole time, the session ends with all its tokens, and the apps are told. No
 //! token outlives the lease, so that a person who is disabled there is out everywhere in time.
 
+mod ending;
 mod look;
 mod tend;
 
+pub use ending::note_if_bounded;
 pub use tend::tend;
 
-use self::look::{Ask, Look, look, lose};
+use self::{
+    ending::lose,
+    look::{Ask, Look, look},
+};
 use crate::{
     app::App,
     config::UpstreamLogout,

@@ -71,14 +71,25 @@ pub async fn plan(
     Ok(())
 }
 
-/// Those that are due, the oldest first.
+/// The clients that have to be told something by now.
+pub async fn list_clients_due(conn: &mut Connection, now: Timestamp) -> QueryResult<Vec<ClientId>> {
+    on_backend!(conn, |conn| logout_deliveries::table
+        .filter(logout_deliveries::due_at.le(now))
+        .select(logout_deliveries::client_id)
+        .distinct()
+        .load(conn)
+        .await)
+}
+
+/// What a client has to be told by now, the oldest first.
 pub async fn list_due(
     conn: &mut Connection,
+    client: &ClientId,
     now: Timestamp,
     limit: i64,
 ) -> QueryResult<Vec<LogoutDelivery>> {
     on_backend!(conn, |conn| logout_deliveries::table
-        .filter(logout_deliveries::due_at.le(now))
+        .filter(logout_deliveries::due_at.le(now).and(logout_deliveries::client_id.eq(client)))
         .order(logout_deliveries::due_at)
         .limit(limit)
         .select(LogoutDelivery::as_select())

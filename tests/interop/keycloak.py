@@ -79,6 +79,12 @@ class Administrator:
         """Ends a person's sessions."""
         self._ask("POST", f"/users/{self._person(username)['id']}/logout", {})
 
+    def insist(self, client_id, *attributes):
+        """Has the realm insist on something that it only offers to a client otherwise."""
+        [client] = self._ask("GET", f"/clients?clientId={client_id}")
+        client["attributes"].update(dict.fromkeys(attributes, "true"))
+        self._ask("PUT", f"/clients/{client['id']}", client)
+
     def change(self, **settings):
         """Changes settings of the realm."""
         self._ask("PUT", "", settings)

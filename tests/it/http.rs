@@ -188,6 +188,7 @@ async fn other_methods_are_refused() {
         ("/upstream/kc/start", "GET,HEAD"),
         ("/upstream/kc/callback", "GET,HEAD,POST"),
         ("/upstream/kc/backchannel-logout", "POST"),
+        ("/upstream/kc/frontchannel-logout", "GET,HEAD"),
         ("/upstream/kc/signed-out", "GET,HEAD"),
         ("/token", "POST"),
         ("/userinfo", "GET,HEAD,POST"),

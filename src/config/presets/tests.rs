@@ -139,6 +139,14 @@ fn what_does_not_fit_is_said_with_its_fix() {
         ("issuer = \"https://a.test\"\ninternal_url = \"https://kc.svc/x\"", "paths stay"),
         ("issuer = \"https://a.test\"\nca = \"x\"", "upstreams.0.ca: must hold certificates"),
         ("preset = \"github\"\ntenants = [\"x\"]", "tenants: needs an ID token"),
+        ("preset = \"github\"\npar = \"always\"", "upstreams.0.par = \"always\": needs an OpenID"),
+        ("preset = \"github\"\ndpop = \"auto\"", "upstreams.0.dpop = \"auto\": needs an OpenID"),
+        ("preset = \"github\"\nfrontchannel_logout = \"sid\"", "needs an ID token, which names"),
+        ("issuer = \"https://a.test\"\npar = \"maybe\"", "upstreams.0.par = \"maybe\""),
+        (
+            "issuer = \"https://a.test\"\nauthorization_params = { client_assertion = \"x\" }",
+            "authorization_params.client_assertion: is a parameter that Keywright sets",
+        ),
         ("preset = \"keycloak\"\nrelam = \"x\"\nhost = \"a.test\"", "realm: must be set"),
     ];
     for (lines, expected) in table {

@@ -8,6 +8,7 @@ use axum::{
     response::Response,
 };
 
+use super::upstream_sessions::{self, Channel};
 use crate::{
     app::App,
     audit::Event,
@@ -15,11 +16,8 @@ use crate::{
     federation::{FaultKind, LogoutNotice, Upstream, UpstreamFault},
     foundation::clock::Timestamp,
     protocol::error::OAuthError,
-    sessions,
     store::{
-        Connection, StoreError, StoreResult, audit_events,
-        grants::RevokedBecause,
-        identities,
+        Connection, StoreResult, identities,
         sessions::{self as session_rows, Session},
     },
     web::{error::WireError, params},
@@ -81,15 +79,8 @@ async fn end(
     let mut connection = app.connection().await?;
     connection
         .transaction(async |conn| {
-            for session in find(conn, upstream, notice).await? {
-                let because = RevokedBecause::UpstreamLogout;
-                sessions::end(conn, &session, &app.clients, because, now).await?;
-                let event = Event::done("upstream_logout").user(&session.user_id);
-                let event = event.upstream(upstream.slug());
-                let event = event.detail("session", session.id.as_str());
-                audit_events::insert(conn, &event.row(now, app.random())).await?;
-            }
-            Ok::<_, StoreError>(())
+            let sessions = find(conn, upstream, notice).await?;
+            upstream_sessions::end(app, conn, &sessions, Channel::Back, now).await
         })
         .await
 }

@@ -5,6 +5,8 @@
 
 pub mod at_upstream;
 pub mod backchannel;
+pub mod frontchannel;
+mod upstream_sessions;
 
 use askama::Template;
 use axum::{

@@ -16,6 +16,7 @@ pub use jwt::OpenToken;
 
 use self::{jwt::Sealed, token_request::TokenAnswer};
 use super::{
+    dpop::Access,
     exchange,
     fault::UpstreamFault,
     http::{HttpClient, MAX_BODY},
@@ -225,7 +226,8 @@ impl ClientView {
         let userinfo = match &metadata.userinfo_endpoint {
             Some(endpoint) => {
                 let token = &access_token.raw;
-                exchange::userinfo(&self.http, endpoint, token, subject, PATIENCE).await?
+                let access = Access::bearer(token);
+                exchange::userinfo(&self.http, endpoint, access, subject, PATIENCE).await?
             }
             None => Map::new(),
         };

@@ -7,7 +7,13 @@ mod oauth2;
 mod oidc;
 mod presence;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use serde_json::{Map, Value};
 
@@ -16,11 +22,14 @@ pub use self::{
     presence::SecretEnd,
 };
 
+use self::confirmation::has_witness;
+
 use super::{
     assurance,
     client_auth::Credentials,
     clocks::Clocks,
-    exchange::{self, AuthorizationRequest, Redemption, RelyingParty, Tokens},
+    dpop::Prover,
+    exchange::{self, AuthorizationRequest, Redemption, RelyingParty, Shown, Tokens},
     fault::UpstreamFault,
     health::Health,
     http::HttpClient,
@@ -36,6 +45,7 @@ use crate::{
         names::is_email,
         random::{self, Random},
     },
+    keys::ProofKey,
     protocol::acr::Level,
 };
 
@@ -48,6 +58,8 @@ pub struct Upstream {
     http: HttpClient,
     health: Arc<Health>,
     kind: Kind,
+    /// Whether it was said that sessions through it are bounded.
+    told_of_bounds: AtomicBool,
 }
 
 /// What an upstream speaks.
@@ -148,6 +160,7 @@ impl Upstream {
             health,
             settings: settings.clone(),
             kind,
+            told_of_bounds: AtomicBool::new(false),
         })
     }
 
@@ -159,6 +172,11 @@ impl Upstream {
     /// Its short name.
     pub const fn slug(&self) -> &UpstreamSlug {
         &self.settings.slug
+    }
+
+    /// Whether nobody has said yet that sessions through it are bounded. True once.
+    pub fn is_first_to_tell_of_bounds(&self) -> bool {
+        !self.told_of_bounds.swap(true, Ordering::Relaxed)
     }
 
     /// Whether its answers are posted by the browser, and never stand in an address.
@@ -177,7 +195,10 @@ impl Upstream {
         let nonce = base64url(&random::bytes::<24>(random));
         let verifier = base64url(&random::bytes::<32>(random));
         let url = match &self.kind {
-            Kind::Oidc(provider) => provider.begin(self, begin, &verifier, &nonce, now).await?,
+            Kind::Oidc(provider) => {
+                let url = provider.begin(self, begin, &verifier, &nonce, now).await?;
+                provider.push(self, url, random, now).await?
+            }
             Kind::OAuth2(server) => server.begin(self, begin, &verifier),
         };
         Ok(Begun { url, nonce, verifier })
@@ -267,13 +288,15 @@ impl Upstream {
         &self,
         party: &RelyingParty,
         returned: Returned<'_>,
+        key: Option<&ProofKey>,
         random: &dyn Random,
         now: Timestamp,
     ) -> Result<Tokens, UpstreamFault> {
         let endpoint = party.token_uri().as_str();
         let proof = self.credentials.prove(&self.settings, endpoint, random, now)?;
         let Returned { code, verifier, .. } = returned;
-        let redemption = Redemption { code, verifier, proof: &proof };
+        let key = key.map(|key| Prover { key, random, now });
+        let redemption = Redemption { code, verifier, shown: Shown { client: &proof, key } };
         // Whoever brings a code comes from there.
         let redeemed =
             exchange::redeem(&self.http.sure(), party, &self.settings, &redemption).await;

@@ -74,9 +74,10 @@ impl Server {
         now: Timestamp,
     ) -> Result<Asserted, UpstreamFault> {
         let settings = &up.settings;
-        let tokens = up.redeem(&self.party, returned, random, now).await?;
+        let tokens = up.redeem(&self.party, returned, None, random, now).await?;
         let (subject, claims) = ask(up, &tokens.access_token).await?;
         let kept = KeptTokens::new(issuer(settings), &subject, returned.nonce, tokens, now);
+        let kept = kept.with_witness(true);
         Ok(assert(up, claims, kept))
     }
 

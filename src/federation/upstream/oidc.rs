@@ -4,11 +4,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::{Map, Value};
 
-use super::{Asserted, Begin, KeptTokens, Returned, Upstream};
+use super::{Asserted, Begin, KeptTokens, Returned, Upstream, has_witness};
 use crate::{
-    config::UpstreamSettings,
+    config::{BoundTokens, PushedRequests, UpstreamSettings},
     federation::{
         assurance,
+        dpop::{Access, Prover},
         exchange::{self, RelyingParty},
         fault::UpstreamFault,
         id_token::{self, Expected, IdTokenFault, Nonce, TENANT_PLACE, ValidIdToken},
@@ -16,9 +17,10 @@ use crate::{
         logout_token::{self, LogoutNotice},
         mapping,
         metadata::{Documents, Metadata},
-        strict_json,
+        pushed, strict_json,
     },
     foundation::{clock::Timestamp, random::Random},
+    keys::ProofKey,
 };
 
 /// What is known about an OpenID Provider.
@@ -61,6 +63,40 @@ impl Provider {
             ("hd", domain),
         ];
         Ok(up.authorization_url(&party, (begin, verifier), own))
+    }
+
+    /// Pushes what the address of a sign-in asks, where that is wanted (RFC 9126): the address to go to.
+    pub(super) async fn push(
+        &self,
+        up: &Upstream,
+        address: String,
+        random: &dyn Random,
+        now: Timestamp,
+    ) -> Result<String, UpstreamFault> {
+        let metadata = self.documents.metadata(&up.http, now).await?;
+        let (settings, mode) = (&up.settings, up.settings.par);
+        let endpoint = match &metadata.pushed_authorization_request_endpoint {
+            Some(endpoint) if mode != PushedRequests::Never => endpoint,
+            None if mode == PushedRequests::Always => {
+                let detail = "par is \"always\", and the metadata names no \
+                              pushed_authorization_request_endpoint";
+                return Err(UpstreamFault::unacceptable("upstream_par_missing", detail));
+            }
+            _ => return Ok(address),
+        };
+        let proof = up.credentials.prove(settings, &metadata.token_endpoint, random, now)?;
+        let endpoints = (endpoint.as_str(), metadata.authorization_endpoint.as_str());
+        match pushed::push(&up.http, settings, endpoints, &address, &proof).await {
+            // What would have been pushed goes through the browser, as without all this.
+            Err(fault) if mode == PushedRequests::Auto && !metadata.wants_pushed_requests => {
+                if !pushed::may_do_without(&fault) {
+                    return Err(fault);
+                }
+                tracing::warn!(%fault, upstream = %up.slug(), "a request was not pushed");
+                Ok(address)
+            }
+            answer => answer,
+        }
     }
 
     pub(super) async fn check_issuer_of_answer(
@@ -117,7 +153,8 @@ impl Provider {
         let metadata = self.documents.metadata(&up.http, now).await?;
         let settings = &up.settings;
         let party = self.relying_party(up, &metadata)?;
-        let tokens = up.redeem(&party, returned, random, now).await?;
+        let key = Self::new_key(up, &metadata)?;
+        let tokens = up.redeem(&party, returned, key.as_ref(), random, now).await?;
         let id_token = tokens.id_token.as_deref().ok_or_else(|| {
             UpstreamFault::unacceptable("id_token_missing", "the token answer has no id_token")
         })?;
@@ -132,14 +169,29 @@ impl Provider {
         };
         let valid = self.validate(up, &metadata, id_token, &expected, now).await?;
         check_hosted_domain(settings, &valid)?;
-        let claims = Self::add_userinfo(up, &metadata, &valid, &tokens.access_token).await?;
+        // A server that binds nothing was shown a key for nothing.
+        let key = key.filter(|_| tokens.bound);
+        let prover = key.as_ref().map(|key| Prover { key, random, now });
+        let access = Access { token: &tokens.access_token, prover };
+        let claims = Self::add_userinfo(up, &metadata, &valid, access).await?;
         let issuer = issuer_of(&valid);
         let kept = KeptTokens::new(&issuer, &valid.subject, returned.nonce, tokens, now);
+        let kept = kept.with_key(key.as_ref());
+        let kept = kept.with_witness(has_witness(up, &metadata));
         let mut asserted = Self::assert(up, valid, claims, kept);
         let posted = returned.user.filter(|_| up.posts_its_answers()).and_then(posted_name);
         // The person's own word: no rule ever sees it.
         asserted.person.name = asserted.person.name.or(posted);
         Ok(asserted)
+    }
+
+    /// The key that the tokens of a sign-in are bound to, where that is wanted and offered.
+    fn new_key(up: &Upstream, metadata: &Metadata) -> Result<Option<ProofKey>, UpstreamFault> {
+        if up.settings.dpop == BoundTokens::Never || !metadata.takes_dpop {
+            return Ok(None);
+        }
+        let key = ProofKey::generate();
+        key.map(Some).map_err(|error| UpstreamFault::unacceptable("dpop_key_unfit", error))
     }
 
     /// Validates an ID token.
@@ -214,7 +266,7 @@ impl Provider {
         up: &Upstream,
         metadata: &Metadata,
         valid: &ValidIdToken,
-        access_token: &str,
+        access: Access<'_>,
     ) -> Result<Map<String, Value>, UpstreamFault> {
         let mut claims = valid.claims.clone();
         let wanted = up.settings.userinfo && mapping::lacks_claims(&up.settings, &claims);
@@ -223,7 +275,7 @@ impl Provider {
         };
         let patience = up.settings.timeout.to_std();
         let subject = &valid.subject;
-        let more = exchange::userinfo(&up.http, endpoint, access_token, subject, patience).await?;
+        let more = exchange::userinfo(&up.http, endpoint, access, subject, patience).await?;
         // The flag is about the address beside it: the pair comes from one place (UP-14).
         let is_pair = |name: &str| mapping::is_about_address(&up.settings, name);
         let has_pair = claims.keys().any(|name| is_pair(name));

@@ -4,6 +4,7 @@
 mod background;
 mod failures;
 mod limits;
+mod means;
 
 use keywright::{
     foundation::ids::{SessionId, UpstreamSlug},
@@ -35,7 +36,18 @@ impl Scene {
     }
 
     async fn with(refreshes: Refreshes, settings: &str, config: &str) -> Self {
+        Self::prepared(refreshes, settings, config, |_| {}).await
+    }
+
+    /// The same, at an upstream that was prepared for it.
+    async fn prepared(
+        refreshes: Refreshes,
+        settings: &str,
+        config: &str,
+        prepare: impl FnOnce(&FakeUpstream),
+    ) -> Self {
         let upstream = FakeUpstream::start().await;
+        prepare(&upstream);
         upstream.set_refreshes(refreshes);
         upstream.set_person(person(&["staff"]));
         let builder = TestApp::builder().config(config).upstream("kc", &upstream, settings);

@@ -3,6 +3,7 @@
 mod backchannel;
 mod by_apps;
 mod by_people;
+mod queues;
 
 use axum::http::header;
 use keywright::store::audit_events::AuditEvent;

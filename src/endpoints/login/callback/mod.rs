@@ -118,6 +118,10 @@ impl Arriving<'_> {
         let Asserted { subject, level, .. } = &asserted;
         let what = format!("{slug} says: {subject}, signed in at level {level}");
         self.departure.interaction.note(self.now, what);
+        let bounds = leases::note_if_bounded(self.app, self.upstream, &asserted.tokens, self.now);
+        if let Some(bounds) = bounds {
+            self.departure.interaction.note(self.now, bounds);
+        }
         let proof = self.proof(&asserted, from, address::user_agent(headers));
         let former = browser::session(self.app, headers, self.now).await;
         let former = former.map_err(|error| self.told(PageError::from(error)))?;

@@ -45,7 +45,7 @@ pub(super) async fn credentials(
     let made_up = |prefix: &str| format!("{prefix}{}", base64url(&random::bytes::<32>(random)));
     let (code, verifier) = (made_up("doctor-"), made_up(""));
     let returned = Returned { code: &code, verifier: &verifier, nonce: "", user: None };
-    match up.redeem(party, returned, random, now).await {
+    match up.redeem(party, returned, None, random, now).await {
         Ok(_) => {
             let fix = "tell whoever makes it: it gives tokens to anybody";
             Finding::fail(CREDENTIALS, "it has given tokens for a code that was made up", fix)

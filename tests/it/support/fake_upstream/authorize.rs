@@ -4,6 +4,7 @@ use axum::response::Response;
 use serde_json::{Map, Value, json};
 use url::Url;
 
+use super::pushed;
 use super::requests::Recorded;
 use super::server::answer;
 use super::state::{Grant, Outcome, State, unique};
@@ -11,6 +12,10 @@ use super::state::{Grant, Outcome, State, unique};
 /// Answers the authorization endpoint.
 pub(super) fn serve(state: &mut State, request: &Recorded) -> Response {
     // RFC 6749 §4.1.2.1: without a known client and a redirect URI there is nowhere to send errors.
+    let request = &match pushed::resolve(state, request) {
+        Ok(request) => request,
+        Err(what) => return answer::page(400, what),
+    };
     let client_id = request.param("client_id").unwrap_or_default();
     if !state.clients.contains_key(client_id) {
         return answer::page(400, "unknown client_id");
@@ -57,6 +62,7 @@ fn decide(state: &mut State, request: &Recorded) -> Map<String, Value> {
         challenge: text("code_challenge"),
         person: state.person.clone(),
         used: false,
+        jkt: None,
     };
     state.grants.insert(code.clone(), grant);
     Map::from_iter([("code".to_owned(), json!(code))])

@@ -5,11 +5,25 @@ use serde_json::{Value, json};
 
 use super::requests::Endpoint;
 use super::server::answer;
-use super::state::{ClientAuth, State};
+use super::state::{ClientAuth, Proofs, Pushing, State};
 
 /// Answers the discovery endpoint.
 pub(super) fn serve(state: &State) -> Response {
     let Value::Object(mut metadata) = honest(state) else { unreachable!("metadata is an object") };
+    if state.offers.introspection {
+        let endpoint = json!(state.url(Endpoint::Introspection));
+        metadata.insert("introspection_endpoint".to_owned(), endpoint);
+    }
+    if state.offers.pushing != Pushing::Unknown {
+        let endpoint = json!(state.url(Endpoint::PushedRequests));
+        metadata.insert("pushed_authorization_request_endpoint".to_owned(), endpoint);
+        let required = json!(state.offers.pushing == Pushing::Required);
+        metadata.insert("require_pushed_authorization_requests".to_owned(), required);
+    }
+    if state.offers.proofs != Proofs::Unknown {
+        let algs = json!(["RS256", "ES256"]);
+        metadata.insert("dpop_signing_alg_values_supported".to_owned(), algs);
+    }
     state.lies.metadata.apply(&mut metadata, state.now());
     answer::json(200, &Value::Object(metadata))
 }

@@ -71,6 +71,10 @@ pub(crate) struct Misbehaviour {
     pub(crate) other_subject_at_refresh: bool,
     /// Members of the userinfo answer.
     pub(crate) userinfo: Edits,
+    /// Members of the answer to a pushed request.
+    pub(crate) pushed_request: Edits,
+    /// Members of the introspection answer.
+    pub(crate) introspection: Edits,
     /// The shape of the userinfo answer.
     pub(crate) userinfo_shape: UserinfoShape,
     pub(super) faults: BTreeMap<Endpoint, FaultPlan>,

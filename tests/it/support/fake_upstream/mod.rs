@@ -7,17 +7,20 @@
 
 pub(crate) mod attacks;
 mod authorize;
+mod bound;
 mod checks;
 mod discovery;
 mod edits;
 mod faults;
 mod gzip_bomb;
 mod id_token;
+mod introspection;
 mod key_set;
 mod keys;
 mod logout;
 mod misbehaviour;
 mod odd_keys;
+mod pushed;
 mod refresh;
 mod requests;
 mod server;
@@ -42,7 +45,7 @@ pub(crate) use requests::{Endpoint, Recorded};
 pub(crate) use signature::{Lure, PublicKeyForm, Signature};
 pub(crate) use state::{ClientAuth, Outcome, Placement};
 
-use state::State;
+use state::{Proofs, Pushing, State};
 
 /// The client that every fake upstream knows from the start.
 pub(crate) const CLIENT_ID: &str = "keywright-at-upstream";
@@ -134,6 +137,36 @@ impl FakeUpstream {
         let mut state = self.state();
         state.refresh_tokens.forget();
         state.accesses.clear();
+    }
+
+    /// Offers introspection from now on (RFC 7662).
+    pub(crate) fn offer_introspection(&self) {
+        self.state().offers.introspection = true;
+    }
+
+    /// Offers pushed authorization requests from now on (RFC 9126), or takes no others.
+    pub(crate) fn offer_pushed_requests(&self, required: bool) {
+        self.state().offers.pushing = if required { Pushing::Required } else { Pushing::Offered };
+    }
+
+    /// Binds tokens to keys from now on (RFC 9449).
+    pub(crate) fn bind_tokens(&self) {
+        self.state().offers.proofs = Proofs::Bind;
+    }
+
+    /// The nonce that proofs have to carry from now on (RFC 9449 §8).
+    pub(crate) fn want_nonce(&self, nonce: &str) {
+        self.state().offers.nonce = Some(nonce.to_owned());
+    }
+
+    /// Wants another nonce in each proof, and never the one that it gave.
+    pub(crate) fn want_nonce_that_changes(&self) {
+        self.state().offers.changing_nonce = true;
+    }
+
+    /// Looks at proofs and binds nothing.
+    pub(crate) fn answer_with_bearer_tokens(&self) {
+        self.state().offers.proofs = Proofs::LookedAt;
     }
 
     /// Whether the person has a session here, which decides what `prompt=none` gets.

@@ -12,6 +12,10 @@ pub(crate) enum Endpoint {
     Authorize,
     Token,
     Userinfo,
+    /// RFC 7662.
+    Introspection,
+    /// RFC 9126.
+    PushedRequests,
     EndSession,
     /// Where a forged `jku` header points.
     AttackerJwks,
@@ -22,11 +26,13 @@ pub(crate) enum Endpoint {
 }
 
 impl Endpoint {
-    const FIXED: [Self; 7] = [
+    const FIXED: [Self; 9] = [
         Self::Jwks,
         Self::Authorize,
         Self::Token,
         Self::Userinfo,
+        Self::Introspection,
+        Self::PushedRequests,
         Self::EndSession,
         Self::AttackerJwks,
         Self::AttackerCertificate,
@@ -40,6 +46,8 @@ impl Endpoint {
             Self::Authorize => "/authorize",
             Self::Token => "/token",
             Self::Userinfo => "/userinfo",
+            Self::Introspection => "/introspect",
+            Self::PushedRequests => "/par",
             Self::EndSession => "/end_session",
             Self::AttackerJwks => "/attacker/jwks",
             Self::AttackerCertificate => "/attacker/certificate.pem",

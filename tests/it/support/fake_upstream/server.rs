@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use super::faults::FaultPlan;
 use super::requests::{Endpoint, Recorded};
 use super::state::{self, State};
-use super::{authorize, discovery, key_set, logout, token, userinfo};
+use super::{authorize, discovery, introspection, key_set, logout, pushed, token, userinfo};
 
 /// Serves until the task is aborted; its connections end with it.
 pub(super) async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
@@ -75,6 +75,8 @@ fn dispatch(state: &mut State, request: &Recorded) -> Response {
         Endpoint::Token if is_post => token::serve(state, request),
         Endpoint::Token => answer::page(405, "POST only"),
         Endpoint::Userinfo => userinfo::serve(state, request),
+        Endpoint::Introspection => introspection::serve(state, request),
+        Endpoint::PushedRequests => pushed::serve(state, request),
         Endpoint::EndSession => logout::serve(state, request),
         Endpoint::AttackerJwks => key_set::serve_attacker_jwks(state),
         Endpoint::AttackerCertificate => key_set::serve_attacker_certificate(state),

@@ -1,6 +1,6 @@
 //! What the provider knows: its clients, the person, its keys, outstanding codes and tokens.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -42,6 +42,38 @@ pub(crate) enum ClientAuth {
     Unchecked,
 }
 
+/// Whether requests are pushed (RFC 9126).
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Pushing {
+    #[default]
+    Unknown,
+    Offered,
+    Required,
+}
+
+/// What becomes of proofs of a key (RFC 9449).
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Proofs {
+    #[default]
+    Unknown,
+    /// Tokens are bound to the key.
+    Bind,
+    /// They are looked at, and tokens are good for anybody.
+    LookedAt,
+}
+
+/// What it offers besides the code flow.
+#[derive(Clone, Default)]
+pub(super) struct Offers {
+    pub(super) introspection: bool,
+    pub(super) pushing: Pushing,
+    pub(super) proofs: Proofs,
+    /// The nonce that proofs have to carry.
+    pub(super) nonce: Option<String>,
+    /// Whether it is another one each time.
+    pub(super) changing_nonce: bool,
+}
+
 /// What an authorization code stands for.
 #[derive(Clone)]
 pub(super) struct Grant {
@@ -51,6 +83,8 @@ pub(super) struct Grant {
     pub(super) challenge: Option<String>,
     pub(super) person: Map<String, Value>,
     pub(super) used: bool,
+    /// The thumbprint of the key that its tokens are bound to.
+    pub(super) jkt: Option<String>,
 }
 
 /// What an access token stands for.
@@ -58,6 +92,7 @@ pub(super) struct Grant {
 pub(super) struct Access {
     pub(super) client_id: String,
     pub(super) person: Map<String, Value>,
+    pub(super) jkt: Option<String>,
 }
 
 /// All mutable state of one provider, behind one mutex that is never held across an await.
@@ -79,6 +114,11 @@ pub(super) struct State {
     pub(super) aliases: BTreeMap<String, Endpoint>,
     /// What else a token opens, by path: one page after the other.
     pub(super) documents: BTreeMap<String, Vec<Value>>,
+    pub(super) offers: Offers,
+    /// Pushed requests by their names, each with its client.
+    pub(super) pushed: HashMap<String, (String, Vec<(String, String)>)>,
+    /// The proofs that were seen.
+    pub(super) proofs: HashSet<String>,
     pub(super) clients: BTreeMap<String, String>,
     pub(super) client_auth: ClientAuth,
     pub(super) keys: KeyRing,
@@ -105,6 +145,9 @@ impl State {
             posted_user: None,
             aliases: BTreeMap::new(),
             documents: BTreeMap::new(),
+            offers: Offers::default(),
+            pushed: HashMap::new(),
+            proofs: HashSet::new(),
             clients: BTreeMap::from([(CLIENT_ID.into(), CLIENT_SECRET.into())]),
             client_auth: ClientAuth::default(),
             keys: KeyRing::new(algorithm),

@@ -7,30 +7,36 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use url::form_urlencoded;
 
-use super::id_token;
 use super::requests::Recorded;
 use super::server::answer;
 use super::state::{Access, ClientAuth, Grant, State, unique};
+use super::{bound, id_token};
 
 /// An error of RFC 6749 §5.2.
-struct Refusal(u16, &'static str, &'static str);
+pub(super) struct Refusal(pub(super) u16, pub(super) &'static str, pub(super) &'static str);
+
+impl Refusal {
+    pub(super) fn answer(self) -> Response {
+        let Self(status, code, description) = self;
+        answer::json(status, &json!({"error": code, "error_description": description}))
+    }
+}
 
 /// Answers the token endpoint.
 pub(super) fn serve(state: &mut State, request: &Recorded) -> Response {
     match redeem(state, request) {
         Ok(response) => answer::json(200, &Value::Object(response)),
-        Err(Refusal(status, code, description)) => {
-            let body = json!({"error": code, "error_description": description});
-            answer::json(status, &body)
-        }
+        Err(refusal) => bound::with_nonce(state, refusal.answer()),
     }
 }
 
 fn redeem(state: &mut State, request: &Recorded) -> Result<Map<String, Value>, Refusal> {
     let client_id = authenticate(state, request)?;
+    let jkt = bound::check(state, request, None)?;
     let (grant, refresh_token) = match request.param("grant_type") {
         Some("authorization_code") => {
-            let grant = consume(state, request, &client_id)?;
+            let mut grant = consume(state, request, &client_id)?;
+            grant.jkt.clone_from(&jkt);
             let first = state.refresh_tokens.issue(&grant);
             (grant, first)
         }
@@ -38,18 +44,22 @@ fn redeem(state: &mut State, request: &Recorded) -> Result<Map<String, Value>, R
             let presented = request.param("refresh_token").unwrap_or_default();
             let redeemed = state.refresh_tokens.redeem(presented);
             let (grant, next) = redeemed.ok_or(Refusal(400, "invalid_grant", "no such token"))?;
+            if grant.jkt.is_some() && grant.jkt != jkt {
+                return Err(Refusal(400, "invalid_grant", "bound to another key"));
+            }
             (state.today(grant), next)
         }
         _ => return Err(Refusal(400, "unsupported_grant_type", "code or refresh token")),
     };
     let access_token = unique("upstream-access");
-    let access = Access { client_id, person: grant.person.clone() };
+    let token_type = if jkt.is_some() { "DPoP" } else { "Bearer" };
+    let access = Access { client_id, person: grant.person.clone(), jkt };
     state.accesses.insert(access_token.clone(), access);
     let plain = state.plain;
     let id_token = id_token::issue(state, &grant, &access_token);
     let honest = [
         ("access_token", json!(access_token)),
-        ("token_type", json!("Bearer")),
+        ("token_type", json!(token_type)),
         ("expires_in", json!(300)),
         ("scope", json!("openid profile email")),
         ("id_token", json!(id_token)),
@@ -88,7 +98,7 @@ fn consume(state: &mut State, request: &Recorded, client_id: &str) -> Result<Gra
 }
 
 /// RFC 6749 §2.3.1: one method at a time; identifier and secret are form-encoded within Basic.
-fn authenticate(state: &State, request: &Recorded) -> Result<String, Refusal> {
+pub(super) fn authenticate(state: &State, request: &Recorded) -> Result<String, Refusal> {
     let basic = request.header("authorization").and_then(|value| value.strip_prefix("Basic "));
     let posted = request.param("client_secret");
     let (id, secret) = match (basic, posted, state.client_auth) {

@@ -3,18 +3,22 @@
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
-use super::id_token;
 use super::misbehaviour::UserinfoShape;
 use super::requests::Recorded;
 use super::server::answer;
 use super::state::{Placement, State};
+use super::{bound, id_token};
 
 /// Answers the userinfo endpoint.
 pub(super) fn serve(state: &mut State, request: &Recorded) -> Response {
-    let bearer = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
-    let Some(access) = bearer.and_then(|token| state.accesses.get(token)).cloned() else {
+    let (scheme, token) =
+        request.header("authorization").unwrap_or_default().split_once(' ').unwrap_or_default();
+    let Some(access) = state.accesses.get(token).cloned() else {
         return answer::unauthorized();
     };
+    if let Err(answer) = bound::check_access(state, request, &access, (scheme, token)) {
+        return answer;
+    }
     let mut claims: Map<String, Value> = match state.placement {
         Placement::Both | Placement::UserinfoOnly => access.person,
         Placement::IdTokenOnly => {
