@@ -175,33 +175,33 @@ pub async fn confirm(
     (issuer, subject): (&str, &str),
     confirmation: &Confirmation,
 ) -> QueryResult<Option<(Identity, User)>> {
-    let of_subject = || identities::issuer.eq(issuer).and(identities::subject.eq(subject));
-    let update = diesel::update(identities::table.filter(of_subject())).set(confirmation);
-    let owner = identities::table.filter(of_subject()).select(identities::user_id);
-    let account = users::table.filter(users::id.eq_any(owner));
-    let (identity, user): (Option<Identity>, Option<User>) = on_backend!(
+    let of_subject = identities::issuer.eq(issuer).and(identities::subject.eq(subject));
+    let noted = diesel::update(identities::table.filter(of_subject)).set(confirmation);
+    let known = identities::table.inner_join(users::table).filter(of_subject);
+    let (rows, found) = on_backend!(
         conn,
         postgres | conn | {
-            // Neither needs the other's answer: both travel together.
+            // Both travel together. On a connection that has to prepare them, either may come first:
+            // both begin with the identity's row, so that nobody waits for ever.
             let (mut one, mut other) = (*conn, *conn);
-            let update = update.returning(Identity::as_returning()).get_result(&mut one);
-            let account = account.select(User::as_select());
-            let account = account.for_no_key_update().first(&mut other);
-            let answers = futures_util::join!(update, account);
-            answers.0.optional().and_then(|one| Ok((one, answers.1.optional()?)))
+            let known = known.select((Identity::as_select(), User::as_select()));
+            let known = known.for_no_key_update().first(&mut other);
+            let (rows, found) = futures_util::join!(noted.execute(&mut one), known);
+            rows.and_then(|rows| Ok((rows, found.optional()?)))
         },
         sqlite | conn | {
-            let update = update.returning(Identity::as_returning());
-            match update.get_result(conn).await.optional() {
-                Ok(Some(identity)) => {
-                    let account = account.select(User::as_select()).first(conn);
-                    account.await.map(|user| (Some(identity), Some(user)))
-                }
-                other => other.map(|identity| (identity, None)),
-            }
+            let rows = noted.execute(conn).await;
+            let known = known.select((Identity::as_select(), User::as_select()));
+            let found = known.first(conn).await.optional();
+            rows.and_then(|rows| Ok((rows, found?)))
         }
     )?;
-    Ok(identity.zip(user))
+    if rows == 0 && found.is_some() {
+        // Somebody made it known between the two.
+        let noted = diesel::update(identities::table.filter(of_subject)).set(confirmation);
+        on_backend!(conn, |conn| noted.execute(conn).await)?;
+    }
+    Ok(found)
 }
 
 /// The last sign-in of an account at an upstream: the newest, should it have two subjects there.
