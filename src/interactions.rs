@@ -109,6 +109,8 @@ pub struct Interaction {
     pub purpose: Purpose,
     /// Whether the person chooses how to sign in, even where there is one way only.
     pub chooses: bool,
+    /// The upstream by which the person is signed in already, when it has to speak of them anew.
+    pub returns_to: Option<UpstreamSlug>,
     /// What the person has typed to say who they are.
     pub identifier: Option<String>,
     /// Whether it is kept under its own name, for pages to name it. One that has not shown a page
@@ -132,6 +134,7 @@ impl Interaction {
             browser: browser.to_text(),
             purpose,
             chooses: false,
+            returns_to: None,
             identifier: None,
             kept: false,
             hops: Vec::new(),

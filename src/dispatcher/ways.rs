@@ -59,7 +59,7 @@ impl Ways {
     }
 
     /// The upstream that the person is sent to without a page: the one that the app has named, the
-    /// one that the address leads to, the app's own, or the only one there is. Whoever has just
+    /// one that the address leads to, the one that has to speak of them anew, the app's own, or the only one there is. Whoever has just
     /// signed out, or is to choose, is asked; and so is everybody while that upstream is away, unless
     /// there is nothing else to choose.
     pub(super) fn straight(&self, app: &App, interaction: &Interaction) -> Option<&Arc<Upstream>> {
@@ -69,11 +69,13 @@ impl Ways {
         let request = interaction.request();
         let named = request.and_then(|request| self.find(request.upstream_hint.as_ref()?));
         let by_address = || self.for_address(app, interaction.login_hint()?);
+        let again = || self.find(interaction.returns_to.as_ref()?);
         let own = || {
             let client = client_of(app, interaction)?;
             self.find(client.settings.preferred_upstream.as_ref()?)
         };
-        let straight = named.or_else(by_address).or_else(own).or_else(|| self.only());
+        let straight =
+            named.or_else(by_address).or_else(again).or_else(own).or_else(|| self.only());
         straight.filter(|upstream| !upstream.is_away() || self.only().is_some())
     }
 

@@ -8,6 +8,7 @@ use crate::{
     foundation::{
         clock::{Span, Timestamp},
         digest::TokenDigest,
+        ids::UpstreamSlug,
         opaque::{Opaque, OpaqueKind},
     },
     leases::{self, Held, Standing},
@@ -73,14 +74,48 @@ pub async fn held_session(
     limit: Option<Span>,
     now: Timestamp,
 ) -> StoreResult<Option<LiveSession>> {
-    let Some(live) = session(app, headers, now).await? else {
-        return Ok(None);
-    };
-    match leases::hold(app, &Standing::of(&live.session), limit, now).await? {
-        Held::Free | Held::Until(_) => Ok(Some(live)),
-        Held::Asked(_) => session(app, headers, now).await,
-        Held::TooOld | Held::Pending | Held::Lost => Ok(None),
+    standing(app, headers, limit, now).await.map(AtBrowser::held)
+}
+
+/// Who is at a browser.
+#[derive(Debug)]
+pub enum AtBrowser {
+    /// Nobody that it tells of.
+    Nobody,
+    /// Somebody of whom this upstream has to speak anew.
+    Unheld(Option<UpstreamSlug>),
+    /// Somebody by whom their upstream stands.
+    Held(Box<LiveSession>),
+}
+
+impl AtBrowser {
+    /// The session, if it may be used.
+    pub fn held(self) -> Option<LiveSession> {
+        match self {
+            Self::Held(live) => Some(*live),
+            Self::Nobody | Self::Unheld(_) => None,
+        }
     }
+}
+
+/// Who is at the browser, and whether the upstream that signed them in still stands by its word.
+pub async fn standing(
+    app: &App,
+    headers: &HeaderMap,
+    limit: Option<Span>,
+    now: Timestamp,
+) -> StoreResult<AtBrowser> {
+    let Some(live) = session(app, headers, now).await? else {
+        return Ok(AtBrowser::Nobody);
+    };
+    let held = match leases::hold(app, &Standing::of(&live.session), limit, now).await? {
+        Held::Free | Held::Until(_) => Some(live),
+        Held::Asked(_) => session(app, headers, now).await?,
+        Held::TooOld | Held::Pending | Held::Lost => {
+            return Ok(AtBrowser::Unheld(live.session.upstream));
+        }
+    };
+    Ok(held.map_or(AtBrowser::Nobody, |live| AtBrowser::Held(Box::new(live))))
 }
 
 /// The live session of the browser, if it has one. Asks no database without a good cookie.

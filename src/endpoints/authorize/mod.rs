@@ -19,7 +19,7 @@ use crate::{
     urls,
     web::{
         address,
-        browser::{self, BrowserMark},
+        browser::{self, AtBrowser, BrowserMark},
         error::PageError,
         pages::see_other,
         params,
@@ -43,10 +43,9 @@ pub async fn authorize(State(app): State<App>, request: Request) -> Result<Respo
     };
     let client = app.clients.find(request.client_id.as_str());
     let limit = client.and_then(|client| client.settings.max_staleness);
-    let session = browser::held_session(&app, &headers, limit, now)
-        .await
-        .map_err(|error| PageError::from(error).trace(&trace))?;
-    if posted && session.is_none() {
+    let standing = browser::standing(&app, &headers, limit, now).await;
+    let standing = standing.map_err(|error| PageError::from(error).trace(&trace))?;
+    if posted && !matches!(standing, AtBrowser::Held(_)) {
         // Browsers hold back `SameSite=Lax` cookies when another site posts. As a GET the same
         // request brings them, so that neither the session nor the browser's mark is missed.
         return Ok(see_other(&format!("{}?{}", urls::path::AUTHORIZE, params.to_query())));
@@ -57,6 +56,10 @@ pub async fn authorize(State(app): State<App>, request: Request) -> Result<Respo
     let mut interaction = Interaction::begin(purpose, trace, &mark.digest(), app.random());
     interaction.note(now, what);
     interaction.chooses = browser::has_signed_out(&app, &headers);
+    if let AtBrowser::Unheld(upstream) = &standing {
+        interaction.returns_to.clone_from(upstream);
+    }
+    let session = standing.held();
     let visitor = session.as_ref().map_or(Visitor::Nobody, Visitor::SignedIn);
     dispatcher::begin(&app, interaction, visitor, (&mark, from), now).await
 }

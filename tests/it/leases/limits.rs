@@ -40,6 +40,37 @@ async fn an_app_may_want_fresher_word() {
     assert_eq!(page.location_param("error").as_deref(), Some("login_required"));
 }
 
+/// A silent sign-in confirms too: whoever is signed in, and of whom their upstream has to speak anew, is
+/// sent to that upstream without being asked how they want to sign in, and the session goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_sign_in_renews_the_session() {
+    let (kc, other) = (FakeUpstream::start().await, FakeUpstream::start().await);
+    kc.set_refreshes(Refreshes::None);
+    let app = TestApp::builder().config(PICKY).upstream("kc", &kc, "userinfo = false");
+    let app = app.upstream("other", &other, "").start().await;
+    let mut browser = app.browser();
+    browser.stop_at("https://picky.test/");
+    crate::upstream::sign_in_at(&mut browser, "kc").await;
+    let code = code_by_session(&mut browser, "web", &[]).await;
+    let before = redeem(&app, "web", &code).await;
+    app.clock.advance(300);
+    let away = browser.get(&authorize_path("picky", &[])).await;
+    assert!(away.location().unwrap().as_str().starts_with(&kc.origin()), "{:?}", away.location());
+    let code = browser.follow(away).await.param("code").unwrap();
+    let after = redeem(&app, "picky", &code).await;
+    let sid = |answer: &crate::support::app::Answer| {
+        let claims = keywright::keys::parse_unverified(&answer.text("id_token")).unwrap().1;
+        claims["sid"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((after.json()["expires_in"].as_i64(), sid(&after)), (Some(120), sid(&before)));
+    assert_eq!(refresh(&app, "web", &before.text("refresh_token")).await.status, 200);
+    // Who wants to choose, or has signed out, is asked.
+    app.clock.advance(300);
+    let choice = browser.get(&authorize_path("picky", &[("prompt", "select_account")])).await;
+    assert!(choice.location().unwrap().path().starts_with("/login"));
+    assert!(other.requests().is_empty());
+}
+
 /// Where an upstream gives no refresh token, UserInfo tells; its groups count as those of the ID
 /// token do.
 #[tokio::test(flavor = "multi_thread")]
