@@ -34,6 +34,9 @@ pub(super) const STATES: [(&str, State); 3] = [
     ("oidcc-client-test-rp-init-logout-no-state", State::None),
 ];
 
+/// Front-Channel Logout RP.
+pub(super) const FRONT_CHANNEL: &str = "oidcc-client-test-rp-frontchannel-rpinitlogout";
+
 /// How a logout token is signed.
 #[derive(Clone, Copy)]
 enum Signed {
@@ -170,6 +173,34 @@ async fn rp_initiated() {
         assert_eq!(app.count("sessions WHERE ended_at IS NULL").await, 0, "{name}");
         assert_eq!(app.count("leases").await, 0, "{name}: nothing is left to sign out with");
     }
+}
+
+/// Front-Channel Logout RP: the provider's sign-out page shows our frame at the browser that leaves,
+/// and at another, which is on its page with the frame of the first.
+#[tokio::test(flavor = "multi_thread")]
+async fn front_channel() {
+    let (app, upstream) = house().await;
+    let mut leaving = browser_with(&app, &upstream, "s-1").await;
+    let mut staying = browser_with(&app, &upstream, "s-2").await;
+    let mut elsewhere = browser_with(&app, &upstream, "s-1").await;
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs([("iss", upstream.issuer().as_str()), ("sid", "s-1")])
+        .finish();
+    let frame = format!("/upstream/op/frontchannel-logout?{query}");
+    for browser in [&mut staying, &mut elsewhere] {
+        assert_eq!(browser.get(&frame).await.status, 200, "{FRONT_CHANNEL}");
+    }
+    assert_eq!(staying.get("/account").await.status, 200, "{FRONT_CHANNEL}: another's session");
+    assert_ne!(
+        elsewhere.get("/account").await.status,
+        200,
+        "{FRONT_CHANNEL}: nobody signed out here"
+    );
+    let back = sign_out(&mut leaving, &upstream).await;
+    assert_eq!(leaving.get(&frame).await.status, 200, "{FRONT_CHANNEL}: signed out here already");
+    let page = leaving.get(back.as_str()).await;
+    assert_eq!(page.location().unwrap().as_str(), "https://web.test/bye", "{FRONT_CHANNEL}");
+    assert_eq!(app.count("sessions WHERE ended_at IS NULL").await, 1, "{FRONT_CHANNEL}");
 }
 
 async fn notify(app: &TestApp, upstream: &FakeUpstream, row: &Row, sid: &str) -> Answer {

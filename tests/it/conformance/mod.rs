@@ -62,9 +62,10 @@ const DYNAMIC: [&str; 6] = [
     "oidcc-client-test-userinfo-signed",
 ];
 
-/// RP-Initiated Logout RP and Back-Channel Logout RP, with `response_type=code`. Front-Channel Logout
-/// RP has one module more, `oidcc-client-test-rp-frontchannel-rpinitlogout`.
-const LOGOUT: [&str; 11] = [
+/// RP-Initiated Logout RP, Back-Channel Logout RP and Front-Channel Logout RP, with
+/// `response_type=code`.
+const LOGOUT: [&str; 12] = [
+    logout::FRONT_CHANNEL,
     "oidcc-client-test-rp-init-logout",
     "oidcc-client-test-rp-init-logout-other-state",
     "oidcc-client-test-rp-init-logout-no-state",
@@ -253,6 +254,7 @@ fn every_module_is_accounted_for() {
     tested.extend(rows(&configuration::table()));
     tested.extend(configuration::ROTATION);
     tested.extend(logout::STATES.map(|(name, _)| name));
+    tested.push(logout::FRONT_CHANNEL);
     tested.extend(logout::tokens().iter().map(|row| row.name));
     let not_offered = NOT_OFFERED.map(|(name, _)| name);
     let planned: BTreeSet<&str> =
