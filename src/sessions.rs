@@ -108,8 +108,8 @@ impl std::fmt::Debug for Policy<'_> {
 }
 
 /// Begins a session for who has just proved who they are, and answers the cookie's secret. The
-/// former session of this browser ends: with all its tokens if it was another person's, and handing
-/// on its name if it was the same person's, so that apps see one session that was renewed. The event
+/// former session of this browser ends: handing on its name if the same person came the same way, so
+/// that apps see one session that was renewed; with all its tokens otherwise. The event
 /// is kept with it.
 pub async fn begin(
     conn: &mut Connection,
@@ -121,7 +121,10 @@ pub async fn begin(
 ) -> StoreResult<(Session, Secret)> {
     let Policy { settings, clients, random } = policy;
     let secret = Opaque::generate(OpaqueKind::Session, random);
-    let renewed = former.filter(|session| session.user_id == proof.user_id);
+    // What hangs on the word of one upstream must not go on by the word of another, nor without any.
+    let is_renewal =
+        |former: &&Session| former.user_id == proof.user_id && former.upstream == proof.upstream;
+    let renewed = former.filter(is_renewal);
     if let (Some(former), None) = (former, renewed) {
         end(conn, former, clients, RevokedBecause::Replaced, now).await?;
     }

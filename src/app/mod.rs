@@ -228,6 +228,13 @@ pub fn rows_ring(config: &Config, random: &Arc<dyn Random>) -> anyhow::Result<Ke
     Ok(KeyRing::derive(&secret, &config.secrets.previous_secret_keys, Purpose::Rows))
 }
 
+/// The same for whoever only looks: nothing, where the server has yet to make its key.
+pub fn existing_rows_ring(config: &Config) -> anyhow::Result<Option<KeyRing>> {
+    let secret = secret_key::find(config)?;
+    let former = &config.secrets.previous_secret_keys;
+    Ok(secret.map(|secret| KeyRing::derive(&secret, former, Purpose::Rows)))
+}
+
 /// How the signing keys of this deployment are rotated.
 pub fn rotation(config: &Config, random: &Arc<dyn Random>) -> anyhow::Result<Rotation> {
     let clients = Clients::new(&config.clients, &config.tokens);

@@ -5,6 +5,7 @@ use std::{
     fs::{self, OpenOptions},
     io::Write as _,
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::Path,
 };
 
 use anyhow::{Context as _, bail};
@@ -21,16 +22,12 @@ use crate::{
 const SETTING: &str = "secrets.secret_key";
 const FILE: &str = "secret_key";
 
-/// The configured key, else the one beside the database, else a new one there.
-pub(super) fn find_or_make(config: &Config, random: &dyn Random) -> anyhow::Result<Secret> {
+/// The configured key, else the one beside the database, if there is one.
+pub(super) fn find(config: &Config) -> anyhow::Result<Option<Secret>> {
     if let Some(secret) = &config.secrets.secret_key {
-        return Ok(secret.clone());
+        return Ok(Some(secret.clone()));
     }
-    let DatabaseUrl::Sqlite(database) = &config.database.url else {
-        let fix = "must be set with PostgreSQL; make one: openssl rand -hex 32";
-        bail!(Problems::one(SETTING, fix));
-    };
-    let file = database.with_file_name(FILE);
+    let file = place(config)?.with_file_name(FILE);
     if file.exists() {
         let mode = fs::metadata(&file)?.permissions().mode();
         Problems::refuse_exposed(SETTING, &file, mode)?;
@@ -41,8 +38,29 @@ pub(super) fn find_or_make(config: &Config, random: &dyn Random) -> anyhow::Resu
             let fix = format!("{path} is damaged: it holds no key; restore it from a backup");
             bail!(Problems::one(SETTING, fix));
         }
-        return Ok(Secret::new(text));
+        return Ok(Some(Secret::new(text)));
     }
+    Ok(None)
+}
+
+/// The database file, beside which a key may lie.
+fn place(config: &Config) -> anyhow::Result<&Path> {
+    match &config.database.url {
+        DatabaseUrl::Sqlite(database) => Ok(database),
+        DatabaseUrl::Postgres(_) => {
+            let fix = "must be set with PostgreSQL; make one: openssl rand -hex 32";
+            bail!(Problems::one(SETTING, fix))
+        }
+    }
+}
+
+/// The key that there is, else a new one beside the database.
+pub(super) fn find_or_make(config: &Config, random: &dyn Random) -> anyhow::Result<Secret> {
+    if let Some(secret) = find(config)? {
+        return Ok(secret);
+    }
+    let database = place(config)?;
+    let file = database.with_file_name(FILE);
     let bytes: [u8; 32] = random::bytes(random);
     let secret = base64url(&bytes);
     // Written aside and moved into its place, so that a crash leaves no half of a key.

@@ -8,7 +8,16 @@ use crate::config::Environment;
 
 /// Prints one line to standard output. Whoever closed it does not want to read on.
 pub(super) fn say(line: &str) {
-    let _ = writeln!(io::stdout(), "{line}");
+    let _ = writeln!(io::stdout(), "{}", plain(line));
+}
+
+/// A text that does not speak to the terminal: some of what is printed was said by strangers.
+fn plain(text: &str) -> String {
+    let deceptive = |c: char| {
+        (c.is_control() && !matches!(c, '\n' | '\t'))
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
+    };
+    text.chars().filter(|c| !deceptive(*c)).collect()
 }
 
 /// Prints why a verb failed.
@@ -18,7 +27,7 @@ pub(super) fn complain(text: &str) {
 
 /// Prints a value as one line of JSON.
 pub(super) fn say_json(value: &serde_json::Value) {
-    say(&value.to_string());
+    let _ = writeln!(io::stdout(), "{value}");
 }
 
 /// Prints rows under headings, in columns as wide as they need.

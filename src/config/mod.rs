@@ -40,8 +40,8 @@ pub use sections::{
 };
 pub use upstream_values::{Certificates, Day, Levels, Parameters};
 pub use upstreams::{
-    BoundTokens, ClientAuthentication, FrontChannelLogout, LOCAL, Protocol, PushedRequests,
-    ResponseMode, UpstreamLogout, UpstreamSettings,
+    AcrTrust, BoundTokens, ClientAuthentication, FrontChannelLogout, LOCAL, Protocol,
+    PushedRequests, ResponseMode, UpstreamLogout, UpstreamSettings,
 };
 
 section! {

@@ -50,6 +50,11 @@ impl Setting for Parameters {
 pub struct Levels(BTreeMap<String, Level>);
 
 impl Levels {
+    /// Whether nothing is said about any value.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// What a value means.
     pub fn get(&self, word: &str) -> Option<Level> {
         self.0.get(word).copied()

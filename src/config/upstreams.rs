@@ -65,6 +65,16 @@ text_enum! {
     }
 }
 text_enum! {
+    /// What an upstream's word about how well somebody has signed in is worth.
+    AcrTrust {
+        /// What it says.
+        Claim = "claim",
+        /// Nothing.
+        Never = "never",
+    }
+}
+
+text_enum! {
     /// Whether what a sign-in asks is sent straight to the upstream (RFC 9126).
     PushedRequests {
         /// Where the upstream offers it.
@@ -85,7 +95,7 @@ text_enum! {
         Never = "never",
     }
 }
-word_setting!(Protocol, ClientAuthentication, ResponseMode, UpstreamLogout, Level);
+word_setting!(Protocol, ClientAuthentication, ResponseMode, UpstreamLogout, Level, AcrTrust);
 
 text_enum! {
     /// Which sessions an upstream ends by a frame at a browser (OIDC Front-Channel Logout).
@@ -140,6 +150,8 @@ section! {
         /// What its `acr` values mean: `{ "2" = "mfa" }`. One that is not listed, and not known
         /// everywhere, says nothing; then its `amr` tells (RFC 8176).
         acr: Levels = Levels::default(),
+        /// What its word about a level is worth: with `never` every sign-in there is one factor.
+        acr_trust: AcrTrust = AcrTrust::Claim,
         /// The least level of a sign-in there. One below it is refused.
         require_acr: Option<Level>,
         /// The e-mail domains whose people sign in here: whoever types or brings an address in one

@@ -41,6 +41,16 @@ pub(super) enum Ending<'a> {
     Page(Box<PageError>),
 }
 
+/// Whether who is signed in may go on as they are, where an account is to be chosen.
+pub fn is_enough(app: &App, interaction: &Interaction, live: &LiveSession) -> bool {
+    interaction.request().is_some_and(|request| {
+        let client = app.clients.find(request.client_id.as_str());
+        client.is_some_and(|client| client.accepts(live.session.upstream.as_ref()))
+            && !is_other_person(request, &live.session)
+            && live.session.acr >= request.level
+    })
+}
+
 /// Decides for whoever brings a request.
 pub(super) fn decide<'a>(
     app: &App,
@@ -62,7 +72,8 @@ pub(super) fn decide<'a>(
     };
     let session = &live.session;
     let another_way = !client.accepts(session.upstream.as_ref());
-    if another_way || is_other_person(request, session) || wants_sign_in(request, session, now) {
+    if another_way || is_other_person(request, session) || wants_sign_in(app, request, session, now)
+    {
         return sign_in(request);
     }
     Next::End(if client.admits(&live.person.groups()) {
@@ -127,10 +138,18 @@ fn sign_in(request: &AuthorizationRequest) -> Next<'_> {
 }
 
 /// Whether a session is not enough (OIDC Core §3.1.2.1, `prompt`, `max_age` and `acr_values`).
-fn wants_sign_in(request: &AuthorizationRequest, session: &Session, now: Timestamp) -> bool {
+fn wants_sign_in(
+    app: &App,
+    request: &AuthorizationRequest,
+    session: &Session,
+    now: Timestamp,
+) -> bool {
     let age = now.since(session.auth_time);
     let too_old = request.max_age.is_some_and(|max_age| age > max_age);
-    let too_weak = session.acr < request.level;
+    // An upstream may be trusted for less than when the session began.
+    let upstream = session.upstream.as_ref().and_then(|slug| app.upstreams.find(slug.as_str()));
+    let of_upstream = upstream.and_then(|upstream| upstream.settings.require_acr);
+    let too_weak = session.acr < request.level.max(of_upstream);
     too_old || too_weak || request.prompts(Prompt::Login) || request.prompts(Prompt::SelectAccount)
 }
 

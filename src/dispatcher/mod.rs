@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 
 use self::decide::{Ending, Next, conclude, decide};
 pub use self::{
-    decide::Visitor,
+    decide::{Visitor, is_enough},
     departure::{Departure, come_back, depart, stay, with_way_on},
     posted_answer::{fetch_answer, park_answer},
     respond::Target,
@@ -106,7 +106,7 @@ async fn sign_in(
         return depart(app, upstream, interaction, now).await;
     }
     if let Some(request) = interaction.request().filter(|_| ways.is_empty())
-        && request.level > Some(Level::SingleFactor)
+        && (request.level > Some(Level::SingleFactor) || request.max_age.is_some())
     {
         let error = decide::unmet();
         return Ok(refuse(app, &Target::of(request), &error, &trace, Some(&interaction)));

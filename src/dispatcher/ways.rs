@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{
     app::App,
     clients::Client,
+    config::Protocol,
     federation::Upstream,
     foundation::{clock::Timestamp, ids::UpstreamSlug},
     interactions::{AuthorizationRequest, Interaction},
@@ -27,8 +28,14 @@ impl Ways {
         let client = client_of(app, interaction);
         let accepts =
             |slug: Option<&UpstreamSlug>| client.as_ref().is_none_or(|client| client.accepts(slug));
-        let upstreams = app.upstreams.iter().filter(|upstream| accepts(Some(upstream.slug())));
-        let level = interaction.request().and_then(|request| request.level);
+        let request = interaction.request();
+        let level = request.and_then(|request| request.level);
+        // An upstream without ID tokens says neither when nor how well anybody has signed in.
+        let unsaid = level > Some(Level::SingleFactor)
+            || request.is_some_and(|request| request.max_age.is_some());
+        let says = |upstream: &Upstream| !unsaid || upstream.settings.protocol == Protocol::Oidc;
+        let fits = |upstream: &&Arc<Upstream>| accepts(Some(upstream.slug())) && says(upstream);
+        let upstreams = app.upstreams.iter().filter(fits);
         let would_do = accepts(None) && level <= Some(Level::SingleFactor);
         Ok(Self {
             upstreams: upstreams.cloned().collect(),

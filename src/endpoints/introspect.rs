@@ -132,6 +132,9 @@ async fn find_alive(
         && grant.expires_at > now
         && person.user.disabled_at.is_none()
         && caller.admits(&person.groups())
+        && caller.accepts(found.upstream.as_ref())
+        && caller.accepts(grant.upstream.as_ref())
+        && caller.is_content_with(grant.acr)
         && Scope::from(grant.scope.clone()).is_within(&caller.scope);
     let own = grant.client_id == *caller.id();
     Ok((alive && own).then_some(found))

@@ -1,7 +1,10 @@
 //! What an upstream's words about a proof mean here, and which of its words ask for a level.
 
 use super::{fault::UpstreamFault, upstream::Asserted};
-use crate::{config::UpstreamSettings, protocol::acr::Level};
+use crate::{
+    config::{AcrTrust, UpstreamSettings},
+    protocol::acr::Level,
+};
 
 /// Why a sign-in that was not good enough is refused.
 pub const ACR_TOO_LOW: &str = "upstream_acr_too_low";
@@ -16,6 +19,9 @@ const WELL_KNOWN: [(&str, Level); 4] = [
 
 /// The level of a sign-in there. An `acr` that is known decides alone; otherwise the methods do.
 pub(super) fn level(settings: &UpstreamSettings, acr: Option<&str>, amr: &[String]) -> Level {
+    if settings.acr_trust == AcrTrust::Never {
+        return Level::SingleFactor;
+    }
     let said = acr.and_then(|word| meaning(settings, word));
     said.unwrap_or_else(|| Level::of_methods(amr))
 }
@@ -29,11 +35,20 @@ fn meaning(settings: &UpstreamSettings, word: &str) -> Option<Level> {
 }
 
 /// The `acr_values` that ask for a level there: the words that mean it or more, the lowest first.
-/// Where no word is known, what the administrator always asks for.
+/// Where no word is known, what the administrator always asks for; where nothing is said at all, our
+/// own words. Nobody has to understand them (OIDC Core §3.1.2.1).
 pub(super) fn acr_values(settings: &UpstreamSettings, wanted: Option<Level>) -> Option<String> {
     let wanted = wanted.max(settings.require_acr);
     let words = wanted.map(|level| settings.acr.words_from(level)).unwrap_or_default();
-    if words.is_empty() { settings.acr_values.clone() } else { Some(words.join(" ")) }
+    if !words.is_empty() {
+        return Some(words.join(" "));
+    }
+    let own = || {
+        let enough = Level::ALL.iter().filter(|level| Some(**level) >= wanted);
+        enough.map(|level| level.as_str()).collect::<Vec<_>>().join(" ")
+    };
+    let own = wanted.filter(|_| settings.acr.is_empty()).map(|_| own());
+    settings.acr_values.clone().or(own)
 }
 
 /// The sign-in there was as good as it has to be (UP-32).

@@ -176,7 +176,7 @@ pub(super) async fn refresh(
         Err(RequestTokenError::ServerResponse(response))
             if *response.error() == BasicErrorResponseType::InvalidGrant =>
         {
-            let fault = UpstreamFault::unacceptable("upstream_refresh_refused", response.error());
+            let fault = UpstreamFault::unacceptable("upstream_refresh_refused", named(&response));
             Ok(Refreshed::Refused(fault))
         }
         Err(error) => Err(fault_of(error)),
@@ -202,11 +202,16 @@ fn tokens(
     })
 }
 
+/// The error by its name, which nobody has promised to be short.
+fn named(response: &BasicErrorResponse) -> String {
+    format!("{:.100}", response.error().to_string())
+}
+
 fn fault_of(error: RequestTokenError<UpstreamFault, BasicErrorResponse>) -> UpstreamFault {
     match error {
         RequestTokenError::Request(fault) => fault,
         RequestTokenError::ServerResponse(response) => {
-            UpstreamFault::unacceptable("upstream_token_refused", response.error())
+            UpstreamFault::unacceptable("upstream_token_refused", named(&response))
         }
         RequestTokenError::Parse(error, body) => match as_client::error_in(&body) {
             // Some say so with status 200, as GitHub does.

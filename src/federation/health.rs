@@ -1,11 +1,11 @@
 //! How an upstream has answered lately, so that nobody is sent to one that is away.
 //!
-//! A request without an answer is a failure: no connection, nothing in time, or a server error where
-//! one cannot be anybody's doing. After three in a row the upstream counts as away, and whatever
-//! would be asked fails at once. After a pause that grows, one request at a time goes through to see;
-//! any answer ends the absence: where only a part of it is out of order, people find out anew, and
-//! nobody is locked out. An error is an answer too: otherwise anybody who comes back with a
-//! made-up code could close an upstream for everybody.
+//! A request without an answer raises doubt, and whoever doubts looks: by a request that nobody else
+//! can bend, for a document that we have no copy of, or for whether anybody is at the token endpoint.
+//! Only when three such looks in a row meet nobody does the upstream count as away; then whatever
+//! would be asked fails at once, and after a pause that grows one look at a time goes through. Any
+//! answer ends the absence. What people bring or make us ask closes no upstream for the others: a
+//! proxy there may well cut off who asks too much, or in an odd way.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -49,8 +49,10 @@ struct Standing {
     asked_at: Option<Timestamp>,
     /// Whether it has ever answered.
     answered: bool,
+    /// Something was not answered, and nobody has looked since.
+    in_doubt: bool,
     failed_at: Option<Timestamp>,
-    /// How many requests in a row have failed.
+    /// How many looks in a row have met nobody.
     failures: u32,
     absence: Option<Absence>,
 }
@@ -82,6 +84,8 @@ impl Absence {
 pub(super) enum Errand {
     /// A document that is there for everybody. A server that fails at it is out of order.
     Document,
+    /// A document of which we have a copy: without it everything goes on.
+    Copy,
     /// Nothing but whether somebody is there.
     Knock,
     /// Something about a person. It never serves to try an upstream again: a refresh token that is
@@ -92,7 +96,9 @@ pub(super) enum Errand {
 }
 
 impl Errand {
-    const fn may_try(self) -> bool {
+    /// Whether it shows how the upstream is: silence then counts, and it may be sent to one that is
+    /// away.
+    const fn is_look(self) -> bool {
         matches!(self, Self::Document | Self::Knock)
     }
 
@@ -100,7 +106,7 @@ impl Errand {
     /// proxy says that nobody is behind it (502 to 504).
     const fn is_silence(self, status: u16) -> bool {
         match self {
-            Self::Document => status >= 500,
+            Self::Document | Self::Copy => status >= 500,
             Self::Knock | Self::Person | Self::Brought => matches!(status, 502..=504),
         }
     }
@@ -136,7 +142,7 @@ impl Health {
         let standing = self.standing();
         match &standing.absence {
             Some(absence) => absence.is_due(now),
-            None if standing.failures > 0 => true,
+            None if standing.in_doubt || standing.failures > 0 => true,
             None => standing.asked_at.is_none_or(|at| now.since(at) >= QUIET || now < at),
         }
     }
@@ -147,7 +153,7 @@ impl Health {
         let mut standing = self.standing();
         let mut tries = false;
         if let Some(absence) = &mut standing.absence {
-            tries = errand.may_try() && absence.is_due(now);
+            tries = errand.is_look() && absence.is_due(now);
             absence.trying |= tries;
             if !tries && errand != Errand::Brought {
                 return Err(absence.fault());
@@ -160,6 +166,7 @@ impl Health {
     fn answered(&self) {
         let mut standing = self.standing();
         standing.failures = 0;
+        standing.in_doubt = false;
         standing.answered = true;
         let absence = standing.absence.take();
         self.away.store(false, Ordering::Relaxed);
@@ -170,9 +177,13 @@ impl Health {
         }
     }
 
-    fn unanswered(&self, why: String, tried: bool) {
+    fn unanswered(&self, why: String, errand: Errand, tried: bool) {
         let now = self.clock.now();
         let mut standing = self.standing();
+        if !errand.is_look() {
+            standing.in_doubt = true;
+            return;
+        }
         if let Some(absence) = &mut standing.absence {
             // Late failures of those who asked before do not count again.
             if tried {
@@ -250,14 +261,16 @@ impl Question {
         let health = &self.health;
         match answer {
             Ok(answer) if self.errand.is_silence(answer.status) => {
-                health.unanswered(format!("status {}", answer.status), tries);
+                health.unanswered(format!("status {}", answer.status), self.errand, tries);
             }
             Ok(answer) => {
                 let moments = (self.asked_at, health.clock.now());
                 health.clocks.note(&health.slug, &answer.headers, moments);
                 health.answered();
             }
-            Err(fault) if fault.is_silence() => health.unanswered(fault.to_string(), tries),
+            Err(fault) if fault.is_silence() => {
+                health.unanswered(fault.to_string(), self.errand, tries);
+            }
             Err(_) => health.answered(),
         }
     }

@@ -106,6 +106,20 @@ impl HttpClient {
         self.exchange(request, patience, max_body, errand).await
     }
 
+    /// Gets a document again of which there may be a copy.
+    pub(super) async fn get_again(
+        &self,
+        url: &str,
+        has_copy: bool,
+        patience: Duration,
+        max_body: usize,
+    ) -> Result<Answer, UpstreamFault> {
+        let request = self.client.get(url).header("accept", "application/json");
+        let request = request.build().map_err(unfit_address)?;
+        let errand = if has_copy { Errand::Copy } else { Errand::Document };
+        self.exchange(request, patience, max_body, errand).await
+    }
+
     /// Gets what a browser would get, to see whether and how somebody answers.
     pub(super) async fn visit(
         &self,

@@ -85,6 +85,11 @@ impl<T> Slot<T> {
         self.younger_than(if just_failed { USABLE } else { FRESH }, now)
     }
 
+    /// Whether there is a copy that goes on without the document.
+    fn has_copy(&self, now: Timestamp) -> bool {
+        self.younger_than(USABLE, now).is_some()
+    }
+
     fn keep(
         &mut self,
         fetched: Result<T, UpstreamFault>,
@@ -127,7 +132,7 @@ impl<T> Shared<T> {
     async fn get(
         &self,
         now: Timestamp,
-        fetch: impl Future<Output = Result<T, UpstreamFault>>,
+        fetch: impl AsyncFnOnce(bool) -> Result<T, UpstreamFault>,
     ) -> Result<Arc<T>, UpstreamFault> {
         let failures = self.failures.load(Ordering::Acquire);
         let mut slot = self.slot.lock().await;
@@ -137,7 +142,7 @@ impl<T> Shared<T> {
         if let Some(fault) = slot.fault.as_ref().filter(|_| slot.failures != failures) {
             return Err(fault.clone());
         }
-        let fetched = fetch.await;
+        let fetched = fetch(slot.has_copy(now)).await;
         let answer = slot.keep(fetched, now);
         self.failures.store(slot.failures, Ordering::Release);
         answer
@@ -187,7 +192,12 @@ impl Documents {
         http: &HttpClient,
         now: Timestamp,
     ) -> Result<Arc<Metadata>, UpstreamFault> {
-        self.metadata.get(now, self.discover(http)).await
+        self.metadata.get(now, async |has_copy| self.discover(http, has_copy).await).await
+    }
+
+    /// The metadata that everything goes on with while the document cannot be had.
+    pub(super) async fn copy(&self, now: Timestamp) -> Option<Arc<Metadata>> {
+        self.metadata.slot.lock().await.younger_than(USABLE, now)
     }
 
     /// Asks for the metadata anew, whatever is at hand, to see how the upstream is. Nobody waits for
@@ -197,7 +207,8 @@ impl Documents {
         http: &HttpClient,
         now: Timestamp,
     ) -> Result<(), UpstreamFault> {
-        let fetched = self.discover(http).await;
+        let has_copy = self.copy(now).await.is_some();
+        let fetched = self.discover(http, has_copy).await;
         let seen = fetched.as_ref().map(drop).map_err(UpstreamFault::clone);
         let mut slot = self.metadata.slot.lock().await;
         match (&mut slot.kept, &fetched) {
@@ -217,7 +228,7 @@ impl Documents {
         jwks_uri: &str,
         now: Timestamp,
     ) -> Result<Arc<Vec<UpstreamKey>>, UpstreamFault> {
-        self.keys.get(now, self.fetch_keys(http, jwks_uri)).await
+        self.keys.get(now, async |has_copy| self.fetch_keys(http, jwks_uri, has_copy).await).await
     }
 
     /// The keys after one more look, because those that were tried did not do; nothing if the last
@@ -240,12 +251,12 @@ impl Documents {
             return Ok(None);
         }
         slot.refetched_at = Some(now);
-        let fetched = self.fetch_keys(http, jwks_uri).await;
+        let fetched = self.fetch_keys(http, jwks_uri, slot.has_copy(now)).await;
         slot.keep(fetched, now).map(Some)
     }
 
-    async fn discover(&self, http: &HttpClient) -> Result<Metadata, UpstreamFault> {
-        self.read(&self.document(http).await?)
+    async fn discover(&self, http: &HttpClient, has_copy: bool) -> Result<Metadata, UpstreamFault> {
+        self.read(&self.document(http, has_copy).await?)
     }
 
     fn address(&self) -> String {
@@ -262,9 +273,10 @@ impl Documents {
     pub(super) async fn document(
         &self,
         http: &HttpClient,
+        has_copy: bool,
     ) -> Result<Map<String, Value>, UpstreamFault> {
         let url = self.address();
-        let answer = http.get(&url, None, self.patience, MAX_BODY).await?;
+        let answer = http.get_again(&url, has_copy, self.patience, MAX_BODY).await?;
         if answer.status != 200 {
             let detail = format!("{url} answered with status {}", answer.status);
             return Err(UpstreamFault::unavailable("upstream_discovery_failed", detail));
@@ -360,8 +372,9 @@ impl Documents {
         &self,
         http: &HttpClient,
         jwks_uri: &str,
+        has_copy: bool,
     ) -> Result<Vec<UpstreamKey>, UpstreamFault> {
-        let answer = http.get(jwks_uri, None, self.patience, MAX_JWKS).await?;
+        let answer = http.get_again(jwks_uri, has_copy, self.patience, MAX_JWKS).await?;
         if answer.status != 200 {
             let detail = format!("{jwks_uri} answered with status {}", answer.status);
             return Err(UpstreamFault::unavailable("upstream_jwks_failed", detail));
@@ -377,5 +390,5 @@ pub async fn find_provider(
     patience: Duration,
 ) -> Result<(), UpstreamFault> {
     let documents = Documents::new(issuer.clone(), patience, Vec::new());
-    documents.discover(http).await.map(drop)
+    documents.discover(http, false).await.map(drop)
 }

@@ -28,6 +28,14 @@ pub async fn check(store: &Store, ring: &KeyRing, random: &dyn Random) -> anyhow
     Ok(())
 }
 
+/// Whether this is the key that the database was written with; nothing if it was written with none
+/// yet. Writes nothing.
+pub async fn is_right(store: &Store, ring: &KeyRing) -> Result<Option<bool>, StoreError> {
+    let mut connection = store.connection().await?;
+    let sealed = facts::find_sealed(&mut connection, CHECK).await?;
+    Ok(sealed.map(|sealed| ring.open(CHECK, &sealed).is_some()))
+}
+
 /// Seals under the current key what a former one sealed, so that the former one can be dropped
 /// from the configuration (LG-05).
 pub(super) async fn reseal(

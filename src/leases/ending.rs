@@ -6,13 +6,19 @@ use crate::{
     app::App,
     audit::Event,
     federation::{KeptTokens, Upstream},
-    foundation::{clock::Timestamp, ids::UpstreamSlug},
+    foundation::{
+        clock::{Span, Timestamp},
+        ids::{SessionId, UpstreamSlug},
+    },
     sessions,
     store::{
-        StoreError, StoreResult, audit_events, grants::RevokedBecause, leases,
+        StoreError, StoreResult, audit_events, grants::RevokedBecause, identities, leases,
         sessions as session_rows,
     },
 };
+
+/// How many identities are looked at at once.
+const BATCH: i64 = 200;
 
 /// Ends a session whose lease is over: every token of it, those for offline use too. Only if the
 /// lease still is the one that was judged: not after another sign-in, and not while, without this
@@ -51,6 +57,38 @@ pub(super) async fn lose(
         tracing::info!(upstream = %slug, reason, "an upstream does not confirm a person any more");
     }
     Ok(ended)
+}
+
+/// Forgets the groups that an upstream has asserted about the person of a session that it has ended.
+pub(super) async fn forget_groups(
+    app: &App,
+    session: &SessionId,
+    slug: &UpstreamSlug,
+) -> StoreResult<()> {
+    let mut connection = app.connection().await?;
+    let found = session_rows::find(&mut connection, session).await?;
+    if let Some((row, _)) = found {
+        identities::forget_groups(&mut connection, &row.user_id, slug).await?;
+    }
+    Ok(())
+}
+
+/// Forgets the groups by which an upstream has not stood for longer than its word counts: there may be
+/// no session left through it that could end, and still another way in.
+pub(super) async fn forget_old_groups(
+    app: &App,
+    slug: &UpstreamSlug,
+    max: Span,
+    now: Timestamp,
+) -> StoreResult<()> {
+    let mut connection = app.connection().await?;
+    loop {
+        let before = now.minus(max);
+        let some = identities::forget_old_groups(&mut connection, slug, before, BATCH).await?;
+        if i64::try_from(some).unwrap_or(0) < BATCH || app.stopping.is_cancelled() {
+            return Ok(());
+        }
+    }
 }
 
 /// Tells the administrator that nothing can confirm a person who has just signed in, where that is

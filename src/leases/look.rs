@@ -6,7 +6,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Standing, ending::lose, open, row};
+use super::{
+    Standing,
+    ending::{forget_groups, lose},
+    open, row,
+};
 use crate::{
     accounts::provisioning::{Arrival, Entrance},
     app::App,
@@ -18,7 +22,7 @@ use crate::{
         random,
     },
     store::{
-        StoreError, StoreResult,
+        StoreError, StoreResult, identities,
         leases::{self, Lease},
         sessions as session_rows,
     },
@@ -243,6 +247,10 @@ impl Question {
         let (slug, claim) = (self.upstream.slug(), Some(self.claim.as_str()));
         let because = (fault.reason, fault.detail.as_str());
         let lost = lose(&self.app, &self.standing, slug, because, claim, self.app.now()).await?;
+        if lost {
+            // Whatever other way in the person has, these groups were the upstream's word.
+            forget_groups(&self.app, &self.standing.session, slug).await?;
+        }
         Ok(if lost { Look::Lost } else { nothing("somebody has signed in meanwhile") })
     }
 
@@ -286,7 +294,11 @@ impl Question {
             .transaction(async |conn| {
                 let arrival = match &confirmed.asserted {
                     Some(asserted) => self.entrance(now).confirm(conn, asserted).await?,
-                    None => None,
+                    None => {
+                        let KeptTokens { issuer, subject, .. } = &confirmed.tokens;
+                        identities::touch(conn, (issuer, subject), now).await?;
+                        None
+                    }
                 };
                 if let Some(fault) = shut_out(confirmed, arrival) {
                     return Ok(Kept::ShutOut(fault));

@@ -5,7 +5,7 @@
 
 use futures_util::future::join_all;
 
-use super::{Ask, Held, Standing, examine};
+use super::{Ask, Held, Standing, ending::forget_old_groups, examine};
 use crate::{
     app::App,
     foundation::{
@@ -23,7 +23,10 @@ const AT_ONCE: usize = 8;
 pub async fn tend(app: &App) -> anyhow::Result<()> {
     let limited = app.config.upstreams.iter().filter_map(|upstream| {
         let max = upstream.max_staleness?;
-        Some(round(app, &upstream.slug, max))
+        Some(async move {
+            round(app, &upstream.slug, max).await?;
+            anyhow::Ok(forget_old_groups(app, &upstream.slug, max, app.now()).await?)
+        })
     });
     join_all(limited).await.into_iter().collect()
 }

@@ -37,7 +37,7 @@ text_enum! {
         NoLongerAllowed = "no_longer_allowed",
         /// The password was replaced.
         PasswordChanged = "password_changed",
-        /// Another person signed in at the same browser.
+        /// Somebody else signed in at the same browser, or the same person another way.
         Replaced = "replaced",
         /// The upstream said that the session is over.
         UpstreamLogout = "upstream_logout",

@@ -204,6 +204,58 @@ pub async fn confirm(
     Ok(found)
 }
 
+/// Notes that the upstream still stands by a subject, without having said anything new.
+pub async fn touch(
+    conn: &mut Connection,
+    (issuer, subject): (&str, &str),
+    now: Timestamp,
+) -> QueryResult<usize> {
+    let known = identities::table
+        .filter(identities::issuer.eq(issuer).and(identities::subject.eq(subject)));
+    on_backend!(conn, |conn| diesel::update(known)
+        .set(identities::confirmed_at.eq(now))
+        .execute(conn)
+        .await)
+}
+
+/// Forgets the groups that an upstream has asserted about an account.
+pub async fn forget_groups(
+    conn: &mut Connection,
+    user: &UserId,
+    upstream: &UpstreamSlug,
+) -> QueryResult<usize> {
+    let own = identities::table
+        .filter(identities::user_id.eq(user).and(identities::upstream.eq(upstream)));
+    on_backend!(conn, |conn| diesel::update(own)
+        .set(identities::groups.eq(TextList::default()))
+        .execute(conn)
+        .await)
+}
+
+/// Forgets the groups that an upstream asserted before this time, of some identities; answers of how
+/// many.
+pub async fn forget_old_groups(
+    conn: &mut Connection,
+    upstream: &UpstreamSlug,
+    before: Timestamp,
+    limit: i64,
+) -> QueryResult<usize> {
+    let old = identities::table
+        .filter(identities::upstream.eq(upstream).and(identities::confirmed_at.le(before)))
+        .filter(identities::groups.ne(TextList::default()))
+        .order(identities::confirmed_at)
+        .limit(limit)
+        .select(identities::id);
+    let old: Vec<IdentityId> = on_backend!(conn, |conn| old.load(conn).await)?;
+    // Whoever has been confirmed meanwhile keeps theirs.
+    let still = identities::table
+        .filter(identities::id.eq_any(old).and(identities::confirmed_at.le(before)));
+    on_backend!(conn, |conn| diesel::update(still)
+        .set(identities::groups.eq(TextList::default()))
+        .execute(conn)
+        .await)
+}
+
 /// The last sign-in of an account at an upstream: the newest, should it have two subjects there.
 pub async fn find_recorded(
     conn: &mut Connection,

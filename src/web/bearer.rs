@@ -74,7 +74,8 @@ pub async fn find_standing(
     let living = grant.revoked_at.is_none() && now < grant.expires_at;
     let welcome = person.user.disabled_at.is_none()
         && client.admits(&person.groups())
-        && client.accepts(grant.upstream.as_ref());
+        && client.accepts(grant.upstream.as_ref())
+        && client.is_content_with(grant.acr);
     Ok((living && welcome).then(|| Bearer::Person(Box::new((grant, person)))))
 }
 

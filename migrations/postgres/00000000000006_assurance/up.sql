@@ -5,3 +5,6 @@ UPDATE grants SET upstream = (SELECT upstream FROM sessions WHERE sessions.id = 
 -- From now on these hold our own levels, not an upstream's words.
 UPDATE sessions SET acr = NULL;
 UPDATE grants SET acr = NULL;
+
+-- For finding the groups that no upstream has confirmed lately.
+CREATE INDEX identities_confirmed_at ON identities (upstream, confirmed_at) WHERE groups <> '[]';

@@ -1,6 +1,6 @@
 //! What the house itself needs: its stores, its keys, its public address.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use url::Url;
 
@@ -70,17 +70,30 @@ async fn database(config: &Config) -> Result<Store, Box<Finding>> {
 
 /// Whether the secret key is the right one, and there is something to sign with.
 async fn keys(config: &Config, ambient: &Ambient, store: &Store) -> Vec<Finding> {
-    let random = Arc::clone(&ambient.random);
+    vec![secret_key_of(config, store).await, signing_keys_of(ambient, store).await]
+}
+
+async fn secret_key_of(config: &Config, store: &Store) -> Finding {
+    const CHECK: &str = "secret_key";
     let right = async {
-        let ring = app::rows_ring(config, &random)?;
-        secret_key::check(store, &ring, &*random).await
+        match app::existing_rows_ring(config)? {
+            Some(ring) => anyhow::Ok(secret_key::is_right(store, &ring).await?),
+            None => Ok(None),
+        }
     };
-    if let Err(error) = right.await {
-        let fix = "set the former key, or list it in secrets.previous_secret_keys";
-        return vec![Finding::fail("secret_key", sentence(&error), fix)];
+    match right.await {
+        Ok(Some(true)) => Finding::pass(CHECK, "it is the one that the database was written with"),
+        Ok(Some(false)) => {
+            let what = "it is not the one that the database was written with";
+            let fix = "set the former key, or list it in secrets.previous_secret_keys";
+            Finding::fail(CHECK, what, fix)
+        }
+        Ok(None) => {
+            let what = "there is none here, or nothing was written with it yet";
+            Finding::warn(CHECK, what, "start the server once; give the doctor what the server has")
+        }
+        Err(error) => Finding::fail(CHECK, sentence(&error), "mend secrets.secret_key"),
     }
-    let secret = Finding::pass("secret_key", "it is the one that the database was written with");
-    vec![secret, signing_keys_of(ambient, store).await]
 }
 
 async fn signing_keys_of(ambient: &Ambient, store: &Store) -> Finding {

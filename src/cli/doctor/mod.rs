@@ -119,19 +119,15 @@ fn tell(found: &Found) {
             Verdict::Warn => "look",
             Verdict::Fail => "FAIL",
         };
-        say(&format!("  {verdict:<4}  {:<13} {}", finding.check, plain(&finding.what)));
+        say(&format!("  {verdict:<4}  {:<13} {}", finding.check, one_line(&finding.what)));
         if let Some(fix) = &finding.fix {
-            say(&format!("  {:<4}  {:<13} -> {}", "", "", plain(fix)));
+            say(&format!("  {:<4}  {:<13} -> {}", "", "", one_line(fix)));
         }
     }
     say("");
 }
 
-/// What an upstream says does not speak to the administrator's terminal.
-fn plain(text: &str) -> String {
-    let deceptive = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
-    };
-    text.chars().filter(|c| !deceptive(*c)).take(1_000).collect()
+/// What an upstream says stays on its line, and is not endless.
+fn one_line(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(1_000).collect()
 }

@@ -16,6 +16,7 @@ use crate::{
     dispatcher::{self, Visitor},
     foundation::ids::TraceId,
     interactions::{Interaction, Purpose},
+    sessions::LiveSession,
     urls,
     web::{
         address,
@@ -60,6 +61,18 @@ pub async fn authorize(State(app): State<App>, request: Request) -> Result<Respo
         interaction.returns_to.clone_from(upstream);
     }
     let session = standing.held();
+    if session.as_ref().is_some_and(|live| leads_away(&app, &interaction, live)) {
+        interaction.chooses = true;
+    }
     let visitor = session.as_ref().map_or(Visitor::Nobody, Visitor::SignedIn);
     dispatcher::begin(&app, interaction, visitor, (&mark, from), now).await
+}
+
+/// Whether a hint leads somebody who is signed in to another upstream. Any page can send a browser
+/// here: none may exchange the person without a question.
+fn leads_away(app: &App, interaction: &Interaction, live: &LiveSession) -> bool {
+    let named = interaction.request().and_then(|request| request.upstream_hint.clone());
+    let by_address = || app.upstreams.of_address(interaction.login_hint()?);
+    let hinted = named.or_else(|| by_address().map(|upstream| upstream.slug().clone()));
+    hinted.is_some() && hinted != live.session.upstream
 }

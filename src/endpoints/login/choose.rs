@@ -136,7 +136,7 @@ fn form(
     let step = match (ways.ask_for_address(), ways.passwords) {
         (false, false) => return None,
         (false, true) => Step::Both,
-        (true, true) if interaction.identifier.is_some() && !attempt.rename => Step::Password,
+        (true, true) if has_said_name(app, ways, interaction) && !attempt.rename => Step::Password,
         (true, _) => Step::Name,
     };
     let hint = || interaction.login_hint().unwrap_or_default().to_owned();
@@ -144,6 +144,12 @@ fn form(
     let label = if ways.passwords { "Email or username" } else { "Email" };
     let csrf = csrf::token(app, mark);
     Some(SignInForm { csrf, label, username, error: attempt.error, step })
+}
+
+/// Whether the person has said a name that leads to no upstream that is there.
+fn has_said_name(app: &App, ways: &Ways, interaction: &Interaction) -> bool {
+    let name = interaction.identifier.as_deref();
+    name.is_some_and(|name| ways.for_address(app, name).is_none_or(|upstream| upstream.is_away()))
 }
 
 /// A button for each upstream, the one that was used last in front.
@@ -196,5 +202,6 @@ async fn same_person(
     }
     let client = interaction.request().and_then(|r| app.clients.find(r.client_id.as_str()));
     let limit = client.and_then(|client| client.settings.max_staleness);
-    Ok(browser::held_session(app, headers, limit, app.now()).await?)
+    let live = browser::held_session(app, headers, limit, app.now()).await?;
+    Ok(live.filter(|live| dispatcher::is_enough(app, interaction, live)))
 }

@@ -47,7 +47,10 @@ impl NameStep<'_> {
         let told = |error: PageError| error.trace(&trace);
         let ways = Ways::of(self.app, &interaction, self.now).await;
         let ways = ways.map_err(|error| told(error.into()))?;
-        if let Some(upstream) = ways.for_address(self.app, &name) {
+        // While it is away, a password may be the way in for who has one.
+        let leads_to = ways.for_address(self.app, &name);
+        if let Some(upstream) = leads_to.filter(|upstream| !(upstream.is_away() && ways.passwords))
+        {
             throttle::begin_flow(self.app, self.from, self.now).map_err(told)?;
             interaction.identifier = Some(name);
             return dispatcher::depart(self.app, upstream, interaction, self.now).await;
@@ -55,6 +58,8 @@ impl NameStep<'_> {
         if name.is_empty() || !ways.passwords {
             return self.ask_again(&interaction, name).await.map_err(told);
         }
+        // Only what is still there is kept: it may have been finished in another tab (AZ-30).
+        dispatcher::claim(self.app, &mut interaction).await?;
         interaction.identifier = Some(name);
         let kept = interactions::put(&self.app.state, &mut interaction).await;
         kept.map_err(|error| told(error.into()))?;

@@ -25,11 +25,13 @@ pub async fn start(
     let Some(upstream) = app.upstreams.find(&slug) else {
         return Err(PageError::not_found());
     };
-    let (interaction, _) = flow::find(&app, &headers, &params).await?;
+    let (mut interaction, _) = flow::find(&app, &headers, &params).await?;
     if !dispatcher::accepts(&app, &interaction, Some(upstream.slug())) {
         let event = Event::refused("sign_in", "upstream_not_allowed").upstream(upstream.slug());
         return Err(not_accepted(&interaction, &upstream.settings.name, event));
     }
+    // Whoever takes a button is not who the typed name says.
+    interaction.identifier = None;
     throttle::begin_flow(&app, from, now).map_err(|error| error.trace(&interaction.trace_id))?;
     dispatcher::depart(&app, upstream, interaction, now).await
 }

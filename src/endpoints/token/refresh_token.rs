@@ -107,7 +107,9 @@ fn no_longer_allowed(
         Some(("user_disabled", RevokedBecause::UserDisabled))
     } else if !exchange.client.admits(&person.groups()) {
         Some(("no_longer_allowed", RevokedBecause::NoLongerAllowed))
-    } else if !exchange.client.accepts(upstream) {
+    } else if !exchange.client.accepts(upstream)
+        || !exchange.client.accepts(grant.upstream.as_ref())
+    {
         // Whoever stands by the person now is the upstream of the session (UP-22).
         Some(("upstream_not_allowed", RevokedBecause::NoLongerAllowed))
     } else if !exchange.client.is_content_with(grant.acr) {

@@ -50,15 +50,24 @@ impl Upstream {
     }
 
     async fn look(&self, now: Timestamp) -> Result<(), UpstreamFault> {
-        match &self.kind {
-            Kind::Oidc(provider) => provider.documents.look(&self.http, now).await,
-            // There is no document to ask for. Whatever it says, it is there.
-            Kind::OAuth2(server) => {
-                let patience = self.settings.timeout.to_std();
-                let endpoint = server.party().token_uri().as_str();
-                self.http.visit(endpoint, patience).await.map(drop)
-            }
+        let provider = match &self.kind {
+            Kind::Oidc(provider) => provider,
+            // There is no document to ask for.
+            Kind::OAuth2(server) => return self.knock(server.party().token_uri().as_str()).await,
+        };
+        // Where there is a copy, the document is not what people would miss.
+        let Some(copy) = provider.documents.copy(now).await else {
+            return provider.documents.look(&self.http, now).await;
+        };
+        if !self.is_away() && provider.documents.look(&self.http, now).await.is_ok() {
+            return Ok(());
         }
+        self.knock(&copy.token_endpoint).await
+    }
+
+    /// Sees whether anybody is there. Whatever they say, they are.
+    async fn knock(&self, endpoint: &str) -> Result<(), UpstreamFault> {
+        self.http.visit(endpoint, self.settings.timeout.to_std()).await.map(drop)
     }
 
     /// What is to be said about the end of our secret there.

@@ -219,6 +219,35 @@ async fn the_refusal_says_what_is_missing() {
     assert_eq!(asked(&upstream).as_deref(), Some("3"));
 }
 
+/// Where nothing is said about its words, it is asked in ours; and one whose word is worth nothing
+/// makes nobody more than one factor.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_can_be_asked_in_our_words_and_not_be_believed() {
+    for (lines, level) in [("", Some("mfa")), ("acr_trust = \"never\"", None)] {
+        let (app, upstream) = house(lines).await;
+        for said in [json!({ "acr": "phr" }), json!({ "amr": ["pwd", "otp"] })] {
+            says(&upstream, &said);
+            let journey = ask(&mut app.browser(), "mfa").await;
+            assert_eq!(asked(&upstream).as_deref(), Some("mfa phr"));
+            assert_eq!(journey.param("code").is_some(), level.is_some(), "{lines} {said}");
+        }
+    }
+}
+
+/// "Continue as" is there only for who may go on as they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_continues_at_a_level_that_is_too_low() {
+    let (app, upstream) = house(WORDS).await;
+    says(&upstream, &json!({ "acr": "1" }));
+    let mut browser = app.browser();
+    sign_in_at(&mut browser, "kc").await;
+    for (acr_values, offered) in [("sfa", true), ("mfa", false)] {
+        let changes = [("acr_values", acr_values), ("prompt", "select_account")];
+        let journey = browser.visit(&authorize_path("web", &changes)).await;
+        assert_eq!(journey.last().text().contains("Continue as"), offered, "{acr_values}");
+    }
+}
+
 /// What the administrator always asks for is asked where no word for the level is known.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_words_the_administrators_are_asked() {

@@ -4,7 +4,7 @@ use super::{buttons, choice, is_in, two_upstreams};
 use crate::support::{
     app::TestApp,
     browser::{Browser, Page},
-    fake_upstream::FakeUpstream,
+    fake_upstream::{Endpoint, FakeUpstream, Fault, Outcome},
 };
 
 const ROUTED: &str = "email_domains = [\"corp.test\"]\nbutton = false";
@@ -73,6 +73,46 @@ async fn another_name_leads_to_the_password() {
     assert_eq!(page.status, 400);
     assert_eq!(page.form_to("/login").value("username"), Some("bob"));
     assert!(page.text().contains("There is a problem") && page.text().contains("Not you?"));
+    let right = page.form_to("/login").fill("password", "bob-password");
+    let answer = browser.submit(&page, &right).await;
+    let journey = browser.follow(answer).await;
+    assert!(is_in(&browser, &journey), "{:?}", journey.hops());
+}
+
+/// Whoever turns back at the upstream of their address is not asked for a password in its stead; and
+/// whoever takes a button is not who the typed name says.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_turns_back_is_asked_again() {
+    let (app, kc, eve) = house(true).await;
+    kc.set_outcome(Outcome::Refuse { error: "access_denied".to_owned(), description: None });
+    let mut browser = app.browser();
+    let page = choice(&mut browser, "web", &[]).await;
+    let away = say(&mut browser, &page, "kate@corp.test").await;
+    let refused = browser.follow(away).await;
+    assert_eq!(refused.last().status, 400, "{:?}", refused.hops());
+    let link = refused.last().links().into_iter().find(|link| link.path() == "/login").unwrap();
+    let page = browser.get(link.as_str()).await;
+    assert!(!page.text().contains("name=\"password\""), "{}", page.text());
+    assert_eq!(buttons(&page), ["eve"]);
+    let start = page.links().into_iter().find(|link| link.path() == "/upstream/eve/start").unwrap();
+    let journey = browser.visit(start.as_str()).await;
+    assert!(is_in(&browser, &journey), "{:?}", journey.hops());
+    let asked = eve.requests_to(Endpoint::Authorize);
+    assert_eq!(asked.last().unwrap().param("login_hint"), None);
+}
+
+/// While the upstream of an address is away, a password may be the way in.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_upstream_is_away_there_is_the_password() {
+    let (app, kc, _eve) = house(true).await;
+    kc.misbehave(|lies| lies.fault(Endpoint::Discovery, Fault::Drop));
+    for _ in 0..3 {
+        crate::upstream::sign_in_at(&mut app.browser(), "kc").await;
+    }
+    let mut browser = app.browser();
+    let page = choice(&mut browser, "web", &[]).await;
+    let sent = say(&mut browser, &page, "bob@corp.test").await;
+    let page = browser.follow(sent).await.last().clone();
     let right = page.form_to("/login").fill("password", "bob-password");
     let answer = browser.submit(&page, &right).await;
     let journey = browser.follow(answer).await;

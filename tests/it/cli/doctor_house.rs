@@ -61,10 +61,13 @@ fn the_database_is_checked() {
     // Nobody has started the server yet.
     assert_eq!((ended.status, found(&ended, "signing_keys").0.as_str()), (Some(1), "fail"));
     assert!(found(&ended, "signing_keys").1.contains("RS256, ES256, EdDSA"), "{ended:?}");
+    assert_eq!(found(&ended, "secret_key").0, "warn", "nothing was written with it yet");
+    place.run(&["key", "rotate"]).ok();
+    assert_eq!(found(&doctor(&place), "secret_key").0, "pass");
     place.set("SECRET_KEY", "another-secret-key-of-the-tests-0123456789");
     let (verdict, what) = found(&doctor(&place), "secret_key");
     assert_eq!(verdict, "fail");
-    assert!(what.contains("is not the key that this database was written with"), "{what}");
+    assert!(what.contains("is not the one that the database was written with"), "{what}");
     place.set("SECRET_KEY", SECRET_KEY);
     let versions = "SELECT max(version) FROM __diesel_schema_migrations";
     sqlite(&place, &format!("DELETE FROM __diesel_schema_migrations WHERE version = ({versions})"));

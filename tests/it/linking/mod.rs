@@ -4,6 +4,7 @@ mod address;
 mod asked;
 mod back;
 mod unlinked;
+mod ways;
 
 use keywright::{
     foundation::ids::UserId,

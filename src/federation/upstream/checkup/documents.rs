@@ -19,7 +19,7 @@ pub(super) async fn discovery(
     up: &Upstream,
     provider: &Provider,
 ) -> (Vec<Finding>, Option<(Document, Metadata)>) {
-    let document = match provider.documents.document(&up.http).await {
+    let document = match provider.documents.document(&up.http, false).await {
         Ok(document) => document,
         Err(fault) => return (vec![unfit("discovery", &fault)], None),
     };
@@ -70,7 +70,7 @@ pub(super) fn algorithms(settings: &UpstreamSettings, document: &Document) -> Fi
 
 /// Whether it publishes a key that can have signed something acceptable.
 pub(super) async fn keys(up: &Upstream, provider: &Provider, jwks_uri: &str) -> Finding {
-    let keys = match provider.documents.fetch_keys(&up.http, jwks_uri).await {
+    let keys = match provider.documents.fetch_keys(&up.http, jwks_uri, false).await {
         Ok(keys) => keys,
         Err(fault) => return unfit("keys", &fault),
     };
