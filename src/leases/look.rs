@@ -292,13 +292,12 @@ impl Question {
         let mut connection = app.connection().await?;
         let kept = connection
             .transaction(async |conn| {
-                let arrival = match &confirmed.asserted {
-                    Some(asserted) => self.entrance(now).confirm(conn, asserted).await?,
-                    None => {
-                        let KeptTokens { issuer, subject, .. } = &confirmed.tokens;
-                        identities::touch(conn, (issuer, subject), now).await?;
-                        None
-                    }
+                let arrival = if let Some(asserted) = &confirmed.asserted {
+                    self.entrance(now).confirm(conn, asserted).await?
+                } else {
+                    let KeptTokens { issuer, subject, .. } = &confirmed.tokens;
+                    identities::touch(conn, (issuer, subject), now).await?;
+                    None
                 };
                 if let Some(fault) = shut_out(confirmed, arrival) {
                     return Ok(Kept::ShutOut(fault));
