@@ -222,9 +222,9 @@ async fn only_failures_in_a_row_count() {
     gets_in(&app, "kc").await.unwrap();
     let looks = async |times: usize, answered: bool| {
         if answered {
-            kc.behave()
+            kc.behave();
         } else {
-            break_all(&kc, &Fault::Drop)
+            break_all(&kc, &Fault::Drop);
         }
         for _ in 0..times {
             look_after_upstreams(&app.app).await.unwrap();
