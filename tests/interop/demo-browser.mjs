@@ -20,7 +20,7 @@ const browser = await chromium.launch({
 try {
   const context = await browser.newContext({ javaScriptEnabled: SCRIPTS === 'on' });
   const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(60_000);
   page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
   const picture = (name) =>
     page.screenshot({ path: `${PICTURES}/scripts-${SCRIPTS}-${name}.png`, fullPage: true });

@@ -13,7 +13,7 @@ import processes
 REALM = pathlib.Path(__file__).with_name("keycloak-realm.json")
 CLIENT_SECRET = "shared-by-keycloak-and-keywright"
 ADMINISTRATOR = {"username": "root-of-the-house", "password": "only-for-this-run"}
-START_WITHIN = 240
+START_WITHIN = 600
 
 
 class Keycloak:

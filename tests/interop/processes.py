@@ -23,7 +23,7 @@ def free_port():
             return port
 
 
-def start(stack, command, log, ready=None, within=30, environment=None, **options):
+def start(stack, command, log, ready=None, within=90, environment=None, **options):
     """Starts a program that ends with `stack`; returns once `ready`, an address, answers 200."""
     output = stack.enter_context(open(log, "ab"))
     process = subprocess.Popen(

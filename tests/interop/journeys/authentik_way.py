@@ -10,7 +10,7 @@ import cache
 import processes
 from browser import Browser
 from journeys.lease import HALF, LEASE, SLACK, Visit
-from journeys.oidc_provider import provider_settings, start_provider
+from journeys.oidc_provider import go_through, provider_settings, start_provider
 from keywright import CALLBACK, SIGNED_OUT, Keywright, client, sign_in_locally, upstream
 from keywright import CLIENT_SECRET as APP_SECRET
 from processes import wait_until
@@ -38,9 +38,9 @@ def walk(journey):
         places.administer(do="leave", person="grace", group="navy")
         places.administer(do="disable", person="linus")
         grace.changed_at = linus.changed_at = time.time()
+    _confirmed(journey, places, grace, linus)
     _out_there(journey, places)
     _out_here(journey, places)
-    _confirmed(journey, places, grace, linus)
     _stopped(journey, places, grace)
 
 
@@ -76,7 +76,7 @@ class Places:
     def administer(self, **what):
         """Has the provider's administrator do something."""
         request = urllib.request.Request(f"{self.address}/administration", json.dumps(what).encode())
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read())
 
     def subjects(self):
@@ -84,17 +84,16 @@ class Places:
         return self.keywright.subjects(SLUG)
 
     def sessions_told(self):
-        """Of the ends of which sessions the app has been told."""
-        return [self.told.logout(token)["sid"] for _, token in self.receiver.told]
+        """Of the ends of which sessions the app has been told, and when."""
+        return {self.told.logout(token)["sid"]: at for at, token in self.receiver.told}
 
     def sign_in(self, app, person, browser=None, slug=SLUG):
         """Signs somebody in at an app, by the provider's login and consent pages."""
         browser = browser or Browser()
         page = self.login_page(browser, app, slug)
-        login = page.form_with("login", "password")
-        page = browser.submit(page, login, {"login": person, "password": "anything"})
-        callback = browser.submit(page, page.form_with("prompt"), stop_at=CALLBACK)
-        return Visit(app, browser, time.time(), app.exchange(callback))
+        before = time.time()
+        callback = go_through(browser, page, person, stop_at=CALLBACK)
+        return Visit(app, browser, before, time.time(), app.exchange(callback))
 
     def login_page(self, browser, app, slug=SLUG):
         """What the provider shows to whom an app sends there."""
@@ -124,11 +123,12 @@ def _out_there(journey, places):
     with journey.step("margaret signs in by the new key, and signs out there"):
         margaret = places.sign_in(places.told, "margaret")
         page = margaret.browser.open(f"{places.address}{PATH}end-session/")
-        margaret.browser.submit(page, page.form_with("xsrf"), {"logout": "yes"})
         left_at = time.time()
+        margaret.browser.submit(page, page.form_with("xsrf"), {"logout": "yes"})
     with journey.step("so her session here is over, and her app is told"):
         wait_until(lambda: margaret.sid in places.sessions_told(), within=SLACK)
-        journey.measured("from her signing out there, the app is told", time.time() - left_at, SLACK)
+        told_at = places.sessions_told()[margaret.sid]
+        journey.measured("from her signing out there, the app is told", told_at - left_at, SLACK)
         margaret.is_over()
 
 
@@ -153,8 +153,9 @@ def _confirmed(journey, places, grace, linus):
         journey.measured("after grace left the group, it is gone", gone, HALF + SLACK)
         assert grace.ends() > grace.at + LEASE, "the lease was not renewed"
     with journey.step("linus has no token any more"):
-        linus.refreshes_until_refused(within=HALF + SLACK)
+        ends = linus.refreshes_until_refused(within=HALF + SLACK)
         journey.measured("after linus was disabled, his app is refused", time.time() - linus.changed_at, LEASE)
+        assert ends <= linus.changed_at + LEASE, f"a token lives for {ends - linus.changed_at} s more"
         linus.is_over()
         assert places.keywright.lost_leases(linus.sid) == ["upstream_refresh_refused"]
     with journey.step("and his app is told"):
@@ -162,11 +163,11 @@ def _confirmed(journey, places, grace, linus):
 
 
 def _stopped(journey, places, grace):
-    processes.stop(places.process)
+    with journey.step("the provider stops, and who is in stays in, for as long as its last word counts"):
+        processes.stop(places.process)
+        assert grace.refresh()["sub"] == grace.sub
     with journey.step("without the provider, the other one and local accounts are as ever"):
         places.sign_in(places.wiki, "grace", slug="certified")
         browser = Browser()
         page = browser.open(places.wiki.authorization_url())
         places.wiki.exchange(sign_in_locally(browser, page, *OLGA, stop_at=CALLBACK))
-    with journey.step("and who is in stays in, for as long as its last word counts"):
-        assert grace.refresh()["sub"] == grace.sub

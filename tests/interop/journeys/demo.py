@@ -35,7 +35,7 @@ def walk(journey):
 def _walk_in_chromium(journey, ready, person, scripts):
     processes.run(
         [cache.node(), cache.node_script("demo-browser.mjs")],
-        timeout=150,
+        timeout=300,
         environment={
             "APP": ready["app"],
             "ISSUER": ready["issuer"],

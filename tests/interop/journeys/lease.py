@@ -3,7 +3,7 @@
 Two realms of it are two upstreams, each with the shortest lease that is allowed. An upstream is
 asked again from half of the lease on, by refreshes and in the background, so nothing that an
 administrator does in Keycloak takes longer than that to be known; an upstream that is away has
-the whole lease.
+the whole lease. A third upstream is another provider, which none of it concerns.
 """
 
 import time
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import processes
 from browser import Browser
+from journeys.oidc_provider import go_through, provider_settings, start_provider
 from keycloak import CLIENT_SECRET, Administrator, Keycloak
 from keywright import CALLBACK, Keywright, client, sign_in_locally, upstream
 from keywright import CLIENT_SECRET as APP_SECRET
@@ -20,10 +21,13 @@ from relying_party import RelyingParty
 
 LEASE = 60
 HALF = LEASE // 2
-# The background looks every five seconds, and times are kept in whole ones.
-SLACK = 8
-# How long Keywright waits for an upstream: the default, and a little.
-TIMEOUT = 6
+# The background looks every five seconds, and times are kept in whole ones; the rest is for a machine
+# that has other things to do. Together with half of the lease it is less than the lease.
+SLACK = 15
+# How long Keywright waits for an upstream: five seconds by default, and a little.
+TIMEOUT = 8
+# What takes no time at all, for a debug build.
+AT_ONCE = 3
 REALMS = {"staff": "corp", "guests": "visitors"}
 NAMES = {"staff": "Corporate", "guests": "Visitors"}
 OLGA = ("olga", "a long enough password")
@@ -32,9 +36,11 @@ OLGA = ("olga", "a long enough password")
 def walk(journey):
     places = _start(journey)
     with journey.step("people sign in at both; the adas of two realms are two people"):
-        ada, bob = places.sign_in(places.wiki, "staff", "ada"), places.sign_in(places.told, "staff", "bob")
-        other, guest = (places.sign_in(places.wiki, "guests", username) for username in ("ada", "bob"))
-        names = [visit.app.userinfo(visit.tokens)["preferred_username"] for visit in (ada, other)]
+        bob = places.sign_in(places.told, "staff", "bob")
+        guest, other = (places.sign_in(places.wiki, "guests", username) for username in ("bob", "ada"))
+        # The last, for what happens to her in the first half of her lease.
+        ada = places.sign_in(places.wiki, "staff", "ada")
+        names = [visit.app.userinfo(visit.tokens)["preferred_username"] for visit in (other, ada)]
         assert ada.sub != other.sub and names[0] == "ada" and names[1] != "ada", names
     _group_taken_away(journey, places, ada, bob, other)
     _told(journey, places, bob)
@@ -51,6 +57,7 @@ class Places:
         self.keywright = Keywright(journey.binary, journey.folder)
         self.keycloak = Keycloak(journey.stack, journey.folder, self.keywright.issuer, REALMS)
         self.staff, self.guests = (Administrator(self.keycloak, realm) for realm in REALMS)
+        self.certified = provider_settings(start_provider(journey, self.keywright.issuer))
         self.receiver = Receiver(journey.stack)
         self.wiki = self.told = self.server = None
 
@@ -65,10 +72,11 @@ class Places:
 
     def _upstreams(self):
         shared = {"preset": "keycloak", "groups": {"claim": "groups"}, "max_staleness": f"{LEASE}s"}
-        return [
+        realms = [
             upstream(slug, NAMES[realm], self.keycloak.issuer(realm), "keywright", CLIENT_SECRET, **shared)
             for realm, slug in REALMS.items()
         ]
+        return [*realms, self.certified]
 
     def sign_in(self, app, realm, username):
         """Signs somebody in at an app, by the login page of a realm, in a browser of their own."""
@@ -76,16 +84,21 @@ class Places:
         choice = browser.open(app.authorization_url())
         page = browser.open(choice.link_with(f"/upstream/{REALMS[realm]}/start"))
         assert page.url.startswith(self.keycloak.issuer(realm)), page
+        before = time.time()
         callback = Keycloak.sign_in(browser, page, username, f"{username}-at-keycloak", stop_at=CALLBACK)
-        return Visit(app, browser, time.time(), app.exchange(callback))
+        return Visit(app, browser, before, time.time(), app.exchange(callback))
 
 
 @dataclass
 class Visit:
-    """Somebody who is signed in at an app, since `at`."""
+    """Somebody who is signed in at an app: after `before`, and before `at`.
+
+    Keywright keeps when, without the fraction of the second.
+    """
 
     app: RelyingParty
     browser: Browser
+    before: float
     at: float
     tokens: dict
 
@@ -96,16 +109,34 @@ class Visit:
         self.changed_at = None
 
     def age(self):
+        """At least so old is the lease that began with the sign-in."""
         return time.time() - self.at
 
+    def most_age(self):
+        """At most so old, as Keywright reckons."""
+        return time.time() - self.before + 1
+
     def wait_for_half(self):
-        """Waits until the next refresh asks the upstream: times are kept in whole seconds."""
-        wait_until(lambda: self.age() > HALF + 1, within=HALF + 2)
+        """Waits until the upstream has been asked after whatever was done about them last, or is by
+        the next refresh."""
+        since = self.changed_at or self.at
+        wait_until(lambda: time.time() > since + HALF + 1, within=HALF + 2)
 
     def refresh(self):
         """Has the app refresh its tokens; what the new ID token says."""
         self.tokens.update(self.app.refresh(self.tokens))
         return self.app.claims(self.tokens["id_token"])
+
+    def longest_refresh(self, until):
+        """Has the app refresh every second until an age; the longest that it had to wait."""
+        longest = 0
+        while True:
+            started = time.monotonic()
+            self.refresh()
+            longest = max(longest, time.monotonic() - started)
+            if self.age() > until:
+                return longest
+            time.sleep(1)
 
     def ends(self):
         """When the newest access token does, or did."""
@@ -135,10 +166,10 @@ class Visit:
 
 
 def _start(journey):
-    with journey.step("Keycloak starts with two realms, one of which takes each refresh token once"):
+    with journey.step("Keycloak starts with two realms, one of which takes refresh tokens once; and another provider"):
         places = Places(journey)
         places.guests.change(revokeRefreshToken=True, refreshTokenMaxReuse=0)
-    with journey.step("Keywright starts with both as upstreams, and leases of a minute"):
+    with journey.step("Keywright starts with all as upstreams, and leases of a minute at Keycloak's"):
         places.serve(journey.stack)
     return places
 
@@ -146,20 +177,22 @@ def _start(journey):
 def _group_taken_away(journey, places, ada, bob, other):
     with journey.step("no token is good for longer than the upstream's word"):
         assert ada.ends() <= ada.at + LEASE, ada.ends() - ada.at
-    with journey.step("in Keycloak, ada leaves a group, bob is disabled, the other ada is signed out"):
+    with journey.step("in Keycloak, ada leaves a group"):
         places.staff.leave("ada", "admins")
         ada.changed_at = time.time()
+    with journey.step("in the first half of the lease nobody asks, and she is still in it"):
+        groups = ada.refresh()["groups"]
+        assert sorted(groups) == ["admins", "staff"], f"{groups}, {ada.most_age()} s after her sign-in"
+        assert ada.ends() <= ada.at + LEASE, "a refresh without a question must not lengthen the lease"
+    with journey.step("bob is disabled there, and the other ada is signed out"):
         places.staff.disable("bob")
         bob.changed_at = time.time()
         places.guests.sign_out("ada")
         other.changed_at = time.time()
-    with journey.step("in the first half of the lease nobody asks, and she is still in it"):
-        assert sorted(ada.refresh()["groups"]) == ["admins", "staff"] and ada.age() < HALF - 2, ada.age()
-        assert ada.ends() <= ada.at + LEASE, "a refresh without a question must not lengthen the lease"
     with journey.step("from its half on a refresh asks, and she is out of it"):
         wait_until(lambda: ada.refresh()["groups"] == ["staff"], within=HALF + SLACK, every=1)
         journey.measured("after she left, the app knows", time.time() - ada.changed_at, HALF + SLACK)
-        assert ada.age() >= HALF - 2, ada.age()
+        assert ada.most_age() >= HALF, f"it was asked {ada.most_age()} s after her sign-in"
         assert ada.app.userinfo(ada.tokens)["groups"] == ["staff"]
         assert ada.at + LEASE < ada.ends() <= time.time() + LEASE, "the lease was not renewed"
 
@@ -192,6 +225,7 @@ def _disabled_while_keys_change(journey, places):
     with journey.step("it signs with yet another, and ada is back in the group"):
         assert places.staff.rotate(300) != first
         places.staff.join("ada", "admins")
+        ada.changed_at = time.time()
     with journey.step("the other realm's ada signs in, and is disabled the moment after"):
         other = places.sign_in(places.wiki, "guests", "ada")
         places.guests.disable("ada")
@@ -210,9 +244,10 @@ def _disabled_while_keys_change(journey, places):
 
 def _for_ever(journey, guest):
     with journey.step("a guest goes on after a minute, by refresh tokens that Keycloak takes once each"):
-        wait_until(lambda: guest.age() > LEASE + 2, within=LEASE)
+        # The first confirmation comes with the background, the second half a lease later at most.
+        wait_until(lambda: guest.age() > LEASE + SLACK + 2, within=LEASE + SLACK + 3)
         assert guest.refresh()["sub"] == guest.sub
-        assert guest.ends() >= guest.at + 2 * LEASE - 2, "there was no second confirmation"
+        assert guest.ends() + 1 >= guest.before + 2 * LEASE, "there was no second confirmation"
 
 
 def _away(journey, places):
@@ -223,15 +258,16 @@ def _away(journey, places):
         processes.stop(places.server)
         places.server = places.keywright.serve(journey.stack)
     olga = _local_sign_in(journey, places)
+    _elsewhere(journey, places, "hangs")
     _door_to_nowhere(journey, places, "hangs", TIMEOUT)
-    with journey.step("when an app's refresh has to ask it, that takes no longer than its time-out"):
-        ada.wait_for_half()
-        started = time.time()
-        ada.refresh()
-        journey.measured("of waiting for Keycloak, in vain", time.time() - started, TIMEOUT)
+    with journey.step("an app whose refreshes have to ask it waits no longer than its time-out"):
+        # The background may be the first to ask; then the app waits for the same answer.
+        longest = ada.longest_refresh(until=HALF + 6)
+        journey.measured("of waiting for Keycloak, in vain", longest, TIMEOUT)
     places.keycloak.crash()
-    _door_to_nowhere(journey, places, "has crashed", 1)
+    _door_to_nowhere(journey, places, "has crashed", AT_ONCE)
     _run_out(journey, places, ada)
+    _elsewhere(journey, places, "has crashed")
     with journey.step("and a person with a local account never noticed any of it"):
         assert olga.refresh()["sub"] == olga.sub
         olga.app.exchange(olga.browser.open(olga.app.authorization_url(prompt="none"), stop_at=CALLBACK))
@@ -242,7 +278,7 @@ def _run_out(journey, places, ada):
     with journey.step("ada is not disturbed as long as Keycloak's last word counts"):
         ends = ada.refreshes_until_refused(within=LEASE + SLACK)
         journey.measured("after Keycloak's last word, the app is refused", ada.age(), LEASE + SLACK)
-        assert LEASE - 2 <= ada.age() and ends <= ada.at + LEASE, (ada.age(), ends - ada.at)
+        assert ada.most_age() >= LEASE and ends <= ada.at + LEASE, (ada.most_age(), ends - ada.at)
         ada.is_over()
     with journey.step("then her app is told"):
         wait_until(lambda: places.receiver.told[so_far:], within=SLACK)
@@ -253,13 +289,24 @@ def _run_out(journey, places, ada):
 
 
 def _local_sign_in(journey, places):
-    with journey.step("a local account signs in as ever, by a page that still offers both upstreams"):
+    with journey.step("a local account signs in as ever, by a page that still offers all upstreams"):
         browser = Browser()
         page = browser.open(places.wiki.authorization_url())
-        for slug in REALMS.values():
+        for slug in (*REALMS.values(), places.certified["slug"]):
             page.link_with(f"/upstream/{slug}/start")
+        before = time.time()
         callback = sign_in_locally(browser, page, *OLGA, stop_at=CALLBACK)
-        return Visit(places.wiki, browser, time.time(), places.wiki.exchange(callback))
+        return Visit(places.wiki, browser, before, time.time(), places.wiki.exchange(callback))
+
+
+def _elsewhere(journey, places, state):
+    with journey.step(f"a sign-in at the other provider is as ever, while Keycloak {state}"):
+        browser = Browser()
+        choice = browser.open(places.wiki.authorization_url())
+        page = browser.open(choice.link_with(f"/upstream/{places.certified['slug']}/start"))
+        callback = go_through(browser, page, "grace", stop_at=CALLBACK)
+        said = places.wiki.userinfo(places.wiki.exchange(callback))
+        assert "sea-staff" in said["groups"], said
 
 
 def _door_to_nowhere(journey, places, state, most):

@@ -82,8 +82,13 @@ def provider_settings(issuer):
 def sign_in(browser, relying_party, username):
     """Walks from the app through oidc-provider's login and consent pages to the app's callback."""
     page = browser.open(relying_party.authorization_url())
+    return go_through(browser, page, username, stop_at=relying_party.redirect_uri)
+
+
+def go_through(browser, page, username, stop_at):
+    """Fills in oidc-provider's login page, and agrees on the one after it."""
     login = page.form_with("login", "password")
     page = browser.submit(page, login, {"login": username, "password": "anything"})
     consent = page.form_with("prompt")
     assert consent.fields["prompt"] == "consent", page
-    return browser.submit(page, consent, stop_at=relying_party.redirect_uri)
+    return browser.submit(page, consent, stop_at=stop_at)

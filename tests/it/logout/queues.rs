@@ -112,7 +112,9 @@ async fn a_sign_out_in_the_middle_of_a_round_is_told_at_once() {
     scene.visit("told").await;
     until_called(&scene.told).await;
     assert!(scene.failures().await < 20, "the round was waited for");
-    assert!(scene.stuck.load(Ordering::SeqCst) < 20, "all at once");
+    // Counted first: each failure makes room for one call more, and there may be more of them by now.
+    let called = i64::try_from(scene.stuck.load(Ordering::SeqCst)).unwrap();
+    assert!(called <= 4 + scene.failures().await, "{called} at once");
     scene.app.app.stopping.cancel();
 }
 

@@ -79,19 +79,17 @@ async fn only_a_clock_that_explains_it_is_named() {
 async fn slow_answers_are_no_slow_clocks() {
     let (app, kc, _other) = two().await;
     // Written before, sent late: the fake's clock is read after the pause, ours stands before it.
-    let late = Fault::Delay(std::time::Duration::from_millis(300));
+    let late = Fault::Delay(std::time::Duration::from_secs(2));
     kc.misbehave(|lies| lies.fault(Endpoint::Discovery, late));
-    let waiting = {
-        let clock = Arc::clone(&app.clock);
-        tokio::spawn(async move {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-            clock.advance(20);
-        })
-    };
     let at_start = app.clock.unix();
     kc.set_clock(move || at_start + 4);
-    keywright::jobs::look_after_upstreams(&app.app).await.unwrap();
-    waiting.await.unwrap();
+    kc.clear_requests();
+    let meanwhile = async {
+        kc.until_asked(Endpoint::Discovery).await;
+        app.clock.advance(20);
+    };
+    let (looked, ()) = tokio::join!(keywright::jobs::look_after_upstreams(&app.app), meanwhile);
+    looked.unwrap();
     let ahead = app.app.upstreams.find("kc").unwrap().clock_ahead();
     assert_eq!(ahead, Some(0), "said between our asking and our hearing");
 }

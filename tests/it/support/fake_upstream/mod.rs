@@ -30,6 +30,7 @@ mod token;
 mod userinfo;
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -257,6 +258,19 @@ impl FakeUpstream {
     /// How many requests one endpoint received.
     pub(crate) fn count(&self, endpoint: Endpoint) -> usize {
         self.requests_to(endpoint).len()
+    }
+
+    /// Waits until one endpoint has received a request.
+    pub(crate) async fn until_asked(&self, endpoint: Endpoint) {
+        let asked = async {
+            while self.count(endpoint) == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        // Only so that a test whose request never comes says so.
+        tokio::time::timeout(Duration::from_secs(60), asked)
+            .await
+            .expect("a request within a minute");
     }
 
     /// Forgets the recorded requests.

@@ -62,6 +62,12 @@ async fn every_cell_by_a_claim_that_links() {
     every_cell(Trust::Claim, true).await;
 }
 
+/// The same where the word may be written otherwise, and links.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_cell_by_a_claim_that_is_read_loosely() {
+    every_cell(Trust::Loosely, true).await;
+}
+
 /// The same where the administrator says that all its addresses are verified.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_cell_where_all_is_believed() {

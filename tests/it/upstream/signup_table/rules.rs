@@ -21,6 +21,8 @@ pub(super) const DOORS: [Door; 5] =
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Trust {
     Claim,
+    /// The claim, where `email_verified_as` lets it be written otherwise too.
+    Loosely,
     Always,
     Never,
 }
@@ -69,12 +71,15 @@ pub(super) enum Arrival {
 
 /// The rules, as they are written down.
 pub(super) fn expected(setting: Setting, case: &Case) -> Arrival {
-    // Silence is no word, and only the JSON value `true` is a yes.
+    // Silence is no word, and only the JSON value `true` is a yes, unless others were declared to be.
     let verified = match (setting.trust, &case.flag) {
         (Trust::Always, _) => Some(true),
         (Trust::Never, _) => Some(false),
-        (Trust::Claim, None) => None,
+        (_, None | Some(Value::Null)) => None,
         (Trust::Claim, Some(flag)) => Some(*flag == json!(true)),
+        (Trust::Loosely, Some(flag)) => {
+            Some([json!(true), json!("true"), json!(1), json!("1")].contains(flag))
+        }
     };
     // Known identities sign in, always, whatever toggles and addresses say.
     if case.known {
@@ -106,7 +111,7 @@ impl Setting {
 
     pub(super) fn lines(self) -> String {
         let trust = match self.trust {
-            Trust::Claim => "claim",
+            Trust::Claim | Trust::Loosely => "claim",
             Trust::Always => "always",
             Trust::Never => "never",
         };
@@ -115,26 +120,25 @@ impl Setting {
             Door::OfGroup => "signup = { groups = [\"staff\"] }\n",
             Door::Open | Door::Closed | Door::Invite => "",
         };
+        let form = if self.trust == Trust::Loosely { "loose" } else { "boolean" };
         let links = self.links;
         format!(
             "groups = {{ claim = \"groups\" }}\nemail_trust = {trust:?}\n\
-             link_verified_email = {links}\n{rule}"
+             email_verified_as = {form:?}\nlink_verified_email = {links}\n{rule}"
         )
     }
 
     pub(super) fn cases(self) -> Vec<Case> {
-        let flags = [
-            Some(json!(true)),
-            Some(json!(false)),
-            None,
-            Some(json!("true")),
-            Some(json!("false")),
-        ];
+        let plain = [json!(true), json!(false), json!("true"), json!("false")].map(Some);
+        // How else it is written matters most where it links, and to nobody who is known.
+        let odd = [json!(1), json!("1"), json!(null), json!([])].map(Some);
+        let odd = odd.into_iter().take(if self.links { 4 } else { 0 }).map(|flag| (flag, true));
+        let plain = plain.into_iter().chain([None]).map(|flag| (flag, false));
         let ruled = matches!(self.door, Door::OfDomain | Door::OfGroup);
         let mut cases = Vec::new();
-        for flag in flags {
+        for (flag, is_odd) in plain.chain(odd) {
             for there in [There::Nobody, There::Verified, There::Unverified] {
-                for known in [false, true] {
+                for known in [false, true].into_iter().take(if is_odd { 1 } else { 2 }) {
                     for within in [true, false].into_iter().take(if ruled { 2 } else { 1 }) {
                         cases.push(Case { flag: flag.clone(), there, known, within });
                     }
