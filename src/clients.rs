@@ -173,6 +173,11 @@ impl Clients {
         self.by_id.values().any(|client| client.settings.max_staleness.is_some())
     }
 
+    /// How old the word of an upstream may be for the most patient of the apps that limit it.
+    pub fn longest_staleness(&self) -> Option<Span> {
+        self.by_id.values().filter_map(|client| client.settings.max_staleness).max()
+    }
+
     /// The longest lifetime of any token that is issued to any app.
     pub fn longest_token_lifetime(&self, tokens: &TokenSettings) -> Span {
         let all = self.by_id.values();

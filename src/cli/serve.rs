@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -13,6 +16,9 @@ use crate::{
 
 /// How long answers to probes may take when everything else has ended.
 const PROBES_DRAIN: Duration = Duration::from_secs(2);
+/// How much longer than requests the questions may take that these have asked upstreams. With the time for
+/// requests this stays below the grace of the chart, after which the process is killed.
+const ANSWERS_DRAIN: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let settings = config.server.clone();
@@ -35,13 +41,14 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     stop.received().await;
     tracing::info!("stopping");
     app.stopping.cancel();
+    let deadline = Instant::now() + drain + ANSWERS_DRAIN;
     public.await?;
     // Whoever asks how things stand is answered for as long as anybody is served.
     managing.cancel();
     management.await?;
     // What an upstream was asked is kept when it answers.
     app.questions.close();
-    if tokio::time::timeout(drain, app.questions.wait()).await.is_err() {
+    if tokio::time::timeout_at(deadline, app.questions.wait()).await.is_err() {
         tracing::warn!("an upstream was asked, and its answer is not waited for any longer");
     }
     app.audit.flush().await;
@@ -79,5 +86,25 @@ impl StopSignal {
             self.next().await;
             std::process::exit(1);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ANSWERS_DRAIN, PROBES_DRAIN};
+    use crate::foundation::clock::Span;
+
+    /// Kubernetes kills what has not ended within the grace of the chart.
+    #[test]
+    fn everything_ends_within_the_grace_of_the_chart() {
+        let chart = include_str!("../../helm/keywright/templates/deployment.yaml");
+        let (_, rest) = chart.split_once("terminationGracePeriodSeconds: ").unwrap();
+        let grace: u64 = rest.lines().next().unwrap().trim().parse().unwrap();
+        let reference = include_str!("../../docs/configuration.md");
+        let (_, rest) = reference.split_once("| `drain_timeout` |").unwrap();
+        let default = rest.split('|').nth(1).unwrap().trim().trim_matches(['`', '"']);
+        let drain = Span::parse(default).unwrap().to_std();
+        let worst = drain + ANSWERS_DRAIN.max(PROBES_DRAIN);
+        assert!(worst.as_secs() + 5 <= grace, "{worst:?} of {grace} s");
     }
 }

@@ -248,9 +248,14 @@ impl Sender<'_> {
             Some(prover) => prover.send(self.http, request, None, self.patience).await?,
             None => self.http.send(request, self.patience, MAX_BODY).await?,
         };
-        if answer.status >= 500 || answer.status == 429 {
+        let reason = match answer.status {
+            429 => Some("upstream_token_busy"),
+            500.. => Some("upstream_token_failed"),
+            _ => None,
+        };
+        if let Some(reason) = reason {
             let detail = format!("the token endpoint answered with status {}", answer.status);
-            return Err(UpstreamFault::unavailable("upstream_token_failed", detail));
+            return Err(UpstreamFault::unavailable(reason, detail));
         }
         let mut response = HttpResponse::new(answer.body);
         *response.status_mut() = reqwest::StatusCode::from_u16(answer.status).unwrap_or_default();

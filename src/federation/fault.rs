@@ -40,6 +40,16 @@ impl UpstreamFault {
         matches!(self.reason, "upstream_unreachable" | "upstream_slow")
     }
 
+    /// Whether an answer of a token endpoint was not read, or was that of something in front of it: the
+    /// endpoint itself may have done what it was asked.
+    pub(super) fn is_unread(&self) -> bool {
+        let broken = matches!(
+            self.reason,
+            "upstream_token_failed" | "upstream_token_malformed" | "upstream_answer_too_large"
+        );
+        broken || self.is_silence()
+    }
+
     /// The person is none of those who may come in this way.
     pub fn not_invited(reason: &'static str, detail: impl fmt::Display) -> Self {
         Self { kind: FaultKind::NotInvited, reason, detail: detail.to_string() }

@@ -5,7 +5,10 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -26,6 +29,8 @@ use crate::{
 /// How many sign-outs one app is told at once, and how many all of them together.
 const AT_ONCE: usize = 4;
 const AT_ONCE_IN_ALL: usize = 32;
+/// How many of these may go to apps that have failed just now, or before: the others do not wait for them.
+const RETRIES_AT_ONCE: usize = 16;
 const BATCH: i64 = 64;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A try that was begun by an instance which then died is made again after this.
@@ -49,11 +54,16 @@ const PAUSES: [Span; 9] = [
 pub(super) struct Queues {
     busy: Arc<Mutex<HashSet<ClientId>>>,
     posts: Arc<Semaphore>,
+    retries: Arc<Semaphore>,
 }
 
 impl Queues {
     pub(super) fn new() -> Self {
-        Self { busy: Arc::default(), posts: Arc::new(Semaphore::new(AT_ONCE_IN_ALL)) }
+        Self {
+            busy: Arc::default(),
+            posts: Arc::new(Semaphore::new(AT_ONCE_IN_ALL)),
+            retries: Arc::new(Semaphore::new(RETRIES_AT_ONCE)),
+        }
     }
 
     /// Begins to tell every app that is due and not being told already.
@@ -69,7 +79,11 @@ impl Queues {
 
     fn enter(&self, client: ClientId) -> Option<Turn> {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        busy.insert(client.clone()).then(|| Turn { queues: self.clone(), client })
+        busy.insert(client.clone()).then(|| Turn {
+            queues: self.clone(),
+            client,
+            failing: AtomicBool::new(false),
+        })
     }
 }
 
@@ -77,6 +91,8 @@ impl Queues {
 struct Turn {
     queues: Queues,
     client: ClientId,
+    /// Whether the app has failed in this turn.
+    failing: AtomicBool,
 }
 
 impl Drop for Turn {
@@ -116,8 +132,13 @@ impl Turn {
     }
 
     async fn tell(&self, app: &App, delivery: &LogoutDelivery) -> anyhow::Result<()> {
+        let slow = delivery.tries > 0 || self.failing.load(Ordering::Relaxed);
+        let retries = &self.queues.retries;
+        let _retry = if slow { Some(retries.acquire().await?) } else { None };
         let _permit = self.queues.posts.acquire().await?;
-        tell(app, delivery).await
+        let told = tell(app, delivery).await?;
+        self.failing.fetch_or(!told, Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -129,15 +150,17 @@ pub async fn deliver(app: &App) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One try, unless another instance makes it.
-async fn tell(app: &App, delivery: &LogoutDelivery) -> anyhow::Result<()> {
+/// One try, unless another instance makes it. Answers whether it has not failed.
+async fn tell(app: &App, delivery: &LogoutDelivery) -> anyhow::Result<bool> {
     // Those before it may have taken their time, and a claim and a token count from now.
     let now = app.now();
     let until = now.plus(CLAIM);
     if !logout_deliveries::claim(&mut app.connection().await?, delivery, until).await? {
-        return Ok(());
+        return Ok(true);
     }
     let told = post(app, delivery, now).await;
+    // The app may have taken its time.
+    let now = app.now();
     let mut connection = app.connection().await?;
     let event = |event: Event| {
         let event = event.client(&delivery.client_id).user(&delivery.user_id);
@@ -148,7 +171,7 @@ async fn tell(app: &App, delivery: &LogoutDelivery) -> anyhow::Result<()> {
         logout_deliveries::delivered(&mut connection, delivery, now).await?;
         app.metrics.count_logout("delivered");
         app.audit.note(event(Event::done("backchannel_logout")));
-        return Ok(());
+        return Ok(true);
     };
     let pause = usize::try_from(delivery.tries).ok().and_then(|tries| PAUSES.get(tries));
     let next = pause.map(|pause| now.plus(*pause));
@@ -160,7 +183,7 @@ async fn tell(app: &App, delivery: &LogoutDelivery) -> anyhow::Result<()> {
         app.audit.note(given_up.detail("what", fault));
     }
     app.metrics.count_logout(if next.is_none() { "given_up" } else { "failed" });
-    Ok(())
+    Ok(false)
 }
 
 /// Posts the logout token; what went wrong, if the app does not say yes.

@@ -100,7 +100,8 @@ pub fn note_if_bounded(
     tokens: &KeptTokens,
     now: Timestamp,
 ) -> Option<String> {
-    let (max, slug) = (upstream.settings.max_staleness?, upstream.slug());
+    let (own, slug) = (upstream.settings.max_staleness, upstream.slug());
+    let max = own.or_else(|| app.clients.longest_staleness())?;
     if tokens.will_do(now.plus(max.half())) {
         return None;
     }
@@ -109,10 +110,12 @@ pub fn note_if_bounded(
         tracing::warn!(
             upstream = %slug,
             %max,
-            "this upstream gives nothing to ask it with again: sessions through it end when \
-             max_staleness is over. Have it give refresh tokens, most often with the scope \
+            "this upstream gives nothing to ask it with again: sessions through it, or their tokens for \
+             the apps that limit it, end when max_staleness is over. Have it give refresh tokens, most often with the scope \
              offline_access, or access tokens that live longer than half of max_staleness"
         );
     }
-    Some(format!("{slug} gives nothing to ask it with again: the session ends after {max}"))
+    let what =
+        if own.is_some() { "the session ends" } else { "apps that limit it want a new sign-in" };
+    Some(format!("{slug} gives nothing to ask it with again: {what} after {max}"))
 }

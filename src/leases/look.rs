@@ -6,6 +6,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::{FutureExt as _, future::BoxFuture};
+
 use super::{
     Standing,
     ending::{forget_groups, lose},
@@ -30,10 +32,15 @@ use crate::{
 
 /// After a question that led to nothing, the next one is this much later.
 const PAUSE: Span = Span::from_seconds(10);
-/// The longest that a question takes, with everything that belongs to it.
-const DEADLINE: Duration = Duration::from_secs(25);
-/// How long a claim holds: longer than any question, by more than clocks differ.
-const CLAIM: Span = Span::from_minutes(2);
+/// For how much longer than its question a claim holds: the answer is kept, and clocks differ.
+const KEEPING: Span = Span::from_minutes(2);
+/// After these an answer is kept once more, where the database was away.
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(200),
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+    Duration::from_secs(8),
+];
 /// How often, and how many times, somebody who waits for another's answer looks whether it is there.
 const GLANCE: Duration = Duration::from_millis(100);
 const GLANCES: u32 = 60;
@@ -78,23 +85,30 @@ pub(super) async fn look(
         let why = "the upstream does not answer".to_owned();
         return Ok(Look::Nothing { why, away: true });
     }
-    let claim = base64url(&random::bytes::<16>(app.random()));
-    let taken = take(app, standing, &claim, now).await?;
-    let lease = match taken {
-        Taken::Yes(lease) => *lease,
-        Taken::Instead(look) => return Ok(look),
-        Taken::Busy => return wait(app, standing).await,
-    };
-    let question = Question {
-        app: app.clone(),
-        upstream: Arc::clone(upstream),
-        standing: standing.clone(),
-        lease,
-        claim,
-    };
-    match app.questions.spawn(question.ask()).await {
-        Ok(looked) => looked,
+    let asking = take_and_ask(app.clone(), Arc::clone(upstream), standing.clone(), now);
+    match app.questions.spawn(asking).await {
+        Ok(Ok(Some(look))) => Ok(look),
+        Ok(Ok(None)) => wait(app, standing).await,
+        Ok(Err(error)) => Err(error),
         Err(error) => Ok(nothing(&error.to_string())),
+    }
+}
+
+/// Takes the right to ask, and asks; nothing, if somebody else is asking.
+async fn take_and_ask(
+    app: App,
+    upstream: Arc<Upstream>,
+    standing: Standing,
+    now: Timestamp,
+) -> StoreResult<Option<Look>> {
+    let claim = base64url(&random::bytes::<16>(app.random()));
+    match take(&app, &standing, &upstream, &claim, now).boxed().await? {
+        Taken::Yes(lease) => {
+            let question = Question { app, upstream, standing, lease: *lease, claim };
+            question.ask().await.map(Some)
+        }
+        Taken::Instead(look) => Ok(Some(look)),
+        Taken::Busy => Ok(None),
     }
 }
 
@@ -105,7 +119,14 @@ enum Taken {
 }
 
 /// Takes the right to ask; or what is known without asking.
-async fn take(app: &App, standing: &Standing, claim: &str, now: Timestamp) -> StoreResult<Taken> {
+async fn take(
+    app: &App,
+    standing: &Standing,
+    upstream: &Upstream,
+    claim: &str,
+    now: Timestamp,
+) -> StoreResult<Taken> {
+    let until = now.plus(upstream.longest_question()).plus(KEEPING);
     let session = &standing.session;
     let mut connection = app.connection().await?;
     connection
@@ -116,7 +137,9 @@ async fn take(app: &App, standing: &Standing, claim: &str, now: Timestamp) -> St
             if row.confirmed_at > standing.confirmed_at {
                 return Ok(Taken::Instead(Look::Confirmed(row.confirmed_at)));
             }
-            let Some(mut lease) = leases::hold(conn, session).await? else {
+            // The tokens of one upstream are no business of another (SF-07).
+            let lease = leases::hold(conn, session).await?;
+            let Some(mut lease) = lease.filter(|lease| lease.upstream == *upstream.slug()) else {
                 return Ok(Taken::Instead(nothing("nothing was kept to ask it with")));
             };
             if lease.claimed_until.is_some_and(|until| until > now) {
@@ -128,7 +151,7 @@ async fn take(app: &App, standing: &Standing, claim: &str, now: Timestamp) -> St
             }
             // Whoever had the last claim and did not give it back may have sent the question.
             lease.uncertain |= lease.claim.is_some();
-            leases::claim(conn, session, claim, now.plus(CLAIM), lease.uncertain).await?;
+            leases::claim(conn, session, claim, until, lease.uncertain).await?;
             Ok::<_, StoreError>(Taken::Yes(Box::new(lease)))
         })
         .await
@@ -172,25 +195,23 @@ impl Question {
             let why = "what was kept cannot be opened any more";
             return self.give_up(why, self.ends(), self.lease.uncertain, false).await;
         };
-        let asked = self.upstream.confirm(&tokens, self.app.random(), self.app.now());
-        let Ok(answer) = tokio::time::timeout(DEADLINE, asked).await else {
+        // What is said in answer was true when it was asked, however long it takes to arrive.
+        let asked_at = self.app.now();
+        let asked = self.upstream.confirm(&tokens, self.app.random(), asked_at);
+        let deadline = self.upstream.longest_question().to_std();
+        let Ok(answer) = tokio::time::timeout(deadline, asked).await else {
             self.count(None, "away");
             return self.give_up("it took too long", self.soon(), true, true).await;
         };
         self.count_answer(&answer);
         match answer {
-            Ok(confirmed) => self.keep(&confirmed).await,
+            Ok(confirmed) => insist(|| self.keep(&confirmed, asked_at).boxed()).await,
             Err(Unconfirmed::Refused(_, fault)) => self.refused(&fault, tokens).await,
             Err(Unconfirmed::Unclear(tokens, fault)) => {
                 self.keep_tokens(&tokens, self.soon(), &fault.to_string()).await
             }
-            Err(Unconfirmed::Away(fault)) => {
-                // No answer was read, and the question may have arrived.
-                let unread = matches!(fault.reason, "upstream_unreachable" | "upstream_slow");
-                let uncertain = self.lease.uncertain || unread;
-                tracing::warn!(%fault, upstream = %self.upstream.slug(), "a lease was not renewed");
-                self.give_up(&fault.to_string(), self.soon(), uncertain, true).await
-            }
+            Err(Unconfirmed::Away(fault)) => self.away(&fault, self.lease.uncertain).await,
+            Err(Unconfirmed::Unread(fault)) => self.away(&fault, true).await,
             Err(Unconfirmed::NoMeans) => {
                 let why = "it gives no means to ask again";
                 self.give_up(why, self.ends(), self.lease.uncertain, false).await
@@ -203,7 +224,7 @@ impl Question {
             Ok(confirmed) => self.count(Some(confirmed.by), "confirmed"),
             Err(Unconfirmed::Refused(by, _)) => self.count(Some(*by), "refused"),
             Err(Unconfirmed::Unclear(..)) => self.count(Some(ConfirmedBy::Refresh), "unclear"),
-            Err(Unconfirmed::Away(_)) => self.count(None, "away"),
+            Err(Unconfirmed::Away(_) | Unconfirmed::Unread(_)) => self.count(None, "away"),
             Err(Unconfirmed::NoMeans) => self.count(None, "no_means"),
         }
     }
@@ -222,6 +243,11 @@ impl Question {
         let max = self.upstream.settings.max_staleness;
         let ends = max.map_or(Timestamp::NEVER, |max| self.standing.confirmed_at.plus(max));
         if ends > self.app.now() { ends } else { self.soon() }
+    }
+
+    async fn away(&self, fault: &UpstreamFault, uncertain: bool) -> StoreResult<Look> {
+        tracing::warn!(%fault, upstream = %self.upstream.slug(), "a lease was not renewed");
+        self.give_up(&fault.to_string(), self.soon(), uncertain, true).await
     }
 
     async fn give_up(
@@ -264,29 +290,19 @@ impl Question {
         let by = ConfirmedBy::from_word(&self.lease.confirmed_by).unwrap_or(ConfirmedBy::SignIn);
         let fresh = row(&self.app, &self.standing.session, &self.upstream, tokens, by);
         let lease = Lease { not_before: next, ..fresh };
+        insist(|| self.renew(&lease, why).boxed()).await
+    }
+
+    async fn renew(&self, lease: &Lease, why: &str) -> StoreResult<Look> {
         let mut connection = self.app.connection().await?;
-        let _ = leases::renew(&mut connection, &lease, &self.claim).await?;
+        let _ = leases::renew(&mut connection, lease, &self.claim).await?;
         Ok(nothing(why))
     }
 
-    /// Keeps what the upstream has said: the time, its new tokens, and who the person is today.
-    async fn keep(&self, confirmed: &Confirmed) -> StoreResult<Look> {
-        // A refresh token that was spent is not lost to a deadlock or a busy file.
-        let mut tries = 3;
-        loop {
-            tries -= 1;
-            match self.try_to_keep(confirmed).await {
-                Err(error) if error.is_transient() && tries > 0 => {
-                    tracing::warn!(%error, "a confirmation is kept once more");
-                }
-                kept => return kept,
-            }
-        }
-    }
-
-    /// The rows in the order in which sign-ins take them: identity and account, session, lease.
-    async fn try_to_keep(&self, confirmed: &Confirmed) -> StoreResult<Look> {
-        let (app, now) = (&self.app, self.app.now());
+    /// Keeps what the upstream has said: the time, its new tokens, and who the person is today. The rows
+    /// in the order in which sign-ins take them: identity and account, session, lease.
+    async fn keep(&self, confirmed: &Confirmed, now: Timestamp) -> StoreResult<Look> {
+        let app = &self.app;
         let session = &self.standing.session;
         let lease = row(app, session, &self.upstream, &confirmed.tokens, confirmed.by);
         let mut connection = app.connection().await?;
@@ -328,6 +344,21 @@ impl Question {
             now,
         }
     }
+}
+
+/// Keeps what was said, with patience: a refresh token that was spent is not lost to a deadlock, a busy
+/// file, or a database that is away for a moment. Who shuts down waits for it.
+async fn insist<'a>(keep: impl Fn() -> BoxFuture<'a, StoreResult<Look>>) -> StoreResult<Look> {
+    for pause in PAUSES {
+        match keep().await {
+            Err(error) if error.is_transient() => {
+                tracing::warn!(%error, "an upstream's answer is kept once more");
+                tokio::time::sleep(pause).await;
+            }
+            kept => return kept,
+        }
+    }
+    keep().await
 }
 
 enum Kept {

@@ -98,8 +98,13 @@ pub fn end(app: &App, standing: &Standing, limit: Option<Span>) -> Option<Timest
 }
 
 /// The ID token of a session's upstream, to sign out there with.
-pub async fn id_token(app: &App, session: &SessionId) -> StoreResult<Option<String>> {
+pub async fn id_token(
+    app: &App,
+    session: &SessionId,
+    upstream: &UpstreamSlug,
+) -> StoreResult<Option<String>> {
     let lease = leases::find(&mut app.connection().await?, session).await?;
+    let lease = lease.filter(|lease| lease.upstream == *upstream);
     Ok(lease.and_then(|lease| open(app, &lease)).and_then(|tokens| tokens.id_token))
 }
 
@@ -117,6 +122,9 @@ pub async fn begin(
     if renews || settings.logout == UpstreamLogout::Always {
         let lease = row(app, &session.id, upstream, tokens, ConfirmedBy::SignIn);
         leases::put(conn, &lease).await?;
+    } else if session.created_at < session.confirmed_at {
+        // What another upstream gave in this session before is good for nothing any more.
+        leases::delete(conn, &session.id).await?;
     }
     Ok(())
 }

@@ -64,7 +64,7 @@ async fn prepare(
     let state = base64url(&random::bytes::<24>(app.random()));
     app.state.put(&key(&state), &continuation, KeyKind::SigningOut.life()).await?;
     let back = app.urls.upstream_signed_out(upstream.slug());
-    let hint = leases::id_token(app, &session.session.id).await?;
+    let hint = leases::id_token(app, &session.session.id, upstream.slug()).await?;
     let mut query = url.query_pairs_mut();
     if let Some(hint) = &hint {
         query.append_pair("id_token_hint", hint);

@@ -1,6 +1,8 @@
 //! `POST /upstream/{slug}/backchannel-logout`: an upstream says that a session there has ended (OIDC
 //! Back-Channel Logout §2.5), and with it ends what it has led to here.
 
+use std::sync::Arc;
+
 use axum::{
     body::Body,
     extract::{Path, Request, State},
@@ -40,17 +42,11 @@ pub async fn backchannel(
     let token = params.get("logout_token").ok_or_else(missing)?;
     let notice = upstream.read_logout_token(token, now).await;
     let notice = notice.map_err(|fault| refuse(upstream, &fault))?;
-    let key = Key::of_text(KeyKind::LogoutToken, &format!("{slug} {}", notice.jti));
-    // Without the short-lived state nobody knows whether it was used before (UP-26).
-    if !app.state.insert_new(&key, key.kind().life()).await? {
-        let detail = "the token was used before";
-        return Err(refuse(upstream, &UpstreamFault::unacceptable("logout_token_replay", detail)));
-    }
-    if let Err(error) = end(&app, upstream, &notice, now).await {
-        // The upstream will try again, with the same token perhaps.
-        app.state.remove(&key).await?;
-        return Err(error.into());
-    }
+    // Whoever hangs up in the middle must not leave a token that was used and has ended nothing (LO-08).
+    let ending = end_once(app.clone(), Arc::clone(upstream), notice, now);
+    let ended = app.questions.spawn(ending).await;
+    ended
+        .map_err(|error| OAuthError::server_error("something is broken here").because(error))??;
     let mut response = Response::new(Body::empty());
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
@@ -67,6 +63,27 @@ fn refuse(upstream: &Upstream, fault: &UpstreamFault) -> WireError {
         _ => OAuthError::invalid_request("the logout token is not acceptable"),
     };
     WireError::from(error).event(event)
+}
+
+/// Uses a logout token up, and ends what it names.
+async fn end_once(
+    app: App,
+    upstream: Arc<Upstream>,
+    notice: LogoutNotice,
+    now: Timestamp,
+) -> Result<(), WireError> {
+    let key = Key::of_text(KeyKind::LogoutToken, &format!("{} {}", upstream.slug(), notice.jti));
+    // Without the short-lived state nobody knows whether it was used before (UP-26).
+    if !app.state.insert_new(&key, key.kind().life()).await? {
+        let detail = "the token was used before";
+        return Err(refuse(&upstream, &UpstreamFault::unacceptable("logout_token_replay", detail)));
+    }
+    if let Err(error) = end(&app, &upstream, &notice, now).await {
+        // The upstream will try again, with the same token perhaps.
+        app.state.remove(&key).await?;
+        return Err(error.into());
+    }
+    Ok(())
 }
 
 /// Ends what the session of the upstream has led to here, all of it or nothing.

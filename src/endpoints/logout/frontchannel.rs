@@ -11,7 +11,10 @@ use axum::{
     response::{Html, IntoResponse as _, Response},
 };
 
-use super::upstream_sessions::{self, Channel};
+use super::{
+    SIGNED_OUT_LIFE,
+    upstream_sessions::{self, Channel},
+};
 use crate::{
     app::App,
     audit::Event,
@@ -55,12 +58,17 @@ pub async fn frontchannel(
         (FrontChannelLogout::Sid, _) => named_sessions(&app, upstream, sid).await?,
     };
     // Asked last: a stranger's frame makes us ask nobody.
-    if meant.is_empty() || !is_of(&app, upstream, issuer, now).await {
+    if meant.is_empty()
+        || !is_in_frame(&app, &headers, upstream)
+        || !is_of(&app, upstream, issuer, now).await
+    {
         return Ok(response);
     }
     end(&app, &meant, now).await?;
     if own.is_some() {
         cookies::add(response.headers_mut(), cookies::clear(Cookie::Session, &app.urls));
+        let mark = cookies::set(Cookie::SignedOut, "yes", SIGNED_OUT_LIFE, &app.urls);
+        cookies::add(response.headers_mut(), mark);
     }
     Ok(response)
 }
@@ -91,6 +99,20 @@ async fn named_sessions(app: &App, upstream: &Upstream, sid: &str) -> StoreResul
     let found =
         session_rows::list_live_of_upstream_session(&mut connection, upstream.slug(), sid, None);
     Ok(found.await?)
+}
+
+/// Whether this is a frame, as far as the browser says. A link that somebody is made to follow brings
+/// the cookie of the session along, whatever site it stands on.
+fn is_in_frame(app: &App, headers: &HeaderMap, upstream: &Upstream) -> bool {
+    let Some(destination) = headers.get("sec-fetch-dest") else {
+        return true;
+    };
+    let framed = destination == "iframe" || destination == "frame";
+    if !framed {
+        let event = Event::refused("upstream_logout", "not_in_a_frame").upstream(upstream.slug());
+        app.audit.note(event.detail("channel", "front"));
+    }
+    framed
 }
 
 /// Whether the issuer is the upstream's; a session of another with the same name is not meant.

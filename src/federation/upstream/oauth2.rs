@@ -25,6 +25,12 @@ use crate::{
 const PAGE: usize = 100;
 const MAX_PAGES: usize = 10;
 
+/// How many requests a refresh takes at most: tokens, the profile, and lists.
+pub(super) fn most_requests(settings: &UpstreamSettings) -> usize {
+    let lists = [&settings.orgs_endpoint, &settings.emails_endpoint, &settings.teams_endpoint];
+    2 + lists.into_iter().flatten().count() * MAX_PAGES
+}
+
 /// What is known about an OAuth 2.0 server.
 pub(super) struct Server {
     party: RelyingParty,

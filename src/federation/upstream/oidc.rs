@@ -169,9 +169,9 @@ impl Provider {
         };
         let valid = self.validate(up, &metadata, id_token, &expected, now).await?;
         check_hosted_domain(settings, &valid)?;
-        // A server that binds nothing was shown a key for nothing.
-        let key = key.filter(|_| tokens.bound);
-        let prover = key.as_ref().map(|key| Prover { key, random, now });
+        // Refresh tokens may be bound where access tokens are not (RFC 9449 §5): the key is kept.
+        let bound = key.as_ref().filter(|_| tokens.bound);
+        let prover = bound.map(|key| Prover { key, random, now });
         let access = Access { token: &tokens.access_token, prover };
         let claims = Self::add_userinfo(up, &metadata, &valid, access).await?;
         let issuer = issuer_of(&valid);

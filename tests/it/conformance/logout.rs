@@ -188,6 +188,7 @@ async fn front_channel() {
         .finish();
     let frame = format!("/upstream/op/frontchannel-logout?{query}");
     for browser in [&mut staying, &mut elsewhere] {
+        browser.set_header("sec-fetch-dest", "iframe");
         assert_eq!(browser.get(&frame).await.status, 200, "{FRONT_CHANNEL}");
     }
     assert_eq!(staying.get("/account").await.status, 200, "{FRONT_CHANNEL}: another's session");

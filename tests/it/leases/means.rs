@@ -228,6 +228,15 @@ async fn sign_ins_that_nothing_will_confirm_are_told_of() {
     }
     let scene = introspecting(WITHOUT_USERINFO).await;
     assert_eq!(told(&scene).await, (false, Vec::new()));
+    // Where an app alone limits it, the session goes on without that app.
+    let picky = "[[clients]]\nid = \"picky\"\nname = \"Picky\"\n\
+                 secret = \"picky-secret-0123456789\"\nmax_staleness = \"10m\"\n\
+                 redirect_uris = [\"https://picky.test/cb\"]\n";
+    let scene = Scene::with(Refreshes::None, "userinfo = false", picky).await;
+    assert_eq!(checks(&scene.app), [bounded]);
+    let events = scene.app.events().await;
+    let event = events.iter().find(|event| event.action == "sign_in").unwrap();
+    assert!(event.detail.contains("apps that limit it want a new sign-in after"));
 }
 
 /// RFC 7662 §2.2: a refresh token whose upstream does not stand by it any more is not active, although

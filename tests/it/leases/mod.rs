@@ -3,6 +3,7 @@
 
 mod background;
 mod failures;
+mod keeping;
 mod limits;
 mod means;
 

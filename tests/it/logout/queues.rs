@@ -12,10 +12,11 @@ use axum::{Router, routing::post};
 use keywright::jobs::{self, deliver_logouts};
 
 use crate::{
-    sessions::form_token,
+    refresh::outside::execute,
+    sessions::{form_token, sign_in},
     support::{
         app::TestApp,
-        journey::{code_for, redeem},
+        journey::{code_by_session, code_for, redeem},
     },
 };
 
@@ -131,4 +132,64 @@ async fn everything_is_told_once() {
     }
     assert_eq!(scene.told.load(Ordering::SeqCst), 6);
     assert_eq!(scene.app.count("logout_deliveries WHERE delivered_at IS NOT NULL").await, 6);
+}
+
+/// LO-05: apps that have failed already leave room for the others, however many they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_apps_that_hang_leave_room_for_one_that_does_not() {
+    let (address, stuck) = receiver(false).await;
+    let (other, told) = receiver(true).await;
+    let hanging: Vec<String> = (0..8).map(|number| format!("stuck{number}")).collect();
+    let config: String = hanging.iter().map(|id| client(id, &address)).collect();
+    let app = TestApp::builder().config(&(config + &client("told", &other))).start().await;
+    app.add_user("bob", &[]).await;
+    for _ in 0..4 {
+        let mut browser = app.browser();
+        browser.stop_at("https://stuck");
+        sign_in(&mut browser, "bob").await;
+        for id in &hanging {
+            let code = code_by_session(&mut browser, id, &[]).await;
+            assert_eq!(redeem(&app, id, &code).await.status, 200);
+        }
+        let csrf = form_token(&mut browser).await;
+        browser.post_form("/logout", &[("confirm", "yes"), ("csrf", &csrf)]).await;
+    }
+    execute(&app, "UPDATE logout_deliveries SET tries = 1").await;
+    let scene = Scene { app, stuck, told };
+    scene.app.clock.advance(1);
+    scene.visit("told").await;
+    tokio::select! {
+        _ = deliver_logouts(&scene.app.app) => panic!("nothing hangs"),
+        () = until_called(&scene.told) => {}
+    }
+    assert_eq!(scene.failures().await, 0, "the others were waited for");
+}
+
+/// The pause before the next try begins when the app has answered, and not when it was asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_begins_with_the_answer() {
+    let (calls, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(tokio::sync::Notify::new()));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}/bcl", listener.local_addr().unwrap());
+    let (counted, wait) = (Arc::clone(&calls), Arc::clone(&go));
+    let receive = post(async move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+        wait.notified().await;
+        axum::http::StatusCode::INTERNAL_SERVER_ERROR
+    });
+    let router = Router::new().route("/bcl", receive);
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let app = TestApp::builder().config(&client("slow", &address)).start().await;
+    app.add_user("bob", &[]).await;
+    let scene = Scene { app, stuck: Arc::clone(&calls), told: calls };
+    scene.visit("slow").await;
+    let answering = async {
+        until_called(&scene.stuck).await;
+        scene.app.clock.advance(4);
+        go.notify_one();
+    };
+    let (told, ()) = tokio::join!(deliver_logouts(&scene.app.app), answering);
+    told.unwrap();
+    let due = scene.app.app.now().unix() + 5;
+    assert_eq!(scene.app.count(&format!("logout_deliveries WHERE due_at = {due}")).await, 1);
 }

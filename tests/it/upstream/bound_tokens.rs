@@ -197,3 +197,29 @@ async fn a_proof_that_is_refused_is_not_held_against_the_person() {
     assert_eq!(event.reason.as_deref(), Some("upstream_token_refused"));
     assert!(event.detail.contains("invalid_dpop_proof"), "{}", event.detail);
 }
+
+/// RFC 9449 §5: a refresh token may be bound where the access token beside it is not: the key is kept,
+/// and shown for refresh tokens alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_token_may_be_bound_alone() {
+    let upstream = binding().await;
+    upstream.bind_refresh_tokens();
+    upstream.set_refreshes(Refreshes::Rotating);
+    let settings = format!("{DPOP}\nmax_staleness = \"3m\"");
+    let app = TestApp::builder().upstream("kc", &upstream, &settings).start().await;
+    gets_in(&app, "kc").await.unwrap();
+    let at_first = proof(&upstream.requests_to(Endpoint::Token)[0]).0["jwk"].clone();
+    for _ in 0..2 {
+        upstream.clear_requests();
+        app.clock.advance(90);
+        keywright::leases::tend(&app.app).await.unwrap();
+        let request = upstream.requests_to(Endpoint::Token).pop().unwrap();
+        assert_eq!(proof(&request).0["jwk"], at_first);
+        let userinfo = upstream.requests_to(Endpoint::Userinfo).pop().unwrap();
+        assert!(userinfo.header("authorization").unwrap().starts_with("Bearer "));
+        assert_eq!(userinfo.header("dpop"), None);
+    }
+    assert_eq!(app.refusals("lease").await, Vec::<String>::new());
+    let text = app.app.metrics.render().unwrap();
+    assert!(text.contains("outcome=\"confirmed\"} 2"), "{text}");
+}

@@ -1,5 +1,7 @@
 //! OIDC Front-Channel Logout: a frame on an upstream's sign-out page, which nobody has signed.
 
+use axum::http::Request;
+use bytes::Bytes;
 use url::form_urlencoded;
 
 use super::SESSION_COOKIE;
@@ -7,7 +9,7 @@ use crate::support::{
     app::TestApp,
     browser::{Browser, Page},
     fake_upstream::FakeUpstream,
-    journey::{code_by_session, is_active, redeem},
+    journey::{authorize_path, code_by_session, is_active, redeem},
 };
 
 const BY_NAME: &str = "frontchannel_logout = \"sid\"";
@@ -22,11 +24,18 @@ async fn start(settings: &str) -> (TestApp, FakeUpstream) {
 async fn sign_in(app: &TestApp, upstream: &FakeUpstream, sid: &str) -> (Browser, String) {
     let person = serde_json::json!({ "sub": "7", "preferred_username": "carol", "sid": sid });
     upstream.set_person(person);
-    let mut browser = app.browser();
+    let mut browser = framing(app);
     let code = code_by_session(&mut browser, "web", &[]).await;
     let tokens = redeem(app, "web", &code).await;
     assert_eq!(tokens.status, 200, "{tokens:?}");
     (browser, tokens.text("refresh_token"))
+}
+
+/// A browser that says of each request that it is a frame's.
+fn framing(app: &TestApp) -> Browser {
+    let mut browser = app.browser();
+    browser.set_header("sec-fetch-dest", "iframe");
+    browser
 }
 
 fn path(slug: &str, pairs: &[(&str, &str)]) -> String {
@@ -67,6 +76,33 @@ async fn a_frame_at_the_browser_ends_its_session() {
     assert!(!is_in(&mut one).await && is_in(&mut other).await);
     assert!(!is_active(&app, "web", &first).await && is_active(&app, "web", &second).await);
     assert_eq!(channels(&app).await, 1);
+    // Nobody is signed in again behind their back.
+    let journey = one.visit(&authorize_path("web", &[])).await;
+    assert_eq!(journey.last().url.path(), "/login", "{:?}", journey.hops());
+}
+
+/// UP-27: a link to it, from wherever, ends nothing, although the browser sends its cookie along; nor
+/// does anything else that is no frame. Browsers that do not say what they ask for are believed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_ends_nothing() {
+    for settings in ["", BY_NAME] {
+        let (app, upstream) = start(settings).await;
+        let (mut browser, token) = sign_in(&app, &upstream, "s-1").await;
+        let real = path("kc", &[("iss", &upstream.issuer()), ("sid", "s-1")]);
+        for destination in ["document", "image", "empty", "", "IFRAME"] {
+            browser.set_header("sec-fetch-dest", destination);
+            let page = browser.get(&real).await;
+            assert_frame(&page, &upstream);
+            assert!(page.set_cookies().is_empty(), "{destination}");
+        }
+        assert!(is_in(&mut browser).await && is_active(&app, "web", &token).await);
+        assert_eq!(app.refusals("upstream_logout").await, ["not_in_a_frame"; 5]);
+        let secret = crate::sessions::cookie(&browser, SESSION_COOKIE);
+        let silent = Request::builder().uri(format!("https://id.test{real}"));
+        let silent = silent.header("cookie", format!("{SESSION_COOKIE}={secret}"));
+        assert_eq!(app.send(silent.body(Bytes::new()).unwrap()).await.status, 200);
+        assert!(!is_in(&mut browser).await);
+    }
 }
 
 /// UP-27: a guessed or a real name ends nothing at another browser; nor does anything that is not to
@@ -79,7 +115,7 @@ async fn a_frame_elsewhere_ends_nothing() {
     let issuer = upstream.issuer();
     let real = path("kc", &[("iss", &issuer), ("sid", "s-1")]);
     // Without a cookie, as from a frame on another site; and at another person's browser.
-    for stranger in [&mut app.browser(), &mut other] {
+    for stranger in [&mut framing(&app), &mut other] {
         let page = stranger.get(&real).await;
         assert_frame(&page, &upstream);
         assert!(page.set_cookies().is_empty());
@@ -117,7 +153,7 @@ async fn another_upstream_ends_nothing() {
         let app = TestApp::builder().upstream("kc", &kc, settings).upstream("eve", &eve, settings);
         let app = app.start().await;
         kc.set_person(serde_json::json!({ "sub": "7", "sid": "s-1" }));
-        let mut browser = app.browser();
+        let mut browser = framing(&app);
         super::sign_in_at(&mut browser, "kc").await.landing();
         for issuer in [kc.issuer(), eve.issuer()] {
             let page = browser.get(&path("eve", &[("iss", &issuer), ("sid", "s-1")])).await;
@@ -152,11 +188,11 @@ async fn by_name_a_frame_without_cookies_will_do() {
         &[("iss", &issuer)],
         &[("sid", "s-1")],
     ] {
-        assert_frame(&app.browser().get(&path("kc", pairs)).await, &upstream);
+        assert_frame(&framing(&app).get(&path("kc", pairs)).await, &upstream);
     }
     assert!(is_in(&mut one).await && is_in(&mut other).await);
 
-    let page = app.browser().get(&path("kc", &[("iss", &issuer), ("sid", "s-1")])).await;
+    let page = framing(&app).get(&path("kc", &[("iss", &issuer), ("sid", "s-1")])).await;
     assert_frame(&page, &upstream);
     assert!(page.set_cookies().is_empty());
     assert!(!is_in(&mut one).await && is_in(&mut other).await);
@@ -164,7 +200,7 @@ async fn by_name_a_frame_without_cookies_will_do() {
     assert_eq!(app.count("logout_deliveries WHERE due_at IS NOT NULL").await, 1);
     assert_eq!(channels(&app).await, 1);
     // Once more: nothing is left to end.
-    let page = app.browser().get(&path("kc", &[("iss", &issuer), ("sid", "s-1")])).await;
+    let page = framing(&app).get(&path("kc", &[("iss", &issuer), ("sid", "s-1")])).await;
     assert_frame(&page, &upstream);
     assert_eq!(channels(&app).await, 1);
 }

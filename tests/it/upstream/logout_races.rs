@@ -6,24 +6,34 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::sign_in_at;
-use crate::support::{
-    app::{Answer, TestApp, breathe},
-    fake_upstream::{CLIENT_ID, FakeUpstream},
-    journey::{authorize_path, code_by_session, is_active, redeem, refresh},
+use crate::{
+    refresh::outside::WriteBlock,
+    support::{
+        app::{Answer, TestApp, breathe},
+        fake_upstream::{CLIENT_ID, FakeUpstream},
+        journey::{authorize_path, code_by_session, is_active, redeem, refresh},
+    },
 };
 
 const ROUNDS: usize = 12;
 
 /// The answer to a logout token for this person and session of the upstream.
 async fn notify(app: &TestApp, upstream: &FakeUpstream, sub: &str, sid: &str) -> Answer {
+    post(app, &token(app, upstream, sub, sid)).await
+}
+
+fn token(app: &TestApp, upstream: &FakeUpstream, sub: &str, sid: &str) -> String {
     let now = app.app.now().unix();
     let claims = json!({
         "iss": upstream.issuer(), "aud": CLIENT_ID, "iat": now, "exp": now + 120,
         "jti": uuid::Uuid::new_v4().to_string(), "sub": sub, "sid": sid,
         "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
     });
-    let token = upstream.sign("logout+jwt", &claims);
-    app.post("/upstream/kc/backchannel-logout", &[("logout_token", &token)], &[]).await
+    upstream.sign("logout+jwt", &claims)
+}
+
+async fn post(app: &TestApp, token: &str) -> Answer {
+    app.post("/upstream/kc/backchannel-logout", &[("logout_token", token)], &[]).await
 }
 
 /// Nothing that an answer has brought is good for anything.
@@ -81,4 +91,32 @@ async fn a_logout_that_races_is_not_lost() {
     }
     assert_eq!(app.count("sessions WHERE ended_at IS NULL").await, 0);
     assert_eq!(app.count("grants WHERE revoked_at IS NULL").await, 0);
+}
+
+/// LO-08: an upstream that hangs up in the middle has said it all the same, whatever the database is
+/// waiting for; its token is used up, and what it names has ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_is_not_lost_with_who_has_asked_for_it() {
+    let upstream = FakeUpstream::start().await;
+    let app = TestApp::builder().upstream("kc", &upstream, "").start().await;
+    upstream.set_person(json!({"sub": "7", "sid": "s-1", "preferred_username": "carol"}));
+    let mut browser = app.browser();
+    sign_in_at(&mut browser, "kc").await.landing();
+    let token = token(&app, &upstream, "7", "s-1");
+    let block = WriteBlock::on(&app, "sessions").await;
+    let under_way = async {
+        while app.app.questions.is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::select! {
+        answer = post(&app, &token) => panic!("nothing has cut it off: {answer:?}"),
+        () = under_way => {}
+    }
+    drop(block);
+    app.app.questions.close();
+    app.app.questions.wait().await;
+    assert_eq!(browser.get("/account").await.status, 303);
+    post(&app, &token).await.assert_error(400, "invalid_request");
+    assert_eq!(app.refusals("upstream_logout").await, ["logout_token_replay"]);
 }

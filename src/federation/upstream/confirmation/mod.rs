@@ -12,14 +12,17 @@ mod of_server;
 pub use self::kept::KeptTokens;
 pub(super) use self::of_provider::has_witness;
 
-use super::{Asserted, Kind, Upstream};
+use super::{Asserted, Kind, Upstream, oauth2};
 use crate::{
     federation::{
         dpop::Prover,
         exchange::{self, Refreshed, RelyingParty, Shown, Tokens},
         fault::{FaultKind, UpstreamFault},
     },
-    foundation::{clock::Timestamp, random::Random},
+    foundation::{
+        clock::{Span, Timestamp},
+        random::Random,
+    },
     keys::ProofKey,
 };
 
@@ -55,6 +58,8 @@ pub enum Unconfirmed {
     Refused(ConfirmedBy, UpstreamFault),
     /// It could not be asked, or did not answer as it should.
     Away(UpstreamFault),
+    /// It was shown the refresh token, and what it answered was not to be read: the token may be spent.
+    Unread(UpstreamFault),
     /// It gave new tokens, and what they say could not be checked. They replace the old ones, and
     /// confirm nobody.
     Unclear(Box<KeptTokens>, UpstreamFault),
@@ -83,6 +88,15 @@ impl Upstream {
         }
     }
 
+    /// How long a question takes at most, if every request that belongs to it takes as long as it may.
+    pub fn longest_question(&self) -> Span {
+        let requests = match &self.kind {
+            Kind::Oidc(_) => of_provider::MOST_REQUESTS,
+            Kind::OAuth2(_) => oauth2::most_requests(&self.settings),
+        };
+        (1..requests).fold(self.settings.timeout, |all, _| all.plus(self.settings.timeout))
+    }
+
     /// New tokens for the refresh token that was kept.
     async fn refresh(
         &self,
@@ -98,9 +112,11 @@ impl Upstream {
         let key = key.map(|key| Prover { key, random, now });
         let shown = Shown { client: &proof, key };
         let refreshed = exchange::refresh(http, party, settings, refresh_token, shown).await;
-        match refreshed.map_err(|fault| self.name_secret(fault, now))? {
-            Refreshed::Tokens(tokens) => Ok(tokens),
-            Refreshed::Refused(fault) => Err(Unconfirmed::Refused(ConfirmedBy::Refresh, fault)),
+        match refreshed.map_err(|fault| self.name_secret(fault, now)) {
+            Err(fault) if fault.is_unread() => Err(Unconfirmed::Unread(fault)),
+            Err(fault) => Err(fault.into()),
+            Ok(Refreshed::Tokens(tokens)) => Ok(tokens),
+            Ok(Refreshed::Refused(fault)) => Err(Unconfirmed::Refused(ConfirmedBy::Refresh, fault)),
         }
     }
 }

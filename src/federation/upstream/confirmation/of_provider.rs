@@ -25,6 +25,10 @@ use crate::{
     keys::ProofKey,
 };
 
+/// Metadata; tokens, twice where a nonce is wanted; keys, and those that have changed since; UserInfo, as
+/// often as tokens. What is asked without a refresh token is less.
+pub(super) const MOST_REQUESTS: usize = 7;
+
 impl Provider {
     pub(super) async fn confirm(
         &self,
@@ -89,8 +93,8 @@ impl Question<'_> {
                 let asserted = without_details(&fault);
                 return Ok(Confirmed { by, tokens: renewed, asserted });
             }
-            // Keys change, and are read late: that is no proof against the person.
-            Err(fault) if KEY_FAULTS.contains(&fault.reason) => {
+            // Keys change, and are read late; clocks drift. That is no proof against the person.
+            Err(fault) if KEY_FAULTS.contains(&fault.reason) || is_about_time(&fault) => {
                 return Err(Unconfirmed::Unclear(Box::new(renewed), fault));
             }
             // A token that is not acceptable confirms nobody, and is no accident.
@@ -235,6 +239,12 @@ const KEY_FAULTS: &[&str] = &[
     "upstream_jwks_empty",
     "upstream_answer_too_large",
 ];
+
+/// Whether a token that has just been made is refused for its times: whose clock is wrong, nobody knows.
+fn is_about_time(fault: &UpstreamFault) -> bool {
+    let times = ["id_token_issued_at", "id_token_not_yet_valid", "id_token_expired"];
+    times.contains(&fault.reason)
+}
 
 /// Faults of a UserInfo that was reached and has no word for us.
 const WITHOUT_ANSWER: &[&str] = &["upstream_userinfo_failed", "upstream_userinfo_malformed"];

@@ -42,6 +42,8 @@ pub(crate) enum Fault {
     RedirectLoop(u16),
     /// An error status with a JSON body that says nothing; 429 and 503 carry `Retry-After`.
     Status(u16),
+    /// What was asked is done, and something in front of the endpoint answers with this status.
+    Lost(u16),
     /// Any other answer.
     Answer { status: u16, content_type: String, body: Bytes },
 }
@@ -97,6 +99,10 @@ impl Fault {
             Self::Redirect(status, to) => redirect(status, &to),
             Self::RedirectLoop(status) => redirect(status, &request.uri.to_string()),
             Self::Status(status) => error_status(status),
+            Self::Lost(status) => {
+                honest();
+                error_status(status)
+            }
             Self::Answer { status, content_type, body } => {
                 answer::text(status, &content_type, body)
             }

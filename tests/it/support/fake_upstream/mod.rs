@@ -170,6 +170,11 @@ impl FakeUpstream {
         self.state().offers.proofs = Proofs::LookedAt;
     }
 
+    /// Binds refresh tokens, and no access token.
+    pub(crate) fn bind_refresh_tokens(&self) {
+        self.state().offers.proofs = Proofs::BindRefresh;
+    }
+
     /// Whether the person has a session here, which decides what `prompt=none` gets.
     pub(crate) fn set_signed_in(&self, signed_in: bool) {
         self.state().signed_in = signed_in;

@@ -58,6 +58,8 @@ pub(super) enum Proofs {
     Unknown,
     /// Tokens are bound to the key.
     Bind,
+    /// Refresh tokens are; access tokens are good for anybody (RFC 9449 §5).
+    BindRefresh,
     /// They are looked at, and tokens are good for anybody.
     LookedAt,
 }

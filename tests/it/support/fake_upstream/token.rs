@@ -9,7 +9,7 @@ use url::form_urlencoded;
 
 use super::requests::Recorded;
 use super::server::answer;
-use super::state::{Access, ClientAuth, Grant, State, unique};
+use super::state::{Access, ClientAuth, Grant, Proofs, State, unique};
 use super::{bound, id_token};
 
 /// An error of RFC 6749 §5.2.
@@ -51,6 +51,7 @@ fn redeem(state: &mut State, request: &Recorded) -> Result<Map<String, Value>, R
         }
         _ => return Err(Refusal(400, "unsupported_grant_type", "code or refresh token")),
     };
+    let jkt = jkt.filter(|_| state.offers.proofs != Proofs::BindRefresh);
     let access_token = unique("upstream-access");
     let token_type = if jkt.is_some() { "DPoP" } else { "Bearer" };
     let access = Access { client_id, person: grant.person.clone(), jkt };
