@@ -4,7 +4,7 @@
 use keywright::jobs::deliver_logouts;
 use serde_json::{Map, Value, json};
 
-use super::SESSION_COOKIE;
+use super::{SESSION_COOKIE, rebuilt};
 use crate::{
     sessions::form_token,
     support::{
@@ -59,6 +59,26 @@ fn assert_done(answer: &Answer) {
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.headers["cache-control"], "no-store");
     assert!(answer.body.is_empty());
+}
+
+/// UP-26: what cannot be checked for a replay is not believed. When the store is back the same token
+/// counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_that_cannot_be_ruled_out_ends_nothing() {
+    let (app, upstream) = start("").await;
+    let (browser, token) = sign_in(&app, &upstream, "s-1").await;
+    drop(browser);
+    let claims = honest(&app, &upstream, "s-1");
+    let nowhere = "redis://127.0.0.1:1";
+    let app = rebuilt(app, |b| b.upstream("kc", &upstream, "").state_url(nowhere)).await;
+    let answer = notify(&app, &upstream, claims.clone()).await;
+    answer.assert_error(503, "temporarily_unavailable");
+    assert!(answer.headers.contains_key("retry-after"));
+    assert!(is_active(&app, "web", &token).await);
+    assert_eq!(app.count("sessions WHERE ended_at IS NULL").await, 1);
+    let app = rebuilt(app, |b| b.upstream("kc", &upstream, "")).await;
+    assert_done(&notify(&app, &upstream, claims).await);
+    assert!(!is_active(&app, "web", &token).await);
 }
 
 /// UP-25, OIDC Back-Channel Logout §2.7: exactly the session that is named ends, with its tokens.
