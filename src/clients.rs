@@ -18,7 +18,7 @@ use crate::{
         scope::Scope,
         words::GrantType,
     },
-    store::{Connection, StoreResult, facts},
+    store::{Connection, StoreResult, facts, users::Person},
 };
 
 const SECRET: &str = "client_secret";
@@ -108,6 +108,27 @@ impl Client {
     /// Whether a sign-in at this level is enough, whatever a single request asks for.
     pub fn is_content_with(&self, level: Option<Level>) -> bool {
         self.settings.require_acr.is_none_or(|least| level >= Some(least))
+    }
+
+    /// Why it does not let in, or no longer, a person who came this way and proved themselves at this
+    /// level; nothing if it does. Whatever speaks for a person is judged by this.
+    pub fn turns_away(
+        &self,
+        person: &Person,
+        upstream: Option<&UpstreamSlug>,
+        level: Option<Level>,
+    ) -> Option<&'static str> {
+        if person.user.disabled_at.is_some() {
+            Some("user_disabled")
+        } else if !self.admits(&person.groups()) {
+            Some("no_longer_allowed")
+        } else if !self.accepts(upstream) {
+            Some("upstream_not_allowed")
+        } else if !self.is_content_with(level) {
+            Some("acr_too_low")
+        } else {
+            None
+        }
     }
 
     /// Whether one of its addresses has this origin.

@@ -65,3 +65,15 @@ pub(super) fn start_logging(environment: &Environment, usual: &str) {
         logging.json().flatten_event(true).try_init()
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What strangers have said neither moves the cursor nor turns the line round.
+    #[test]
+    fn what_is_printed_does_not_speak_to_the_terminal() {
+        let said = "a\u{1b}[2Jb\u{7}c\u{202e}d\u{2066}e\u{200b}f\u{9b}g\tn\u{f6}\n";
+        assert_eq!(plain(said), "a[2Jbcdefg\tn\u{f6}\n");
+    }
+}

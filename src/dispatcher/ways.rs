@@ -66,9 +66,9 @@ impl Ways {
     }
 
     /// The upstream that the person is sent to without a page: the one that the app has named, the
-    /// one that the address leads to, the one that has to speak of them anew, the app's own, or the only one there is. Whoever has just
-    /// signed out, or is to choose, is asked; and so is everybody while that upstream is away, unless
-    /// there is nothing else to choose.
+    /// one that the address leads to, the one that has to speak of them anew, the app's own, or the
+    /// only one there is. Whoever has just signed out, or is to choose, is asked; and so is everybody
+    /// while that upstream is away, unless there is nothing else to choose.
     pub(super) fn straight(&self, app: &App, interaction: &Interaction) -> Option<&Arc<Upstream>> {
         if interaction.chooses || interaction.prompts(Prompt::SelectAccount) {
             return None;

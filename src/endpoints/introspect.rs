@@ -126,15 +126,12 @@ async fn find_alive(
         return Ok(None);
     };
     let Found { token: row, grant, person, .. } = &found;
+    let ways = [grant.upstream.as_ref(), found.upstream.as_ref()];
     let alive = row.consumed_at.is_none()
         && row.expires_at > now
         && grant.revoked_at.is_none()
         && grant.expires_at > now
-        && person.user.disabled_at.is_none()
-        && caller.admits(&person.groups())
-        && caller.accepts(found.upstream.as_ref())
-        && caller.accepts(grant.upstream.as_ref())
-        && caller.is_content_with(grant.acr)
+        && ways.into_iter().all(|way| caller.turns_away(person, way, grant.acr).is_none())
         && Scope::from(grant.scope.clone()).is_within(&caller.scope);
     let own = grant.client_id == *caller.id();
     Ok((alive && own).then_some(found))

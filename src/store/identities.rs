@@ -84,6 +84,25 @@ pub struct Recorded {
     pub confirmed_at: Timestamp,
 }
 
+/// The one identity that fits, with its account; PostgreSQL holds both rows until the transaction ends,
+/// SQLite has the whole file.
+macro_rules! held {
+    ($conn:expr, $fits:expr) => {{
+        let one = identities::table.inner_join(users::table).filter($fits);
+        on_backend!(
+            $conn,
+            postgres | conn | {
+                let one = one.select((Identity::as_select(), User::as_select()));
+                one.for_no_key_update().first(conn).await.optional()
+            },
+            sqlite | conn | {
+                let one = one.select((Identity::as_select(), User::as_select()));
+                one.first(conn).await.optional()
+            }
+        )
+    }};
+}
+
 /// The identity of a subject, with its account, which both stay as they are until the transaction
 /// ends: whoever shuts the account meanwhile comes after it.
 pub async fn find(
@@ -91,23 +110,7 @@ pub async fn find(
     issuer: &str,
     subject: &str,
 ) -> QueryResult<Option<(Identity, User)>> {
-    let known = identities::table
-        .inner_join(users::table)
-        .filter(identities::issuer.eq(issuer).and(identities::subject.eq(subject)));
-    on_backend!(
-        conn,
-        postgres
-            | conn
-            | known
-                .select((Identity::as_select(), User::as_select()))
-                .for_no_key_update()
-                .first(conn)
-                .await
-                .optional(),
-        sqlite
-            | conn
-            | known.select((Identity::as_select(), User::as_select())).first(conn).await.optional()
-    )
+    held!(conn, identities::issuer.eq(issuer).and(identities::subject.eq(subject)))
 }
 
 /// An identity of this account, which both stay as they are until the transaction ends. Of two who
@@ -117,23 +120,7 @@ pub async fn hold(
     id: &IdentityId,
     user: &UserId,
 ) -> QueryResult<Option<(Identity, User)>> {
-    let own = identities::table
-        .inner_join(users::table)
-        .filter(identities::id.eq(id).and(identities::user_id.eq(user)));
-    on_backend!(
-        conn,
-        postgres
-            | conn
-            | own
-                .select((Identity::as_select(), User::as_select()))
-                .for_no_key_update()
-                .first(conn)
-                .await
-                .optional(),
-        sqlite
-            | conn
-            | own.select((Identity::as_select(), User::as_select())).first(conn).await.optional()
-    )
+    held!(conn, identities::id.eq(id).and(identities::user_id.eq(user)))
 }
 
 /// Forgets an identity.
@@ -247,6 +234,9 @@ pub async fn forget_old_groups(
         .limit(limit)
         .select(identities::id);
     let old: Vec<IdentityId> = on_backend!(conn, |conn| old.load(conn).await)?;
+    if old.is_empty() {
+        return Ok(0);
+    }
     // Whoever has been confirmed meanwhile keeps theirs.
     let still = identities::table
         .filter(identities::id.eq_any(old).and(identities::confirmed_at.le(before)));

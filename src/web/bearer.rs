@@ -72,10 +72,7 @@ pub async fn find_standing(
         return Ok(None);
     };
     let living = grant.revoked_at.is_none() && now < grant.expires_at;
-    let welcome = person.user.disabled_at.is_none()
-        && client.admits(&person.groups())
-        && client.accepts(grant.upstream.as_ref())
-        && client.is_content_with(grant.acr);
+    let welcome = client.turns_away(&person, grant.upstream.as_ref(), grant.acr).is_none();
     Ok((living && welcome).then(|| Bearer::Person(Box::new((grant, person)))))
 }
 

@@ -150,13 +150,10 @@ fn check_person(
         return Err(exchange.refuse(UNKNOWN, "session_ended", story));
     }
     // Within the minute of the code, the person may have come another way.
-    let welcome = exchange.client.admits(&person.groups())
-        && exchange.client.accepts(session.upstream.as_ref())
-        && exchange.client.is_content_with(session.acr);
-    if !welcome {
-        return Err(exchange.refuse(UNKNOWN, "no_longer_allowed", story));
+    match exchange.client.turns_away(person, session.upstream.as_ref(), session.acr) {
+        Some(reason) => Err(exchange.refuse(UNKNOWN, reason, story)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// When the lease of the session ends: no token outlives it. It was renewed when the code was

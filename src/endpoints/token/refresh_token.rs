@@ -96,29 +96,25 @@ fn check_family(exchange: &Exchange<'_>, grant: &Grant) -> Result<(), WireError>
     Err(exchange.refuse(UNKNOWN, reason, Story::of(grant)))
 }
 
-/// Whether the person and the client have lost what was granted (RT-10).
+/// Whether the person and the client have lost what was granted (RT-10, UP-22).
 fn no_longer_allowed(
     exchange: &Exchange<'_>,
     grant: &Grant,
     granted: &Scope,
     (person, upstream): (&Person, Option<&UpstreamSlug>),
 ) -> Option<(&'static str, RevokedBecause)> {
-    if person.user.disabled_at.is_some() {
-        Some(("user_disabled", RevokedBecause::UserDisabled))
-    } else if !exchange.client.admits(&person.groups()) {
-        Some(("no_longer_allowed", RevokedBecause::NoLongerAllowed))
-    } else if !exchange.client.accepts(upstream)
-        || !exchange.client.accepts(grant.upstream.as_ref())
-    {
-        // Whoever stands by the person now is the upstream of the session (UP-22).
-        Some(("upstream_not_allowed", RevokedBecause::NoLongerAllowed))
-    } else if !exchange.client.is_content_with(grant.acr) {
-        Some(("acr_too_low", RevokedBecause::NoLongerAllowed))
-    } else if !granted.is_within(&exchange.client.scope) {
-        Some(("scope_no_longer_allowed", RevokedBecause::NoLongerAllowed))
-    } else {
-        None
+    let client = exchange.client;
+    // The way by which it was granted, and the one whose word the session rests on.
+    let ways = [grant.upstream.as_ref(), upstream];
+    let reason = ways.into_iter().find_map(|way| client.turns_away(person, way, grant.acr));
+    if let Some(reason) = reason {
+        let shut = person.user.disabled_at.is_some();
+        let because =
+            if shut { RevokedBecause::UserDisabled } else { RevokedBecause::NoLongerAllowed };
+        return Some((reason, because));
     }
+    let lost = !granted.is_within(&client.scope);
+    lost.then_some(("scope_no_longer_allowed", RevokedBecause::NoLongerAllowed))
 }
 
 /// The scope of the new access token: what is asked, within what was granted (RFC 6749 §6).

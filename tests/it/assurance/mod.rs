@@ -9,7 +9,7 @@ use crate::{
         app::TestApp,
         browser::{Browser, Journey},
         fake_upstream::{Endpoint, FakeUpstream},
-        journey::{authorize_path, code_for, redeem},
+        journey::{authorize_path, code_for, is_active, redeem},
     },
     upstream::{Witness, claims_of_sign_in, fails, is_refusal_page, rebuilt, sign_in_at},
 };
@@ -157,10 +157,17 @@ async fn an_app_can_always_want_a_level() {
     };
     let fields = form(&journey);
     let fields: Vec<(&str, &str)> = fields.iter().map(|(name, v)| (*name, v.as_str())).collect();
-    let before = app.post_as("safe", "/token", &fields).await.text("refresh_token");
+    let tokens = app.post_as("safe", "/token", &fields).await;
+    let (before, access) = (tokens.text("refresh_token"), tokens.text("access_token"));
+    for token in [&before, &access] {
+        assert!(is_active(&app, "safe", token).await);
+    }
     drop(browser);
 
     let app = rebuilt(app, |b| b.upstream("kc", &upstream, WORDS).config(&strict)).await;
+    for token in [&before, &access] {
+        assert!(!is_active(&app, "safe", token).await, "what a refresh would refuse is dead");
+    }
     let refresh = [("grant_type", "refresh_token"), ("refresh_token", before.as_str())];
     app.post_as("safe", "/token", &refresh).await.assert_error(400, "invalid_grant");
     assert_eq!(app.refusals("token").await, ["acr_too_low"]);
@@ -204,6 +211,56 @@ async fn an_upstream_has_to_reach_the_level_that_is_required() {
         let journey = sign_in_at(&mut app.browser(), "kc").await;
         assert!(journey.param("code").is_some(), "{said}: {}", journey.last().text());
     }
+}
+
+/// UP-32: a session from before counts no more than a new sign-in there would.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_level_that_is_required_later_counts_for_sessions_too() {
+    let (app, upstream) = house(WORDS).await;
+    says(&upstream, &json!({ "acr": "1" }));
+    let mut browser = app.browser();
+    sign_in_at(&mut browser, "kc").await;
+    let jar = browser.cookies().clone();
+    drop(browser);
+    let strict = format!("{WORDS}\nrequire_acr = \"mfa\"");
+    let app = rebuilt(app, |builder| builder.upstream("kc", &upstream, &strict)).await;
+    let mut browser = app.browser();
+    *browser.cookies_mut() = jar;
+    let silent = browser.visit(&authorize_path("web", &[("prompt", "none")])).await;
+    assert_eq!(silent.param("error").as_deref(), Some("login_required"));
+    says(&upstream, &json!({ "acr": "2" }));
+    let journey = browser.visit(&authorize_path("web", &[])).await;
+    assert_eq!(tokens(&app, &journey).await.0["acr"], "mfa", "{:?}", journey.hops());
+}
+
+/// An upstream without ID tokens says neither when nor how well anybody has signed in: it is no way
+/// where that is asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_cannot_say_is_no_way_for_who_asks() {
+    let (plain, kc) = (FakeUpstream::start().await, FakeUpstream::start().await);
+    plain.speak_plain_oauth();
+    let at = |endpoint| plain.url(endpoint);
+    let lines = format!(
+        "protocol = \"oauth2\"\nauthorization_endpoint = {:?}\ntoken_endpoint = {:?}\n\
+         userinfo_endpoint = {:?}",
+        at(Endpoint::Authorize),
+        at(Endpoint::Token),
+        at(Endpoint::Userinfo)
+    );
+    let builder = || TestApp::builder().upstream("plain", &plain, &lines);
+    let alone = builder().start().await;
+    let beside = builder().upstream("kc", &kc, "").start().await;
+    for wish in [("max_age", "60"), ("acr_values", "mfa")] {
+        let journey = alone.browser().visit(&authorize_path("web", &[wish])).await;
+        let error = "unmet_authentication_requirements";
+        assert_eq!(journey.param("error").as_deref(), Some(error), "{wish:?}");
+        let page = beside.browser().get(&authorize_path("web", &[wish])).await;
+        let url = page.location().unwrap();
+        assert!(url.as_str().starts_with(&kc.origin()), "{wish:?}: {url}");
+    }
+    assert_eq!(alone.refusals("authorize").await.len(), 2);
+    assert!(plain.requests().is_empty() && alone.count("sessions").await == 0);
+    assert!(sign_in_at(&mut alone.browser(), "plain").await.param("code").is_some());
 }
 
 /// UP-32: the page tells what is missing.
