@@ -1,12 +1,10 @@
 //! Bringing the schema up to date. Both folders hold the same versions.
 
 use anyhow::anyhow;
-use diesel_async::{
-    AsyncMigrationHarness, SimpleAsyncConnection as _, pooled_connection::deadpool::Object,
-};
+use diesel_async::{AsyncMigrationHarness, SimpleAsyncConnection as _};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use super::{connection::Backend, open::Store};
+use super::{connection::Backend, open::Store, postgres::Pooled};
 
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
@@ -18,11 +16,12 @@ const LOCK: &str = "SELECT pg_advisory_lock(7309453219)";
 /// Applies every migration that is missing and answers their names.
 pub async fn migrate(store: &Store) -> anyhow::Result<Vec<String>> {
     match store.connection().await?.into_backend() {
-        Backend::Postgres(mut conn) => {
+        Backend::Postgres(conn) => {
+            // It is going to keep settings and perhaps the lock, so it leaves the pool.
+            let mut conn = Pooled::take(conn).into_connection();
             conn.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
             conn.batch_execute(LOCK).await?;
-            // The connection keeps these settings and perhaps the lock, so it leaves the pool.
-            let mut harness = AsyncMigrationHarness::new(Object::take(conn));
+            let mut harness = AsyncMigrationHarness::new(conn);
             tokio::task::block_in_place(|| apply(&mut harness, POSTGRES))
         }
         Backend::Sqlite(conn) => {
@@ -42,7 +41,7 @@ pub fn is_first(name: &str) -> bool {
 pub async fn pending(store: &Store) -> anyhow::Result<Vec<String>> {
     match store.connection().await?.into_backend() {
         Backend::Postgres(conn) => {
-            let mut harness = AsyncMigrationHarness::new(conn);
+            let mut harness = AsyncMigrationHarness::new(Pooled::take(conn).into_connection());
             tokio::task::block_in_place(|| missing(&mut harness, POSTGRES))
         }
         Backend::Sqlite(conn) => {

@@ -7,6 +7,7 @@
 
 #[macro_use]
 mod connection;
+mod driven;
 mod error;
 mod migrations;
 mod open;

@@ -9,10 +9,8 @@ use std::{
     time::Duration,
 };
 
-use diesel_async::{
-    AsyncPgConnection,
-    pooled_connection::deadpool::{Pool, PoolError},
-};
+use deadpool::managed::{PoolError, Timeouts};
+use diesel_async::pooled_connection::deadpool::Pool;
 
 use super::{
     connection::{Backend, Connection, Sqlite},
@@ -44,7 +42,7 @@ pub struct Store {
 }
 
 enum Backing {
-    Postgres(Pool<AsyncPgConnection>),
+    Postgres(postgres::Pool),
     Sqlite(Pool<Sqlite>),
 }
 
@@ -98,15 +96,10 @@ impl Store {
     /// A connection from the pool.
     pub async fn connection(&self) -> StoreResult<Connection> {
         let backend = match &self.pool {
-            Backing::Postgres(pool) => pool.get().await.map(Backend::Postgres),
-            Backing::Sqlite(pool) => pool.get().await.map(Backend::Sqlite),
+            Backing::Postgres(pool) => Backend::Postgres(pool.get().await.map_err(unreachable)?),
+            Backing::Sqlite(pool) => Backend::Sqlite(pool.get().await.map_err(unreachable)?),
         };
-        let connect = |backend| Connection::new(backend, Arc::clone(&self.statements));
-        backend.map(connect).map_err(|error: PoolError| {
-            // The chain of causes says what the pool's own message leaves out.
-            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-            StoreError::Unreachable(format!("{error}{}", cause.unwrap_or_default()))
-        })
+        Ok(Connection::new(backend, Arc::clone(&self.statements)))
     }
 
     /// Whether the database answers within `patience`. A connection that does not is lost.
@@ -123,9 +116,15 @@ impl Store {
     }
 }
 
+/// The chain of causes says what the pool's own message leaves out.
+fn unreachable<E: std::error::Error + 'static>(error: PoolError<E>) -> StoreError {
+    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+    StoreError::Unreachable(format!("{error}{}", cause.unwrap_or_default()))
+}
+
 /// What both pools have in common.
-pub(super) fn timeouts() -> deadpool::managed::Timeouts {
-    deadpool::managed::Timeouts {
+pub(super) fn timeouts() -> Timeouts {
+    Timeouts {
         wait: Some(WAIT_FOR_CONNECTION),
         create: Some(Duration::from_secs(2)),
         recycle: Some(Duration::from_secs(1)),
