@@ -15,8 +15,6 @@ use diesel_async::{
     sync_connection_wrapper::SyncConnectionWrapper,
 };
 
-use super::postgres;
-
 /// The embedded database, driven from blocking threads.
 pub(super) type Sqlite = SyncConnectionWrapper<diesel::SqliteConnection>;
 
@@ -24,7 +22,7 @@ pub(super) type Sqlite = SyncConnectionWrapper<diesel::SqliteConnection>;
 /// allocation per request.
 #[expect(clippy::large_enum_variant, reason = "see above")]
 pub(super) enum Backend {
-    Postgres(postgres::Pooled),
+    Postgres(Object<AsyncPgConnection>),
     Sqlite(Object<Sqlite>),
     /// Given up in the middle of a transaction.
     Abandoned,
@@ -60,12 +58,12 @@ macro_rules! on_backend {
             $crate::store::connection::Backend::Postgres(conn) => {
                 // Statements on a shared connection are sent in the order in which they are first
                 // polled, without waiting for one another's answers.
-                let (conn, mover) = conn.parts();
+                let conn: &diesel_async::AsyncPgConnection = conn;
                 let query = async {
                     let $pg = &mut &*conn;
                     $postgres
                 };
-                mover.drive($crate::store::connection::bounded(conn, begins, query)).await
+                $crate::store::connection::bounded(conn, begins, query).await
             }
             $crate::store::connection::Backend::Sqlite($lite) => $sqlite,
             $crate::store::connection::Backend::Abandoned => {
@@ -210,11 +208,11 @@ impl Drop for Connection {
         }
         match std::mem::replace(&mut self.backend, Backend::Abandoned) {
             Backend::Postgres(conn) => {
-                if let Some(pool) = postgres::Pooled::pool(&conn).filter(|_| self.lost) {
+                if let Some(pool) = Object::pool(&conn).filter(|_| self.lost) {
                     // Those that rest in the pool led to the same server.
                     pool.retain(|_, _| false);
                 }
-                drop(postgres::Pooled::take(conn));
+                drop(Object::take(conn));
             }
             Backend::Sqlite(conn) => drop(Object::take(conn)),
             Backend::Abandoned => {}

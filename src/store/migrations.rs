@@ -1,10 +1,12 @@
 //! Bringing the schema up to date. Both folders hold the same versions.
 
 use anyhow::anyhow;
-use diesel_async::{AsyncMigrationHarness, SimpleAsyncConnection as _};
+use diesel_async::{
+    AsyncMigrationHarness, SimpleAsyncConnection as _, pooled_connection::deadpool::Object,
+};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use super::{connection::Backend, open::Store, postgres::Pooled};
+use super::{connection::Backend, open::Store};
 
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
@@ -16,12 +18,11 @@ const LOCK: &str = "SELECT pg_advisory_lock(7309453219)";
 /// Applies every migration that is missing and answers their names.
 pub async fn migrate(store: &Store) -> anyhow::Result<Vec<String>> {
     match store.connection().await?.into_backend() {
-        Backend::Postgres(conn) => {
-            // It is going to keep settings and perhaps the lock, so it leaves the pool.
-            let mut conn = Pooled::take(conn).into_connection();
+        Backend::Postgres(mut conn) => {
             conn.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
             conn.batch_execute(LOCK).await?;
-            let mut harness = AsyncMigrationHarness::new(conn);
+            // The connection keeps these settings and perhaps the lock, so it leaves the pool.
+            let mut harness = AsyncMigrationHarness::new(Object::take(conn));
             tokio::task::block_in_place(|| apply(&mut harness, POSTGRES))
         }
         Backend::Sqlite(conn) => {
@@ -41,7 +42,7 @@ pub fn is_first(name: &str) -> bool {
 pub async fn pending(store: &Store) -> anyhow::Result<Vec<String>> {
     match store.connection().await?.into_backend() {
         Backend::Postgres(conn) => {
-            let mut harness = AsyncMigrationHarness::new(Pooled::take(conn).into_connection());
+            let mut harness = AsyncMigrationHarness::new(conn);
             tokio::task::block_in_place(|| missing(&mut harness, POSTGRES))
         }
         Backend::Sqlite(conn) => {

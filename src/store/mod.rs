@@ -7,7 +7,6 @@
 
 #[macro_use]
 mod connection;
-mod driven;
 mod error;
 mod migrations;
 mod open;

@@ -9,8 +9,10 @@ use std::{
     time::Duration,
 };
 
-use deadpool::managed::{PoolError, Timeouts};
-use diesel_async::pooled_connection::deadpool::Pool;
+use diesel_async::{
+    AsyncPgConnection,
+    pooled_connection::deadpool::{Pool, PoolError},
+};
 
 use super::{
     connection::{Backend, Connection, Sqlite},
@@ -42,7 +44,7 @@ pub struct Store {
 }
 
 enum Backing {
-    Postgres(postgres::Pool),
+    Postgres(Pool<AsyncPgConnection>),
     Sqlite(Pool<Sqlite>),
 }
 
@@ -96,10 +98,15 @@ impl Store {
     /// A connection from the pool.
     pub async fn connection(&self) -> StoreResult<Connection> {
         let backend = match &self.pool {
-            Backing::Postgres(pool) => Backend::Postgres(pool.get().await.map_err(unreachable)?),
-            Backing::Sqlite(pool) => Backend::Sqlite(pool.get().await.map_err(unreachable)?),
+            Backing::Postgres(pool) => pool.get().await.map(Backend::Postgres),
+            Backing::Sqlite(pool) => pool.get().await.map(Backend::Sqlite),
         };
-        Ok(Connection::new(backend, Arc::clone(&self.statements)))
+        let connect = |backend| Connection::new(backend, Arc::clone(&self.statements));
+        backend.map(connect).map_err(|error: PoolError| {
+            // The chain of causes says what the pool's own message leaves out.
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+            StoreError::Unreachable(format!("{error}{}", cause.unwrap_or_default()))
+        })
     }
 
     /// Whether the database answers within `patience`. A connection that does not is lost.
@@ -116,15 +123,9 @@ impl Store {
     }
 }
 
-/// The chain of causes says what the pool's own message leaves out.
-fn unreachable<E: std::error::Error + 'static>(error: PoolError<E>) -> StoreError {
-    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-    StoreError::Unreachable(format!("{error}{}", cause.unwrap_or_default()))
-}
-
 /// What both pools have in common.
-pub(super) fn timeouts() -> Timeouts {
-    Timeouts {
+pub(super) fn timeouts() -> deadpool::managed::Timeouts {
+    deadpool::managed::Timeouts {
         wait: Some(WAIT_FOR_CONNECTION),
         create: Some(Duration::from_secs(2)),
         recycle: Some(Duration::from_secs(1)),

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use diesel::ConnectionError;
-use diesel_async::SimpleAsyncConnection as _;
+use diesel_async::{
+    AsyncPgConnection, SimpleAsyncConnection as _,
+    pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod, deadpool},
+};
+use futures_util::FutureExt as _;
 use rustls_platform_verifier::ConfigVerifierExt as _;
 use tokio_postgres_rustls::MakeRustlsConnect;
 use url::Url;
 
-use super::driven::Driven;
 use crate::foundation::secret::Secret;
 
 /// What every connection is set to. Commits are durable before they are acknowledged, whatever the
@@ -19,58 +21,41 @@ use crate::foundation::secret::Secret;
 const SETUP: &str = "SET synchronous_commit = on; SET statement_timeout = '5s'; \
                      SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '10s'";
 
-/// The connections to one server.
-pub(super) type Pool = deadpool::managed::Pool<Server>;
-
-/// One of them, lent.
-pub(super) type Pooled = deadpool::managed::Object<Server>;
-
-/// How to reach the server.
-pub(super) struct Server {
-    address: String,
-    tls: Option<MakeRustlsConnect>,
-}
-
 /// A pool of connections to the server that `url` names.
-pub(super) fn pool(url: &Secret, size: usize) -> anyhow::Result<Pool> {
+pub(super) fn pool(url: &Secret, size: usize) -> anyhow::Result<deadpool::Pool<AsyncPgConnection>> {
     let (address, tls) = address_and_tls(url.expose())?;
     let tls = tls.map(MakeRustlsConnect::new);
-    let pool = Pool::builder(Server { address, tls })
+    let mut config = ManagerConfig::default();
+    // The pool would otherwise ask `SELECT 1` before every use; a closed connection is seen anyway.
+    config.recycling_method = RecyclingMethod::Fast;
+    config.custom_setup = Box::new(move |address| connect(address.to_owned(), tls.clone()).boxed());
+    let manager = AsyncDieselConnectionManager::new_with_config(address, config);
+    let pool = deadpool::Pool::builder(manager)
         .max_size(size)
         .timeouts(super::open::timeouts())
-        .runtime(deadpool::Runtime::Tokio1)
+        .runtime(::deadpool::Runtime::Tokio1)
         .build()?;
     Ok(pool)
 }
 
-impl Manager for Server {
-    type Type = Driven;
-    type Error = ConnectionError;
-
-    async fn create(&self) -> Result<Driven, ConnectionError> {
-        let failed = |error: tokio_postgres::Error| ConnectionError::BadConnection(chain(&error));
-        let mut driven = if let Some(tls) = &self.tls {
-            let connected = tokio_postgres::connect(&self.address, tls.clone()).await;
-            let (client, driver) = connected.map_err(failed)?;
-            Driven::new(client, driver).await?
-        } else {
-            let connected = tokio_postgres::connect(&self.address, tokio_postgres::NoTls).await;
-            let (client, driver) = connected.map_err(failed)?;
-            Driven::new(client, driver).await?
-        };
-        let (mut connection, mover) = driven.parts();
-        let set = mover.drive(connection.batch_execute(SETUP)).await;
-        set.map_err(ConnectionError::CouldntSetupConfiguration)?;
-        Ok(driven)
-    }
-
-    /// Asking the server before every use would cost a round trip.
-    async fn recycle(&self, driven: &mut Driven, _: &Metrics) -> RecycleResult<ConnectionError> {
-        if driven.is_open() {
-            return Ok(());
-        }
-        Err(RecycleError::message("the server has hung up"))
-    }
+async fn connect(
+    address: String,
+    tls: Option<MakeRustlsConnect>,
+) -> Result<AsyncPgConnection, ConnectionError> {
+    let failed = |error: &tokio_postgres::Error| ConnectionError::BadConnection(chain(error));
+    let mut connection = if let Some(tls) = tls {
+        let connected = tokio_postgres::connect(&address, tls).await;
+        let (client, driver) = connected.map_err(|error| failed(&error))?;
+        drive(driver);
+        AsyncPgConnection::try_from(client).await?
+    } else {
+        let connected = tokio_postgres::connect(&address, tokio_postgres::NoTls).await;
+        let (client, driver) = connected.map_err(|error| failed(&error))?;
+        drive(driver);
+        AsyncPgConnection::try_from(client).await?
+    };
+    connection.batch_execute(SETUP).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+    Ok(connection)
 }
 
 /// The error with everything that caused it: by itself the driver's says only "db error".
@@ -82,6 +67,17 @@ fn chain(error: &tokio_postgres::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+/// Moves a connection's bytes until it is dropped or breaks. Left to diesel, every statement would
+/// subscribe to the driver's errors; a statement on a broken connection fails by itself.
+#[expect(clippy::disallowed_methods, reason = "it ends with its connection")]
+fn drive(driver: impl Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static) {
+    tokio::spawn(async move {
+        if let Err(error) = driver.await {
+            tracing::debug!(%error, "a connection to the database ended");
+        }
+    });
 }
 
 /// Splits `sslmode` and `sslrootcert` off the address. `require`, `verify-ca` and `verify-full`
