@@ -167,6 +167,29 @@ impl Interaction {
         self.identifier.as_deref().or_else(of_app)
     }
 
+    /// Has the upstream of a session speak anew of whose session it is. Without a page it may speak of
+    /// nobody else, and need not be asked where the app expects somebody else.
+    pub fn ask_again(&mut self, upstream: Option<&UpstreamSlug>, user: &UserId) {
+        if self.is_silent()
+            && let Purpose::Authorize(request) = &mut self.purpose
+            && request.expected_user.get_or_insert_with(|| user.clone()) != user
+        {
+            return;
+        }
+        self.returns_to = upstream.cloned();
+    }
+
+    /// Whether this is whom the app expects, if anybody (OIDC Core §3.1.2.1, `id_token_hint`).
+    pub fn expects(&self, user: &UserId) -> bool {
+        let expected = self.request().and_then(|request| request.expected_user.as_ref());
+        expected.is_none_or(|expected| expected == user)
+    }
+
+    /// Whether no page may be shown.
+    pub fn is_silent(&self) -> bool {
+        self.prompts(Prompt::None)
+    }
+
     /// Whether it is there to link and not to sign in.
     pub const fn is_link(&self) -> bool {
         matches!(self.purpose, Purpose::Link { .. })

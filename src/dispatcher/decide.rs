@@ -46,7 +46,7 @@ pub fn is_enough(app: &App, interaction: &Interaction, live: &LiveSession) -> bo
     interaction.request().is_some_and(|request| {
         let client = app.clients.find(request.client_id.as_str());
         client.is_some_and(|client| client.accepts(live.session.upstream.as_ref()))
-            && !is_other_person(request, &live.session)
+            && interaction.expects(&live.session.user_id)
             && live.session.acr >= request.level
     })
 }
@@ -68,13 +68,15 @@ pub(super) fn decide<'a>(
         return Next::End(Ending::Page(Box::new(client_gone())));
     };
     let Visitor::SignedIn(live) = visitor else {
-        return sign_in(request);
+        return sign_in(interaction, request);
     };
     let session = &live.session;
     let another_way = !client.accepts(session.upstream.as_ref());
-    if another_way || is_other_person(request, session) || wants_sign_in(app, request, session, now)
+    if another_way
+        || !interaction.expects(&session.user_id)
+        || wants_sign_in(app, request, session, now)
     {
-        return sign_in(request);
+        return sign_in(interaction, request);
     }
     Next::End(if client.admits(&live.person.groups()) {
         Ending::Code(request, &live.session)
@@ -96,7 +98,7 @@ pub(super) async fn conclude<'a>(
     let Some(client) = app.clients.find(request.client_id.as_str()) else {
         return Ok(Ending::Page(Box::new(client_gone())));
     };
-    if is_other_person(request, session) {
+    if !interaction.expects(&session.user_id) {
         let error = OAuthError::login_required("another person has signed in");
         return Ok(Ending::Error(request, error));
     }
@@ -114,11 +116,6 @@ pub(super) async fn conclude<'a>(
     Ok(Ending::Code(request, session))
 }
 
-/// Whether the app expects somebody else (OIDC Core §3.1.2.1, `id_token_hint`).
-fn is_other_person(request: &AuthorizationRequest, session: &Session) -> bool {
-    request.expected_user.as_ref().is_some_and(|user| *user != session.user_id)
-}
-
 /// Nobody here, and no upstream, has seen a proof of that level (RFC 9470 §5).
 pub(super) const fn unmet() -> OAuthError {
     OAuthError::unmet_authentication_requirements("the person cannot sign in at that level")
@@ -128,8 +125,8 @@ const fn not_admitted() -> OAuthError {
     OAuthError::access_denied("the person is in no group that may enter")
 }
 
-fn sign_in(request: &AuthorizationRequest) -> Next<'_> {
-    if request.prompts(Prompt::None) {
+fn sign_in<'a>(interaction: &'a Interaction, request: &'a AuthorizationRequest) -> Next<'a> {
+    if interaction.is_silent() && interaction.returns_to.is_none() {
         // OIDC Core §3.1.2.6.
         let error = OAuthError::login_required("nobody is signed in at this browser");
         return Next::End(Ending::Error(request, error));

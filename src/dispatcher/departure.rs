@@ -79,7 +79,11 @@ async fn start(
     now: Timestamp,
 ) -> Result<Begun, UpstreamFault> {
     let request = interaction.request();
-    let wanted = [(Prompt::Login, "login"), (Prompt::SelectAccount, "select_account")];
+    let wanted = [
+        (Prompt::None, "none"),
+        (Prompt::Login, "login"),
+        (Prompt::SelectAccount, "select_account"),
+    ];
     let prompt = wanted.into_iter().find(|(prompt, _)| interaction.prompts(*prompt));
     let prompt = prompt.map(|(_, word)| word);
     let max_age = request.and_then(|request| request.max_age);

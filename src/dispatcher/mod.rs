@@ -8,6 +8,7 @@ mod decide;
 mod departure;
 mod posted_answer;
 mod respond;
+mod silent;
 mod ways;
 
 use std::net::IpAddr;
@@ -20,6 +21,7 @@ pub use self::{
     departure::{Departure, come_back, depart, stay, with_way_on},
     posted_answer::{fetch_answer, park_answer},
     respond::Target,
+    silent::without_page,
     ways::{Ways, accepts},
 };
 use crate::{
@@ -46,7 +48,9 @@ pub async fn begin(
     match decide(app, &interaction, visitor, now) {
         Next::End(ending) => end(app, &interaction, ending, now).await,
         Next::SignIn => {
-            throttle::begin_flow(app, from, now).map_err(|error| error.trace(&trace))?;
+            if let Err(error) = throttle::begin_flow(app, from, now) {
+                return without_page(app, &interaction, error.trace(&trace));
+            }
             // A page that offers another way needs the mark as well.
             let response = sign_in(app, interaction, now).await;
             let mut response = response.unwrap_or_else(IntoResponse::into_response);
@@ -99,6 +103,9 @@ async fn sign_in(
     mut interaction: Interaction,
     now: Timestamp,
 ) -> Result<Response, PageError> {
+    if interaction.is_silent() {
+        return silent::ask(app, interaction, now).await;
+    }
     let trace = interaction.trace_id.clone();
     let told = |error: StoreError| PageError::from(error).trace(&trace);
     let ways = Ways::of(app, &interaction, now).await.map_err(told)?;

@@ -86,6 +86,13 @@ impl Ways {
         straight.filter(|upstream| !upstream.is_away() || self.only().is_some())
     }
 
+    /// The upstream that may be asked without a page: the one that has to speak of the person anew.
+    /// Those without ID tokens know no `prompt`.
+    pub(super) fn silent(&self, interaction: &Interaction) -> Option<&Arc<Upstream>> {
+        let again = self.find(interaction.returns_to.as_ref()?)?;
+        (again.settings.protocol == Protocol::Oidc && !again.is_away()).then_some(again)
+    }
+
     fn find(&self, slug: &UpstreamSlug) -> Option<&Arc<Upstream>> {
         self.upstreams.iter().find(|upstream| upstream.slug() == slug)
     }

@@ -8,7 +8,6 @@ use crate::{
     foundation::{
         clock::{Span, Timestamp},
         digest::TokenDigest,
-        ids::UpstreamSlug,
         opaque::{Opaque, OpaqueKind},
     },
     leases::{self, Held, Standing},
@@ -82,8 +81,8 @@ pub async fn held_session(
 pub enum AtBrowser {
     /// Nobody that it tells of.
     Nobody,
-    /// Somebody of whom this upstream has to speak anew.
-    Unheld(Option<UpstreamSlug>),
+    /// Somebody of whom their upstream has to speak anew.
+    Unheld(Box<LiveSession>),
     /// Somebody by whom their upstream stands.
     Held(Box<LiveSession>),
 }
@@ -112,7 +111,7 @@ pub async fn standing(
         Held::Free | Held::Until(_) => Some(live),
         Held::Asked(_) => session(app, headers, now).await?,
         Held::TooOld | Held::Pending | Held::Lost => {
-            return Ok(AtBrowser::Unheld(live.session.upstream));
+            return Ok(AtBrowser::Unheld(Box::new(live)));
         }
     };
     Ok(held.map_or(AtBrowser::Nobody, |live| AtBrowser::Held(Box::new(live))))

@@ -57,8 +57,8 @@ pub async fn authorize(State(app): State<App>, request: Request) -> Result<Respo
     let mut interaction = Interaction::begin(purpose, trace, &mark.digest(), app.random());
     interaction.note(now, what);
     interaction.chooses = browser::has_signed_out(&app, &headers);
-    if let AtBrowser::Unheld(upstream) = &standing {
-        interaction.returns_to.clone_from(upstream);
+    if let AtBrowser::Unheld(live) = &standing {
+        interaction.ask_again(live.session.upstream.as_ref(), &live.session.user_id);
     }
     let session = standing.held();
     if session.as_ref().is_some_and(|live| leads_away(&app, &interaction, live)) {

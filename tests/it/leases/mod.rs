@@ -6,6 +6,7 @@ mod failures;
 mod keeping;
 mod limits;
 mod means;
+mod silent;
 
 use keywright::{
     foundation::ids::{SessionId, UpstreamSlug},

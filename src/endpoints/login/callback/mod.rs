@@ -72,6 +72,10 @@ pub async fn callback(
         Ok(begun) => begun,
         Err(page) => {
             let interaction = &mut arriving.departure.interaction;
+            let page = match dispatcher::without_page(&app, interaction, page) {
+                Ok(answer) => return Ok(answer),
+                Err(page) => page,
+            };
             return Err(dispatcher::stay(&app, interaction, page).await);
         }
     };
@@ -214,6 +218,9 @@ impl Arriving<'_> {
         let done = connection
             .transaction(async |conn| {
                 let user = self.account(conn, asserted).await?;
+                if interaction.is_silent() && !interaction.expects(&user.id) {
+                    return Err(Undone::AnotherPerson);
+                }
                 let proof = Proof { user_id: user.id, ..proof };
                 let begun =
                     begin_session(self.app, conn, former, proof, interaction, self.now).await?;
@@ -225,6 +232,7 @@ impl Arriving<'_> {
         match done {
             Ok(begun) => Ok(Some(begun)),
             Err(Undone::LostRace) => Ok(None),
+            Err(Undone::AnotherPerson) => Err(self.another_person()),
             Err(Undone::Disabled) => Err(self.account_unavailable()),
             Err(Undone::NotAdmitted(refusal)) => Err(self.not_admitted(&refusal)),
             Err(Undone::NotAllowed(refusal)) => Err(self.no_account(&refusal)),
@@ -267,6 +275,7 @@ impl Arriving<'_> {
 /// Why the transaction was rolled back.
 enum Undone {
     LostRace,
+    AnotherPerson,
     Disabled,
     NotAdmitted(Refusal),
     NotAllowed(Refusal),

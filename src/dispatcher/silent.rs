@@ -1,0 +1,67 @@
+//! Signing in without a page (OIDC Core §3.1.2.1, `prompt=none`).
+//!
+//! Somebody of whom their upstream has to speak anew is sent there without a page, and comes back
+//! without one if they are signed in there still. Nobody else is: that somebody may be signed in at
+//! an upstream is no reason to sign them in here. Whatever goes wrong, no page is shown; the app
+//! hears that the person has to sign in.
+
+use axum::{http::StatusCode, response::Response};
+
+use super::{Target, Ways, depart, refuse};
+use crate::{
+    app::App, foundation::clock::Timestamp, interactions::Interaction, protocol::error::OAuthError,
+    web::error::PageError,
+};
+
+const NOBODY: OAuthError = OAuthError::login_required("nobody is signed in at this browser");
+
+/// Sends the person to the upstream that has to speak of them anew, if it can be asked.
+pub(super) async fn ask(
+    app: &App,
+    interaction: Interaction,
+    now: Timestamp,
+) -> Result<Response, PageError> {
+    let asked = interaction.clone();
+    let departed = async {
+        let ways = Ways::of(app, &interaction, now).await?;
+        match ways.silent(&interaction) {
+            Some(upstream) => depart(app, upstream, interaction, now).await.map(Some),
+            None => Ok(None),
+        }
+    };
+    match (departed.await, asked.request()) {
+        (Ok(Some(response)), _) => Ok(response),
+        (Ok(None), Some(request)) => {
+            Ok(refuse(app, &Target::of(request), &NOBODY, &asked.trace_id, Some(&asked)))
+        }
+        (Ok(None), None) => Err(PageError::not_found()),
+        (Err(page), _) => without_page(app, &asked, page),
+    }
+}
+
+/// Tells the app what would have been a page, if the app wants none to be shown (OIDC Core §3.1.2.6).
+pub fn without_page(
+    app: &App,
+    interaction: &Interaction,
+    page: PageError,
+) -> Result<Response, PageError> {
+    let Some(request) = interaction.request().filter(|_| interaction.is_silent()) else {
+        return Err(page);
+    };
+    let error = match page.status {
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+            OAuthError::temporarily_unavailable("nobody can be signed in at the moment")
+        }
+        StatusCode::INTERNAL_SERVER_ERROR => OAuthError::server_error("something is broken here"),
+        _ => OAuthError::login_required("the person cannot be signed in without a page"),
+    };
+    let trace = &interaction.trace_id;
+    if let Some(event) = page.event {
+        app.audit.note(event.trace(trace));
+    }
+    let error = match page.source {
+        Some(cause) => error.because(cause),
+        None => error,
+    };
+    Ok(refuse(app, &Target::of(request), &error, trace, Some(interaction)))
+}
