@@ -11,6 +11,7 @@ use url::Url;
 use super::{
     fault::UpstreamFault,
     health::{Errand, Health},
+    inside::Doorkeeper,
 };
 use crate::config::{Problems, UpstreamSettings};
 
@@ -25,6 +26,7 @@ pub(super) const MAX_BODY: usize = 512 * 1_024;
 #[derive(Clone, Debug)]
 pub struct HttpClient {
     client: Client,
+    doors: Doorkeeper,
     detour: Option<Arc<Detour>>,
     /// How the upstream that it is for has answered, and whether it surely is there now.
     health: Option<Arc<Health>>,
@@ -48,8 +50,13 @@ pub(super) struct Answer {
 impl HttpClient {
     /// A client that trusts what the system trusts.
     pub fn new() -> anyhow::Result<Self> {
-        let client = builder().build().context("the HTTP client cannot be made")?;
-        Ok(Self { client, detour: None, health: None, sure: false })
+        Self::with_doors(Doorkeeper::new())
+    }
+
+    /// One whose way inside this doorkeeper watches.
+    pub(super) fn with_doors(doors: Doorkeeper) -> anyhow::Result<Self> {
+        let client = builder(&doors).build().context("the HTTP client cannot be made")?;
+        Ok(Self { client, doors, detour: None, health: None, sure: false })
     }
 
     /// This client, or one of its own for an upstream that needs it. Certificates are always
@@ -67,7 +74,7 @@ impl HttpClient {
         let unfit = |error: reqwest::Error| {
             Problems::one(&setting("ca"), format!("cannot be used: {}", without_url(error)))
         };
-        let mut builder = builder();
+        let mut builder = builder(&self.doors);
         if let Some(ca) = &settings.ca {
             let ca = reqwest::Certificate::from_pem_bundle(ca.pem().as_bytes()).map_err(unfit)?;
             builder = builder.tls_certs_merge(ca);
@@ -80,7 +87,18 @@ impl HttpClient {
             // HTTP/2 has no Host header beside the address.
             builder = builder.http1_only();
         }
-        Ok(Self { client: builder.build().map_err(unfit)?, detour, health, sure: false })
+        let (client, doors) = (builder.build().map_err(unfit)?, self.doors.clone());
+        Ok(Self { client, doors, detour, health, sure: false })
+    }
+
+    /// Who may lead us inside.
+    pub(super) const fn doors(&self) -> &Doorkeeper {
+        &self.doors
+    }
+
+    /// Whether the upstream of this issuer is inside, in the network around us.
+    pub(super) async fn is_inside(&self, issuer: &Url) -> std::io::Result<bool> {
+        Ok(self.detour.is_some() || self.doors.leads_inside(issuer).await?.is_some())
     }
 
     /// For what somebody brings from the upstream: it is there, whatever our own requests have met.
@@ -213,8 +231,9 @@ impl Detour {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place that makes clients")]
-fn builder() -> reqwest::ClientBuilder {
+fn builder(doors: &Doorkeeper) -> reqwest::ClientBuilder {
     Client::builder()
+        .dns_resolver(Arc::new(doors.clone()))
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .connect_timeout(CONNECT)

@@ -6,7 +6,7 @@
 
 use std::{
     sync::{
-        Arc, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -24,10 +24,7 @@ use super::{
     jwk_filter::{self, MAX_JWKS, UpstreamKey},
     strict_json,
 };
-use crate::{
-    foundation::clock::{Span, Timestamp},
-    protocol::redirect_uri::is_loopback,
-};
+use crate::foundation::clock::{Span, Timestamp};
 
 const FRESH: Span = Span::from_hours(1);
 const USABLE: Span = Span::from_days(1);
@@ -151,14 +148,14 @@ impl<T> Shared<T> {
 
 /// The kept documents of one upstream.
 pub(super) struct Documents {
-    typed_issuer: Url,
+    pub(super) typed_issuer: Url,
     patience: Duration,
     /// The other upstreams' issuers: whoever points there is not who it says it is (UP-06).
-    foreign_origins: Vec<String>,
+    pub(super) foreign_origins: Vec<String>,
     /// The issuer with a place for the tenant, where several tenants may sign in.
     template: Option<String>,
     /// The endpoints at other hosts that the log knows of.
-    elsewhere: std::sync::Mutex<Vec<String>>,
+    pub(super) elsewhere: std::sync::Mutex<Vec<String>>,
     metadata: Shared<Metadata>,
     keys: Shared<Vec<UpstreamKey>>,
 }
@@ -256,7 +253,9 @@ impl Documents {
     }
 
     async fn discover(&self, http: &HttpClient, has_copy: bool) -> Result<Metadata, UpstreamFault> {
-        self.read(&self.document(http, has_copy).await?)
+        let metadata = self.read(&self.document(http, has_copy).await?)?;
+        self.keep_outside(http, &metadata).await?;
+        Ok(metadata)
     }
 
     fn address(&self) -> String {
@@ -318,54 +317,6 @@ impl Documents {
         };
         self.check_endpoints(&metadata)?;
         Ok(metadata)
-    }
-
-    /// Endpoints are `https`, or `http` on this computer when the upstream itself is; and none lies
-    /// at another configured upstream (RFC 9700 §4.4.1).
-    fn check_endpoints(&self, metadata: &Metadata) -> Result<(), UpstreamFault> {
-        let own = self.typed_issuer.origin().ascii_serialization();
-        let mut elsewhere = Vec::new();
-        let all = [
-            Some(&metadata.authorization_endpoint),
-            Some(&metadata.token_endpoint),
-            metadata.userinfo_endpoint.as_ref(),
-            metadata.end_session_endpoint.as_ref(),
-            metadata.introspection_endpoint.as_ref(),
-            metadata.pushed_authorization_request_endpoint.as_ref(),
-            Some(&metadata.jwks_uri),
-        ];
-        for endpoint in all.into_iter().flatten() {
-            let url = Url::parse(endpoint).ok();
-            let secure = url.as_ref().is_some_and(|url| {
-                url.scheme() == "https"
-                    || (url.scheme() == "http"
-                        && is_loopback(url)
-                        && is_loopback(&self.typed_issuer))
-            });
-            let Some(url) = url.filter(|_| secure) else {
-                let detail = format!("{endpoint:?} is not an https address");
-                return Err(UpstreamFault::unacceptable("upstream_endpoint_insecure", detail));
-            };
-            let origin = url.origin().ascii_serialization();
-            if origin != own && self.foreign_origins.contains(&origin) {
-                let detail = format!("{endpoint:?} belongs to another configured upstream");
-                return Err(UpstreamFault::unacceptable("upstream_mix_up", detail));
-            }
-            if origin != own {
-                elsewhere.push(endpoint.clone());
-            }
-        }
-        self.remark(&metadata.issuer, elsewhere);
-        Ok(())
-    }
-
-    /// Says which endpoints are at other hosts, once.
-    fn remark(&self, issuer: &str, elsewhere: Vec<String>) {
-        let mut known = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
-        if *known != elsewhere && !elsewhere.is_empty() {
-            tracing::warn!(issuer, endpoints = ?elsewhere, "endpoints are at other hosts");
-        }
-        *known = elsewhere;
     }
 
     pub(super) async fn fetch_keys(

@@ -149,8 +149,7 @@ async fn an_upstream_that_fails_shows_no_page() {
         keywright::jobs::look_after_upstreams(&scene.app.app).await.unwrap();
         scene.app.clock.advance(5);
     }
-    let there = scene.app.app.upstreams.find("kc").unwrap().clone();
-    assert!(there.is_away());
+    assert!(scene.app.app.upstreams.find("kc").unwrap().is_away());
     scene.upstream.clear_requests();
     scene.assert_refused(&[], "login_required").await;
     assert_eq!(scene.prompts(), []);

@@ -30,25 +30,25 @@ async fn fend_off_slowness(endpoint: Endpoint) {
     gets_in(&app, "kc").await.unwrap();
 }
 
-/// FT-35.
+/// FT-35, SF-04.
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_metadata_is_not_waited_for() {
     fend_off_slowness(Endpoint::Discovery).await;
 }
 
-/// FT-35.
+/// FT-35, SF-04.
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_keys_are_not_waited_for() {
     fend_off_slowness(Endpoint::Jwks).await;
 }
 
-/// FT-35.
+/// FT-35, SF-04.
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_tokens_are_not_waited_for() {
     fend_off_slowness(Endpoint::Token).await;
 }
 
-/// FT-35.
+/// FT-35, SF-04.
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_userinfo_is_not_waited_for() {
     fend_off_slowness(Endpoint::Userinfo).await;
