@@ -117,7 +117,8 @@ impl Scenario {
             Self::C1 | Self::R1 => &[Goal::Ratio(0.50)],
             Self::D2 | Self::D2n => &[Goal::Ratio(0.85)],
             Self::A1 => &[Goal::Ratio(0.25)],
-            Self::F1 | Self::F3 => &[Goal::Ratio(0.60), Goal::PerCpuSecondWithRedis(1400.0)],
+            Self::F1 => &[Goal::Ratio(0.55), Goal::PerCpuSecondWithRedis(1400.0)],
+            Self::F3 => &[Goal::Ratio(0.60), Goal::PerCpuSecondWithRedis(1400.0)],
         }
     }
 

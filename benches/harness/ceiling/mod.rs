@@ -1,8 +1,8 @@
 //! The ceiling server: what a minimal program doing the same work costs.
 //!
 //! axum, aws-lc-rs, prepared keys, and the same store work on the same kind of database; no policy,
-//! no limits, no audit, no metrics, no logs. What Keywright costs above this is Keywright's own.
-//! Both use the same allocator.
+//! no limits, no metrics, no logs, and of the audit only the row that is written with a session.
+//! What Keywright costs above this is Keywright's own. Both use the same allocator.
 
 mod grants;
 mod people;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use url::form_urlencoded::Serializer;
 
 use super::Ceiling;
-use super::people::{Arrival, Grant, People, SignedIn, Which, new_id, seconds};
+use super::people::{ACR, Arrival, Grant, People, SignedIn, Which, new_id, seconds};
 use super::requests::{Form, Refusal, authenticate, cookie};
 use super::tokens::{LIFETIME, TokenResponse, access_token};
 use super::upstream::Upstream;
@@ -23,9 +23,8 @@ use crate::signing::{Kind, digest, digest_text, now, random_text};
 /// The cookie of a sign-in under way, and that of a session.
 const BROWSER: &str = "bench_browser";
 const SESSION: &str = "bench_session";
-/// How we sign people in ourselves (RFC 8176), as the ID token says it.
+/// How the upstream signs people in (RFC 8176).
 const AMR: [&str; 1] = ["pwd"];
-const ACR: &str = "urn:bench:single-factor";
 
 /// What whole sign-ins need.
 pub(super) struct SignIns {

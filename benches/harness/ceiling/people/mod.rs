@@ -74,8 +74,10 @@ pub(super) struct Grant {
 }
 
 const UPSTREAM: &str = "stub";
+/// How the upstream signs people in (RFC 8176): a JSON array.
 const AMR: &str = "[\"pwd\"]";
-const ACR: &str = "urn:bench:single-factor";
+/// At which level.
+pub(super) const ACR: &str = "urn:bench:single-factor";
 const ADDRESS: &str = "127.0.0.1";
 /// How long sessions and grants last, in seconds.
 const LIFETIME: i64 = 30 * 24 * 3600;
