@@ -19,7 +19,7 @@ use crate::summary::{Measurement, Row};
 /// More than this before the start, and the figures flatter small servers.
 const QUIET: f64 = 0.3;
 /// As many people as the stub upstream has: each should have an account before it counts.
-const PEOPLE: usize = 1000;
+pub(crate) const PEOPLE: usize = 1000;
 /// The longest warm-up, in windows.
 const MAX_WINDOWS: usize = 6;
 /// Two windows that agree so closely are warm.

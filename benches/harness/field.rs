@@ -57,6 +57,9 @@ impl Field {
             }
         }
         write_documents(&site, folder).await?;
+        // Whole sign-ins cost what the same rows in the same tables cost.
+        let tables = Instance::configure("migrated", stores, folder, upstream_port)?;
+        tables.keywright.run(&["migrate"], "")?;
         let ceiling = start_ceiling(&site, ceiling_port, stores, folder).await?;
         Ok(Self { ceiling, with_page, keywright, _upstream: upstream, site, startup })
     }
@@ -140,6 +143,8 @@ async fn start_ceiling(
         ("--port", port.to_string()),
         ("--documents", folder.display().to_string()),
         ("--database", stores.database_url("ceiling", folder)),
+        ("--migrated", stores.database_url("migrated", folder)),
+        ("--upstream", format!("http://{}", site.upstream.host)),
         ("--state", stores.state_url().to_owned()),
     ];
     let mut server = own_role("ceiling", &arguments)?;

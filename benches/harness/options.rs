@@ -40,6 +40,12 @@ pub(crate) struct CeilingArguments {
     /// `postgres://...` or `sqlite:PATH`.
     #[arg(long)]
     pub(crate) database: String,
+    /// Another, with Keywright's own tables and nobody in them.
+    #[arg(long)]
+    pub(crate) migrated: String,
+    /// The issuer of the stub upstream.
+    #[arg(long)]
+    pub(crate) upstream: String,
     /// `redis://...` or `memory:`.
     #[arg(long)]
     pub(crate) state: String,

@@ -1,5 +1,6 @@
 //! What each measurement needs before its clock starts: sessions, codes, tokens, requests.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ pub(crate) struct Site {
 pub(crate) struct Preparation {
     site: Site,
     connections: usize,
-    sessions: Vec<Jar>,
+    sessions: HashMap<Contestant, Vec<Jar>>,
     /// Whether Keywright's answer to a refresh carries an ID token, so that the ceiling's does too.
     refresh_has_id_token: bool,
 }
@@ -53,7 +54,7 @@ impl Preparation {
         Self {
             site,
             connections: connections.max(1),
-            sessions: Vec::new(),
+            sessions: HashMap::new(),
             refresh_has_id_token: true,
         }
     }
@@ -89,7 +90,7 @@ impl Preparation {
             Scenario::A1 => Ok(self.pages(&server, contestant)),
             Scenario::F1 => Ok(self.sign_ins(&server, APP_ES256)),
             Scenario::F1r => Ok(self.sign_ins(&server, APP)),
-            Scenario::F3 => self.returns(&server).await,
+            Scenario::F3 => self.returns(&server, contestant).await,
         }
     }
 
@@ -100,10 +101,15 @@ impl Preparation {
     }
 
     /// People who are signed in already, each at one connection.
-    async fn returns(&mut self, server: &Party) -> anyhow::Result<Vec<Worker>> {
-        self.sign_in_until(RETURNING.max(self.connections)).await?;
+    async fn returns(
+        &mut self,
+        server: &Party,
+        contestant: Contestant,
+    ) -> anyhow::Result<Vec<Worker>> {
+        let wanted = RETURNING.max(self.connections);
+        let sessions = self.sessions(server, contestant, wanted).await?;
         let worker = |first: usize| {
-            let own = self.sessions.iter().skip(first).step_by(self.connections);
+            let own = sessions.iter().skip(first).step_by(self.connections);
             Worker::Return(Box::new(Return {
                 traveller: self.traveller(server, APP_ES256),
                 sessions: own.cloned().collect(),
@@ -113,15 +119,21 @@ impl Preparation {
         Ok((0..self.connections).map(worker).collect())
     }
 
-    /// Signs people in until so many have a session.
-    async fn sign_in_until(&mut self, wanted: usize) -> anyhow::Result<()> {
-        let server = self.site.keywright.clone().context(NOT_STARTED)?;
-        while self.sessions.len() < wanted {
+    /// At least so many people with a session.
+    async fn sessions(
+        &mut self,
+        server: &Party,
+        contestant: Contestant,
+        wanted: usize,
+    ) -> anyhow::Result<Vec<Jar>> {
+        let mut sessions = self.sessions.remove(&contestant).unwrap_or_default();
+        while sessions.len() < wanted {
             let mut jar = Jar::default();
-            self.traveller(&server, WEB).authorize(&mut jar).await.context("signing in")?;
-            self.sessions.push(jar);
+            self.traveller(server, WEB).authorize(&mut jar).await.context("signing in")?;
+            sessions.push(jar);
         }
-        Ok(())
+        self.sessions.insert(contestant, sessions.clone());
+        Ok(sessions)
     }
 
     fn server(&self, scenario: Scenario, contestant: Contestant) -> anyhow::Result<Party> {
@@ -197,8 +209,8 @@ impl Preparation {
             return Ok(pool);
         }
         let server = self.site.keywright.clone().context(NOT_STARTED)?;
-        self.sign_in_until(self.connections).await?;
-        let collectors = self.sessions.iter().take(self.connections).map(|jar| {
+        let sessions = self.sessions(&server, contestant, self.connections).await?;
+        let collectors = sessions.iter().take(self.connections).map(|jar| {
             Worker::Collect(Box::new(Collect {
                 traveller: self.traveller(&server, WEB),
                 jar: jar.clone(),
@@ -281,6 +293,7 @@ impl Preparation {
                 .collect(),
             Contestant::Ceiling => {
                 let target = crate::flows::authorization_request(APP, scope_of(APP));
+                let target = target.replacen("/authorize", "/login-page", 1);
                 self.repeat(server, vec![get(&server.host, &target, "")], b"<html")
             }
         }

@@ -21,6 +21,9 @@ pub(crate) const APP_ES256: &str = "bench-app-es256";
 /// The resource server that introspects.
 pub(crate) const API: &str = "bench-api";
 
+/// What every server is called at the stub upstream.
+pub(crate) const UPSTREAM_CLIENT: &str = "keywright";
+
 /// What differs between one measured server and another.
 pub(crate) struct Settings {
     pub(crate) port: u16,
@@ -81,7 +84,7 @@ slug = "stub"
 name = "Stub"
 preset = "oidc"
 issuer = "http://127.0.0.1:{upstream_port}"
-client_id = "keywright"
+client_id = "{UPSTREAM_CLIENT}"
 client_secret = "{SECRET}"
 scopes = ["openid", "profile", "email"]
 "#

@@ -1,11 +1,13 @@
 //! Signed tokens with nothing around them, for the ceiling server and the stub upstream.
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
+use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
-    KeyPair as _, ParsedPublicKey, RSA_PKCS1_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair,
+    Ed25519KeyPair, KeyPair as _, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256,
+    RsaKeyPair, RsaPublicKeyComponents,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -134,14 +136,9 @@ impl Signer {
         Ok(jwk)
     }
 
-    /// What checks this signer's ES256 tokens.
+    /// What checks this signer's tokens.
     pub(crate) fn verifier(&self) -> anyhow::Result<Verifier> {
-        let Key::Es256(key) = &self.key else {
-            bail!("only ES256 tokens are verified here");
-        };
-        let key = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.public_key().as_ref())
-            .map_err(|rejected| anyhow!("{rejected}"))?;
-        Ok(Verifier { key })
+        Verifier::of_jwk(&self.jwk()?)
     }
 }
 
@@ -151,6 +148,25 @@ pub(crate) struct Verifier {
 }
 
 impl Verifier {
+    /// The key of a JWK (RFC 7517 §4), prepared once.
+    pub(crate) fn of_jwk(jwk: &Value) -> anyhow::Result<Self> {
+        let text = |name: &str| jwk.get(name).and_then(Value::as_str).context("a member of a JWK");
+        let bytes = |name: &str| Ok::<_, anyhow::Error>(URL_SAFE_NO_PAD.decode(text(name)?)?);
+        let key = match text("kty")? {
+            "EC" => {
+                let point = [&[4], &*bytes("x")?, &*bytes("y")?].concat();
+                ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
+            }
+            "OKP" => ParsedPublicKey::new(&ED25519, bytes("x")?),
+            _ => {
+                let key = RsaPublicKeyComponents { n: bytes("n")?, e: bytes("e")? };
+                let key: PublicKeyX509Der<'_> = key.as_der()?;
+                ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &*key)
+            }
+        };
+        Ok(Self { key: key.map_err(|rejected| anyhow!("{rejected}"))? })
+    }
+
     /// The payload of a token whose signature is good.
     pub(crate) fn verify(&self, token: &str) -> anyhow::Result<Vec<u8>> {
         let (signed, signature) = token.rsplit_once('.').context("a token has three parts")?;
@@ -165,6 +181,11 @@ pub(crate) fn random_text<const BYTES: usize>() -> anyhow::Result<String> {
     let mut bytes = [0; BYTES];
     SystemRandom::new().fill(&mut bytes)?;
     Ok(encode(&bytes))
+}
+
+/// SHA-256, as bytes.
+pub(crate) fn digest(value: &str) -> Vec<u8> {
+    aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, value.as_bytes()).as_ref().to_vec()
 }
 
 /// SHA-256, base64url: a PKCE challenge (RFC 7636 §4.2) or the digest of a token.

@@ -9,8 +9,9 @@ use tokio_postgres::NoTls;
 use crate::cpu;
 use crate::options::{self, Profile};
 
-/// The servers that share one run.
-const NAMES: [&str; 3] = ["main", "page", "ceiling"];
+/// The databases of one run: one for each Keywright, the ceiling's own, and one with Keywright's
+/// tables for the ceiling.
+const NAMES: [&str; 4] = ["main", "page", "ceiling", "migrated"];
 
 /// Where the servers keep things.
 pub(crate) enum Stores {

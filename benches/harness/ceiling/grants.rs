@@ -128,7 +128,7 @@ async fn rotate(
 }
 
 /// A1: one state write and a page of the same size.
-pub(super) async fn authorize(
+pub(super) async fn login_page(
     State(ceiling): State<Arc<Ceiling>>,
     headers: HeaderMap,
     RawQuery(query): RawQuery,

@@ -1,13 +1,16 @@
 //! The ceiling server: what a minimal program doing the same work costs.
 //!
 //! axum, aws-lc-rs, prepared keys, and the same store work on the same kind of database; no policy,
-//! no limits, no audit, no metrics, no logs. What Keywright costs above this is Keywright's own.
-//! Both use the same allocator.
+//! no limits, no metrics, no logs, and of the audit only the row that is written with a session.
+//! What Keywright costs above this is Keywright's own. Both use the same allocator.
 
 mod grants;
+mod people;
 mod requests;
+mod sign_ins;
 mod store;
 mod tokens;
+mod upstream;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -22,9 +25,12 @@ use axum::routing::{get, post};
 use bytes::Bytes;
 
 use crate::options::CeilingArguments;
-use crate::settings::{API, APP, SECRET, WEB};
+use crate::settings::{API, APP, APP_ES256, SECRET, WEB};
 use crate::signing::{Algorithm, Signer, Verifier, digest_text};
+use people::People;
+use sign_ins::SignIns;
 use store::Store;
+use upstream::Upstream;
 
 /// Everything the handlers share.
 struct Ceiling {
@@ -38,6 +44,7 @@ struct Ceiling {
     jwks: Document,
     page: Document,
     store: Store,
+    sign_ins: SignIns,
     issuer: String,
 }
 
@@ -77,6 +84,7 @@ impl Document {
 pub(crate) async fn run(arguments: CeilingArguments) -> anyhow::Result<()> {
     let es256 = Signer::generate(Algorithm::Es256)?;
     let folder = &arguments.documents;
+    let issuer = format!("http://localhost:{}", arguments.port);
     let ceiling = Ceiling {
         clients: clients(),
         verifier: es256.verifier()?,
@@ -87,7 +95,12 @@ pub(crate) async fn run(arguments: CeilingArguments) -> anyhow::Result<()> {
         jwks: Document::read(folder, "jwks.json", "application/jwk-set+json")?,
         page: Document::read(folder, "page.html", "text/html; charset=utf-8")?,
         store: Store::connect(&arguments.database, &arguments.state).await?,
-        issuer: format!("http://localhost:{}", arguments.port),
+        sign_ins: SignIns {
+            people: People::open(&arguments.migrated, &arguments.upstream).await?,
+            upstream: Upstream::discover(&arguments.upstream).await?,
+            callback: format!("{issuer}/callback"),
+        },
+        issuer,
     };
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", arguments.port)).await?;
     axum::serve(listener, routes(Arc::new(ceiling))).await.context("serving")
@@ -108,7 +121,10 @@ fn routes(ceiling: Arc<Ceiling>) -> Router {
         .route("/exchange", post(grants::exchange))
         .route("/refresh", post(grants::refresh))
         .route("/refresh/with-id-token", post(grants::refresh_with_id_token))
-        .route("/authorize", get(grants::authorize))
+        .route("/login-page", get(grants::login_page))
+        .route("/authorize", get(sign_ins::authorize))
+        .route("/callback", get(sign_ins::callback))
+        .route("/token", post(sign_ins::token))
         .with_state(ceiling)
 }
 
@@ -121,7 +137,7 @@ async fn jwks(State(ceiling): State<Arc<Ceiling>>, headers: HeaderMap) -> Respon
 }
 
 fn clients() -> HashMap<&'static str, [u8; 32]> {
-    ["bench-es256", "bench-eddsa", "bench-rs256", WEB, APP, API]
+    ["bench-es256", "bench-eddsa", "bench-rs256", WEB, APP, APP_ES256, API]
         .into_iter()
         .map(|id| (id, requests::secret_digest(SECRET)))
         .collect()

@@ -66,6 +66,13 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
         .ok_or_else(Refusal::unauthorized)
 }
 
+/// The value of a cookie (RFC 6265 §4.2).
+pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let cookies = headers.get(header::COOKIE)?.to_str().ok()?;
+    let mut pairs = cookies.split("; ").filter_map(|pair| pair.split_once('='));
+    pairs.find_map(|(key, value)| (key == name).then_some(value))
+}
+
 /// A form or query, decoded.
 pub(super) struct Form(Vec<(String, String)>);
 

@@ -12,7 +12,7 @@ use super::Ceiling;
 use super::requests::{Form, Refusal, authenticate, bearer};
 use crate::signing::{Kind, Signer, now, random_text};
 
-const LIFETIME: u64 = 900;
+pub(super) const LIFETIME: u64 = 900;
 
 /// The claims of an access token (RFC 9068 §2.2).
 #[derive(Serialize, Deserialize)]
