@@ -87,6 +87,17 @@ pub enum Purpose {
     },
 }
 
+/// A session for which its upstream has to stand again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Returning {
+    /// The upstream.
+    pub upstream: UpstreamSlug,
+    /// The session.
+    pub session_id: SessionId,
+    /// Whose it is.
+    pub user_id: UserId,
+}
+
 /// One thing that happened on the way.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Hop {
@@ -109,8 +120,8 @@ pub struct Interaction {
     pub purpose: Purpose,
     /// Whether the person chooses how to sign in, even where there is one way only.
     pub chooses: bool,
-    /// The upstream by which the person is signed in already, when it has to speak of them anew.
-    pub returns_to: Option<UpstreamSlug>,
+    /// The session of whose person their upstream has to speak anew.
+    pub returning: Option<Returning>,
     /// What the person has typed to say who they are.
     pub identifier: Option<String>,
     /// Whether it is kept under its own name, for pages to name it. One that has not shown a page
@@ -134,7 +145,7 @@ impl Interaction {
             browser: browser.to_text(),
             purpose,
             chooses: false,
-            returns_to: None,
+            returning: None,
             identifier: None,
             kept: false,
             hops: Vec::new(),
@@ -167,16 +178,17 @@ impl Interaction {
         self.identifier.as_deref().or_else(of_app)
     }
 
-    /// Has the upstream of a session speak anew of whose session it is. Without a page it may speak of
-    /// nobody else, and need not be asked where the app expects somebody else.
-    pub fn ask_again(&mut self, upstream: Option<&UpstreamSlug>, user: &UserId) {
-        if self.is_silent()
-            && let Purpose::Authorize(request) = &mut self.purpose
-            && request.expected_user.get_or_insert_with(|| user.clone()) != user
-        {
+    /// Has the upstream of a session speak anew of whose session it is; not without a page, where the
+    /// app expects somebody else.
+    pub fn go_back(&mut self, upstream: &UpstreamSlug, session: &SessionId, user: &UserId) {
+        if self.is_silent() && !self.expects(user) {
             return;
         }
-        self.returns_to = upstream.cloned();
+        self.returning = Some(Returning {
+            upstream: upstream.clone(),
+            session_id: session.clone(),
+            user_id: user.clone(),
+        });
     }
 
     /// Whether this is whom the app expects, if anybody (OIDC Core §3.1.2.1, `id_token_hint`).

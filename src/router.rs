@@ -14,7 +14,7 @@ use crate::{
     endpoints::{
         account, authorize,
         discovery::{self, Documents},
-        health, introspect, login, logout, revoke, token, userinfo,
+        health, introspect, login, logout, revoke, signup, token, userinfo,
     },
     urls::path,
     web::{assets, cors::cors, edge::edge, error::PageError},
@@ -28,6 +28,7 @@ pub fn public(app: &App) -> Router {
     let house = Router::new()
         .route(path::AUTHORIZE, get(authorize::authorize).post(authorize::authorize))
         .route(path::LOGIN, get(login::choose::show).post(login::password::post))
+        .route(path::SIGNUP, get(signup::show).post(signup::post))
         .route(path::UPSTREAM_START, get(login::start::start))
         .route(path::UPSTREAM_CALLBACK, get(login::callback::callback).post(login::callback::post))
         .route(path::UPSTREAM_SIGNED_OUT, get(logout::at_upstream::come_back))

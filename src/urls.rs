@@ -25,6 +25,8 @@ pub mod path {
     pub const LOGOUT: &str = "/logout";
     /// Choosing a way to sign in.
     pub const LOGIN: &str = "/login";
+    /// Making a local account.
+    pub const SIGNUP: &str = "/signup";
     /// A person's own pages.
     pub const ACCOUNT: &str = "/account";
     /// Ending one of one's sessions.
@@ -101,6 +103,11 @@ pub fn upstream_start(slug: &UpstreamSlug, flow: &str) -> String {
 /// Where the answer of an upstream is fetched that was posted with this `state`.
 pub fn upstream_answer(slug: &UpstreamSlug, state: &str) -> String {
     format!("{}?state={state}", path::UPSTREAM_CALLBACK.replace("{slug}", slug.as_str()))
+}
+
+/// Where somebody makes an account, as a part of a sign-in in progress.
+pub fn signup(flow: &str) -> String {
+    format!("{}?flow={flow}", path::SIGNUP)
 }
 
 /// Where a sign-in in progress chooses its way.

@@ -5,3 +5,4 @@ pub mod local;
 pub mod passwords;
 pub mod provisioning;
 pub mod recorded;
+pub mod signup;

@@ -11,7 +11,7 @@ use crate::{
     accounts::{local::LocalAccounts, passwords::Passwords},
     audit::Audit,
     clients::Clients,
-    config::{Config, StateUrl},
+    config::{Config, PasswordLogin, SignupMode, StateUrl},
     ephemeral::{EphemeralStore, MemoryStore, RedisStore, ShortLivedState},
     federation::{HttpClient, Upstreams},
     foundation::{
@@ -205,6 +205,12 @@ impl Parts {
     /// Whether anybody can sign in with a password.
     pub async fn has_local_accounts(&self, now: Timestamp) -> StoreResult<bool> {
         self.local_accounts.any(async || self.store.connection().await, now).await
+    }
+
+    /// Whether anybody may make a local account.
+    pub fn signup_is_open(&self) -> bool {
+        let passwords = self.config.passwords.login == PasswordLogin::On;
+        passwords && self.config.signup.local == SignupMode::Open
     }
 
     /// What issuing tokens needs.

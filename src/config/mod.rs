@@ -35,8 +35,8 @@ pub use problems::{Problem, Problems};
 pub use reference::markdown as reference_markdown;
 pub use sections::{
     BrandingSettings, DatabaseSettings, KeySettings, PasswordLogin, PasswordSettings,
-    RateLimitSettings, SecretSettings, ServerSettings, SessionSettings, SignupMode, SignupSettings,
-    StateSettings, TokenSettings,
+    RateLimitSettings, SecretSettings, ServerSettings, SessionSettings, SignupEmail, SignupMode,
+    SignupSettings, StateSettings, TokenSettings,
 };
 pub use upstream_values::{Certificates, Day, Levels, Parameters};
 pub use upstreams::{

@@ -188,6 +188,18 @@ text_enum! {
 }
 
 text_enum! {
+    /// Whether somebody who makes a local account gives an e-mail address.
+    SignupEmail {
+        /// Nobody is asked for one.
+        Off = "off",
+        /// Whoever likes.
+        Optional = "optional",
+        /// Everybody.
+        Required = "required",
+    }
+}
+
+text_enum! {
     /// Who may get an account.
     SignupMode {
         /// Anybody.
@@ -198,7 +210,7 @@ text_enum! {
         Closed = "closed",
     }
 }
-word_setting!(PasswordLogin, SignupMode);
+word_setting!(PasswordLogin, SignupEmail, SignupMode);
 
 section! {
     /// Local passwords.
@@ -238,6 +250,8 @@ section! {
     pub struct SignupSettings {
         /// By the sign-up form of local accounts.
         local: SignupMode = SignupMode::Closed,
+        /// Whether that form asks for an e-mail address.
+        email: SignupEmail = SignupEmail::Optional,
         /// By signing in at an upstream for the first time.
         federated: SignupMode = SignupMode::Open,
     }
@@ -248,6 +262,8 @@ section! {
     pub struct RateLimitSettings {
         /// Password attempts per minute from one network (an IPv4 address or an IPv6 /64).
         sign_in_per_minute: u32 = 20,
+        /// Local accounts that may be made within an hour from one network.
+        sign_up_per_hour: u32 = 20,
         /// Failed client authentications per minute for one client from one network.
         client_failures_per_minute: u32 = 30,
         /// Sign-ins that may begin within a minute from one network, at each instance. A whole

@@ -126,7 +126,7 @@ const fn not_admitted() -> OAuthError {
 }
 
 fn sign_in<'a>(interaction: &'a Interaction, request: &'a AuthorizationRequest) -> Next<'a> {
-    if interaction.is_silent() && interaction.returns_to.is_none() {
+    if interaction.is_silent() && interaction.returning.is_none() {
         // OIDC Core §3.1.2.6.
         let error = OAuthError::login_required("nobody is signed in at this browser");
         return Next::End(Ending::Error(request, error));

@@ -53,6 +53,11 @@ pub async fn depart(
         Ok(started) => started,
         Err(fault) => {
             let page = cannot_start(app, upstream, &interaction, &fault);
+            // Where no page may be shown, none will offer another way; with one there may be one.
+            if interaction.is_silent() {
+                let passes = fault.kind == FaultKind::Unavailable;
+                return Err(if passes { page } else { page.status(StatusCode::BAD_REQUEST) });
+            }
             return Err(stay(app, &mut interaction, page).await);
         }
     };

@@ -4,6 +4,7 @@
 //! Both hand over to the dispatcher; steps never call each other. Only `decide` knows what is next;
 //! `departure` sends people to upstreams, and `respond` back to the app.
 
+mod arrival;
 mod decide;
 mod departure;
 mod posted_answer;
@@ -17,6 +18,7 @@ use axum::response::{IntoResponse, Response};
 
 use self::decide::{Ending, Next, conclude, decide};
 pub use self::{
+    arrival::{begin_session, welcome},
     decide::{Visitor, is_enough},
     departure::{Departure, come_back, depart, stay, with_way_on},
     posted_answer::{fetch_answer, park_answer},
@@ -46,7 +48,10 @@ pub async fn begin(
 ) -> Result<Response, PageError> {
     let trace = interaction.trace_id.clone();
     match decide(app, &interaction, visitor, now) {
-        Next::End(ending) => end(app, &interaction, ending, now).await,
+        Next::End(ending) => {
+            let ended = end(app, &interaction, ending, now).await;
+            ended.or_else(|page| without_page(app, &interaction, page))
+        }
         Next::SignIn => {
             if let Err(error) = throttle::begin_flow(app, from, now) {
                 return without_page(app, &interaction, error.trace(&trace));
@@ -84,6 +89,7 @@ pub async fn proceed(
         Ok(ending) => end(app, interaction, ending, now).await,
         Err(error) => Err(PageError::from(error).trace(&interaction.trace_id)),
     };
+    let answered = answered.or_else(|page| without_page(app, interaction, page));
     // The person is signed in, whatever became of the answer.
     answered.map_err(|error| with_way_home(app, error, interaction))
 }

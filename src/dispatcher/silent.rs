@@ -1,19 +1,20 @@
 //! Signing in without a page (OIDC Core §3.1.2.1, `prompt=none`).
 //!
-//! Somebody of whom their upstream has to speak anew is sent there without a page, and comes back
-//! without one if they are signed in there still. Nobody else is: that somebody may be signed in at
-//! an upstream is no reason to sign them in here. Whatever goes wrong, no page is shown; the app
-//! hears that the person has to sign in.
+//! Somebody for whose session their upstream has to stand again is sent there without a page, and
+//! comes back without one if they are signed in there still. Nobody else is: that somebody may be
+//! signed in at an upstream is no reason to sign them in here. Whatever goes wrong, no page is shown;
+//! the app hears that the person has to sign in.
 
 use axum::{http::StatusCode, response::Response};
 
-use super::{Target, Ways, depart, refuse};
+use super::{Target, Ways, depart, refuse, ways::client_of};
 use crate::{
     app::App, foundation::clock::Timestamp, interactions::Interaction, protocol::error::OAuthError,
     web::error::PageError,
 };
 
-const NOBODY: OAuthError = OAuthError::login_required("nobody is signed in at this browser");
+const NOT_ASKED: OAuthError =
+    OAuthError::login_required("the upstream cannot be asked without a page");
 
 /// Sends the person to the upstream that has to speak of them anew, if it can be asked.
 pub(super) async fn ask(
@@ -29,23 +30,25 @@ pub(super) async fn ask(
             None => Ok(None),
         }
     };
-    match (departed.await, asked.request()) {
-        (Ok(Some(response)), _) => Ok(response),
-        (Ok(None), Some(request)) => {
-            Ok(refuse(app, &Target::of(request), &NOBODY, &asked.trace_id, Some(&asked)))
+    match departed.await {
+        Ok(Some(response)) => Ok(response),
+        Ok(None) => {
+            let request = asked.request().ok_or_else(PageError::not_found)?;
+            Ok(refuse(app, &Target::of(request), &NOT_ASKED, &asked.trace_id, Some(&asked)))
         }
-        (Ok(None), None) => Err(PageError::not_found()),
-        (Err(page), _) => without_page(app, &asked, page),
+        Err(page) => without_page(app, &asked, page),
     }
 }
 
-/// Tells the app what would have been a page, if the app wants none to be shown (OIDC Core §3.1.2.6).
+/// Tells the app what would have been a page, if the app wants none to be shown (OIDC Core §3.1.2.6)
+/// and is still one of ours (AZ-28).
 pub fn without_page(
     app: &App,
     interaction: &Interaction,
     page: PageError,
 ) -> Result<Response, PageError> {
-    let Some(request) = interaction.request().filter(|_| interaction.is_silent()) else {
+    let silent = interaction.is_silent() && client_of(app, interaction).is_some();
+    let Some(request) = interaction.request().filter(|_| silent) else {
         return Err(page);
     };
     let error = match page.status {

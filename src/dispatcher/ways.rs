@@ -20,6 +20,8 @@ pub struct Ways {
     pub upstreams: Vec<Arc<Upstream>>,
     /// Whether there are passwords, and one would do.
     pub passwords: bool,
+    /// Whether the person may make an account for it.
+    pub signup: bool,
 }
 
 impl Ways {
@@ -40,12 +42,13 @@ impl Ways {
         Ok(Self {
             upstreams: upstreams.cloned().collect(),
             passwords: would_do && app.has_local_accounts(now).await?,
+            signup: would_do && app.signup_is_open(),
         })
     }
 
     /// Whether there are none.
     pub const fn is_empty(&self) -> bool {
-        self.upstreams.is_empty() && !self.passwords
+        self.upstreams.is_empty() && !self.passwords && !self.signup
     }
 
     /// Whether the page asks for the address first, because it leads some people to an upstream.
@@ -76,7 +79,7 @@ impl Ways {
         let request = interaction.request();
         let named = request.and_then(|request| self.find(request.upstream_hint.as_ref()?));
         let by_address = || self.for_address(app, interaction.login_hint()?);
-        let again = || self.find(interaction.returns_to.as_ref()?);
+        let again = || self.find(&interaction.returning.as_ref()?.upstream);
         let own = || {
             let client = client_of(app, interaction)?;
             self.find(client.settings.preferred_upstream.as_ref()?)
@@ -89,7 +92,7 @@ impl Ways {
     /// The upstream that may be asked without a page: the one that has to speak of the person anew.
     /// Those without ID tokens know no `prompt`.
     pub(super) fn silent(&self, interaction: &Interaction) -> Option<&Arc<Upstream>> {
-        let again = self.find(interaction.returns_to.as_ref()?)?;
+        let again = self.find(&interaction.returning.as_ref()?.upstream)?;
         (again.settings.protocol == Protocol::Oidc && !again.is_away()).then_some(again)
     }
 
@@ -100,7 +103,7 @@ impl Ways {
     /// The only way, if it is an upstream.
     fn only(&self) -> Option<&Arc<Upstream>> {
         match self.upstreams.as_slice() {
-            [only] if !self.passwords => Some(only),
+            [only] if !self.passwords && !self.signup => Some(only),
             _ => None,
         }
     }

@@ -8,5 +8,6 @@ pub mod introspect;
 pub mod login;
 pub mod logout;
 pub mod revoke;
+pub mod signup;
 pub mod token;
 pub mod userinfo;

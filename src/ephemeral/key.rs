@@ -25,6 +25,8 @@ pub enum KeyKind {
     SigningOut,
     /// Password attempts from one network. Comfort.
     SignInAttempts,
+    /// Accounts made from one network. Comfort.
+    SignUps,
     /// Failed authentications of one client from one network. Comfort.
     ClientFailures,
 }
@@ -40,6 +42,7 @@ impl KeyKind {
             Self::LogoutToken => "logout-token",
             Self::SigningOut => "signing-out",
             Self::SignInAttempts => "sign-in-attempts",
+            Self::SignUps => "sign-ups",
             Self::ClientFailures => "client-failures",
         }
     }
@@ -47,6 +50,7 @@ impl KeyKind {
     /// How long a value of this kind is kept, unless the configuration says otherwise.
     pub const fn life(self) -> Span {
         match self {
+            Self::SignUps => Span::from_hours(1),
             Self::Interaction => Span::from_minutes(30),
             Self::UpstreamState
             | Self::AuthorizationCode

@@ -1,12 +1,13 @@
 //! The endpoints that an upstream names: which of them are used, and where they may lie.
 
-use std::sync::PoisonError;
+use std::{collections::HashSet, net::IpAddr, sync::PoisonError};
 
 use url::Url;
 
 use super::{
     fault::UpstreamFault,
     http::HttpClient,
+    inside::is_inside,
     metadata::{Documents, Metadata},
 };
 use crate::protocol::redirect_uri::is_loopback;
@@ -43,7 +44,8 @@ impl Documents {
                         && is_loopback(url)
                         && is_loopback(&self.typed_issuer))
             });
-            let Some(url) = url.filter(|_| secure) else {
+            let names_nobody = |url: &Url| url.username().is_empty() && url.password().is_none();
+            let Some(url) = url.filter(|url| secure && names_nobody(url)) else {
                 let detail = format!("{endpoint:?} is not an https address");
                 return Err(UpstreamFault::unacceptable("upstream_endpoint_insecure", detail));
             };
@@ -69,71 +71,49 @@ impl Documents {
         *known = elsewhere;
     }
 
-    /// An upstream outside names no endpoint inside, now or later (SF-01, SF-02).
-    pub(super) async fn keep_outside(
+    /// An upstream that has answered from outside leads nobody inside by what it names (SF-01).
+    pub(super) fn keep_outside(
         &self,
         http: &HttpClient,
         metadata: &Metadata,
-    ) -> Result<(), UpstreamFault> {
-        let others = self.at_other_hosts(metadata);
-        if others.is_empty() {
-            return Ok(());
-        }
-        let inside = http.is_inside(&self.typed_issuer).await;
-        if inside.map_err(|error| UpstreamFault::unavailable("upstream_unreachable", error))? {
-            return Ok(());
-        }
-        for (url, asked) in others {
-            http.doors().watch(&url);
-            // Where browsers go is their own affair.
-            let found = http.doors().leads_inside(&url).await;
-            // One that cannot be found leads nowhere; whoever connects will say so.
-            if let Some(address) = found.ok().flatten().filter(|_| asked) {
-                let detail = format!(
-                    "{url} leads to {address}, which is inside your network, and the issuer is not; \
-                     if that is meant, set `internal_url`"
-                );
-                return Err(UpstreamFault::unacceptable("upstream_endpoint_inside", detail));
-            }
-        }
-        Ok(())
+        from: Option<IpAddr>,
+    ) {
+        // The connection is proof of where it is; a second look at its name would not be.
+        let strangers = match from {
+            Some(address) if !is_inside(address) => self.other_hosts(metadata),
+            _ => HashSet::new(),
+        };
+        http.strangers().set(strangers);
     }
 
-    /// The endpoints at other hosts than the issuer's, and whether we ask them.
-    fn at_other_hosts(&self, metadata: &Metadata) -> Vec<(Url, bool)> {
-        let asked = metadata.asked().map(|endpoint| (endpoint, true));
-        let all = asked.chain(metadata.visited().map(|endpoint| (endpoint, false)));
-        let urls = all.filter_map(|(endpoint, asked)| Some((Url::parse(endpoint).ok()?, asked)));
-        urls.filter(|(url, _)| url.host() != self.typed_issuer.host()).collect()
+    fn other_hosts(&self, metadata: &Metadata) -> HashSet<String> {
+        let all = metadata.asked().chain(metadata.visited());
+        let urls = all.filter_map(|endpoint| Url::parse(endpoint).ok());
+        let others = urls.filter(|url| url.host() != self.typed_issuer.host());
+        others.filter_map(|url| url.host_str().map(str::to_owned)).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{future::ready, net::IpAddr, time::Duration};
+    use std::{future::ready, net::SocketAddr, time::Duration};
 
     use futures_util::FutureExt as _;
     use serde_json::{Map, json};
 
     use super::*;
-    use crate::federation::inside::Doorkeeper;
+    use crate::federation::inside::Outside;
 
-    /// What becomes of these endpoints of `https://idp.test`, which lies at this address, as
-    /// `inside.test` does at one inside.
-    async fn judge(issuer: [u8; 4], changes: &[(&str, &str)]) -> Result<(), &'static str> {
-        let doors = Doorkeeper::with(move |host| {
-            let address = match host.as_str() {
-                "idp.test" => issuer,
-                "inside.test" => [10, 0, 0, 1],
-                _ => [8, 8, 8, 8],
-            };
-            ready(Ok(vec![IpAddr::from(address)])).boxed()
-        });
+    /// What becomes of a request to an endpoint that `https://idp.test` names, which has answered from
+    /// this address; `inside.test` is inside.
+    async fn ask(from: [u8; 4], endpoint: &str) -> &'static str {
+        let lookup = |_| ready(Ok(vec![SocketAddr::from(([10, 0, 0, 1], 0))])).boxed();
         let mut document = Map::new();
         for (name, value) in [
             ("issuer", json!("https://idp.test")),
             ("authorization_endpoint", json!("https://idp.test/authorize")),
-            ("token_endpoint", json!("https://api.test/token")),
+            ("token_endpoint", json!("https://idp.test/token")),
+            ("userinfo_endpoint", json!(endpoint)),
             ("jwks_uri", json!("https://idp.test/keys")),
             ("response_types_supported", json!(["code"])),
             ("subject_types_supported", json!(["public"])),
@@ -141,40 +121,26 @@ mod tests {
         ] {
             document.insert(name.to_owned(), value);
         }
-        for (name, value) in changes {
-            document.insert((*name).to_owned(), json!(value));
-        }
         let issuer = Url::parse("https://idp.test").unwrap();
-        let documents = Documents::new(issuer, Duration::from_secs(1), Vec::new());
+        let patience = Duration::from_millis(200);
+        let documents = Documents::new(issuer, patience, Vec::new());
         let metadata = documents.read(&document).unwrap();
-        let http = HttpClient::with_doors(doors).unwrap();
-        documents.keep_outside(&http, &metadata).await.map_err(|fault| fault.reason)
+        let http = HttpClient::with(Outside::with(lookup)).unwrap();
+        documents.keep_outside(&http, &metadata, Some(from.into()));
+        let answer = http.get(endpoint, None, patience, 1_024).await;
+        answer.map(drop).unwrap_err().reason
     }
 
-    /// SF-01: what an upstream outside names is asked outside; a neighbour may name neighbours; and
-    /// where browsers go is not for us to judge.
+    /// SF-01, SF-02: who answers from outside leads nobody inside, however the address is written; a
+    /// neighbour may name neighbours.
     #[tokio::test]
     async fn an_upstream_outside_leads_nobody_inside() {
-        let (outside, inside) = ([1, 1, 1, 1], [192, 168, 0, 1]);
-        assert_eq!(judge(outside, &[]).await, Ok(()));
-        for name in [
-            "token_endpoint",
-            "jwks_uri",
-            "userinfo_endpoint",
-            "introspection_endpoint",
-            "pushed_authorization_request_endpoint",
-        ] {
-            for host in
-                ["inside.test", "127.1", "[::ffff:10.0.0.1]", "169.254.169.254", "[fd00::1]"]
-            {
-                let changes = [(name, &*format!("https://{host}/x"))];
-                let refused = Err("upstream_endpoint_inside");
-                assert_eq!(judge(outside, &changes).await, refused, "{name} {host}");
-                assert_eq!(judge(inside, &changes).await, Ok(()), "{name} {host}");
-            }
-        }
-        for name in ["authorization_endpoint", "end_session_endpoint"] {
-            assert_eq!(judge(outside, &[(name, "https://inside.test/x")]).await, Ok(()));
+        for host in
+            ["inside.test", "127.1", "[::ffff:127.0.0.1]", "127.0.0.1:1", "2130706433", "[::1]"]
+        {
+            let endpoint = format!("https://{host}/x");
+            assert_eq!(ask([8, 8, 8, 8], &endpoint).await, "upstream_endpoint_inside", "{host}");
+            assert_ne!(ask([10, 9, 9, 9], &endpoint).await, "upstream_endpoint_inside", "{host}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Requests to upstreams: bounded in time and size, following no redirects, using no proxy that the
 //! environment names. An upstream that is away is not asked ([`Health`]).
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use http_body_util::BodyExt as _;
@@ -11,7 +11,7 @@ use url::Url;
 use super::{
     fault::UpstreamFault,
     health::{Errand, Health},
-    inside::Doorkeeper,
+    inside::{LeadsInside, Outside, Strangers, literal_inside},
 };
 use crate::config::{Problems, UpstreamSettings};
 
@@ -26,7 +26,9 @@ pub(super) const MAX_BODY: usize = 512 * 1_024;
 #[derive(Clone, Debug)]
 pub struct HttpClient {
     client: Client,
-    doors: Doorkeeper,
+    /// The same for hosts that only the upstream's metadata names, and which.
+    outside: Client,
+    strangers: Arc<Strangers>,
     detour: Option<Arc<Detour>>,
     /// How the upstream that it is for has answered, and whether it surely is there now.
     health: Option<Arc<Health>>,
@@ -43,6 +45,8 @@ struct Detour {
 /// An answer, read to its end.
 pub(super) struct Answer {
     pub(super) status: u16,
+    /// Who has answered.
+    pub(super) from: Option<IpAddr>,
     pub(super) headers: reqwest::header::HeaderMap,
     pub(super) body: Vec<u8>,
 }
@@ -50,13 +54,22 @@ pub(super) struct Answer {
 impl HttpClient {
     /// A client that trusts what the system trusts.
     pub fn new() -> anyhow::Result<Self> {
-        Self::with_doors(Doorkeeper::new())
+        Self::with(Outside::new())
     }
 
-    /// One whose way inside this doorkeeper watches.
-    pub(super) fn with_doors(doors: Doorkeeper) -> anyhow::Result<Self> {
-        let client = builder(&doors).build().context("the HTTP client cannot be made")?;
-        Ok(Self { client, doors, detour: None, health: None, sure: false })
+    /// One whose way outside this resolver finds.
+    pub(super) fn with(outside: Outside) -> anyhow::Result<Self> {
+        let what = "the HTTP client cannot be made";
+        let client = builder().build().context(what)?;
+        let outside = builder().dns_resolver(Arc::new(outside)).build().context(what)?;
+        Ok(Self {
+            client,
+            outside,
+            strangers: Arc::default(),
+            detour: None,
+            health: None,
+            sure: false,
+        })
     }
 
     /// This client, or one of its own for an upstream that needs it. Certificates are always
@@ -68,37 +81,41 @@ impl HttpClient {
     ) -> Result<Self, Problems> {
         let health = Some(health);
         if settings.ca.is_none() && settings.internal_url.is_none() {
-            return Ok(Self { health, ..self.clone() });
+            return Ok(Self { health, strangers: Arc::default(), ..self.clone() });
         }
         let setting = |name: &str| format!("upstreams.{}.{name}", settings.slug);
         let unfit = |error: reqwest::Error| {
             Problems::one(&setting("ca"), format!("cannot be used: {}", without_url(error)))
         };
-        let mut builder = builder(&self.doors);
-        if let Some(ca) = &settings.ca {
-            let ca = reqwest::Certificate::from_pem_bundle(ca.pem().as_bytes()).map_err(unfit)?;
-            builder = builder.tls_certs_merge(ca);
-        }
+        let ca = settings.ca.as_ref().map(|ca| ca.pem().as_bytes());
+        let ca = ca.map(reqwest::Certificate::from_pem_bundle).transpose().map_err(unfit)?;
+        let trusting = |builder: reqwest::ClientBuilder| match &ca {
+            Some(ca) => builder.tls_certs_merge(ca.clone()),
+            None => builder,
+        };
         let detour = settings
             .internal_url
             .clone()
             .map(|internal| Arc::new(Detour { public: settings.issuer.clone(), internal }));
+        let mut inside = trusting(builder());
         if detour.is_some() {
             // HTTP/2 has no Host header beside the address.
-            builder = builder.http1_only();
+            inside = inside.http1_only();
         }
-        let (client, doors) = (builder.build().map_err(unfit)?, self.doors.clone());
-        Ok(Self { client, doors, detour, health, sure: false })
+        let outside = trusting(builder().dns_resolver(Arc::new(Outside::new())));
+        Ok(Self {
+            client: inside.build().map_err(unfit)?,
+            outside: outside.build().map_err(unfit)?,
+            strangers: Arc::default(),
+            detour,
+            health,
+            sure: false,
+        })
     }
 
-    /// Who may lead us inside.
-    pub(super) const fn doors(&self) -> &Doorkeeper {
-        &self.doors
-    }
-
-    /// Whether the upstream of this issuer is inside, in the network around us.
-    pub(super) async fn is_inside(&self, issuer: &Url) -> std::io::Result<bool> {
-        Ok(self.detour.is_some() || self.doors.leads_inside(issuer).await?.is_some())
+    /// The hosts that only the upstream's own metadata names, if it may not lead us inside.
+    pub(super) fn strangers(&self) -> &Strangers {
+        &self.strangers
     }
 
     /// For what somebody brings from the upstream: it is there, whatever our own requests have met.
@@ -194,14 +211,17 @@ impl HttpClient {
         patience: Duration,
         max_body: usize,
     ) -> Result<Answer, UpstreamFault> {
+        let stranger = self.strangers.include(request.url());
+        if let Some(inside) = literal_inside(request.url()).filter(|_| stranger) {
+            return Err(leads_inside(&inside));
+        }
+        let client = if stranger { &self.outside } else { &self.client };
         if let Some(detour) = &self.detour {
             detour.take(&mut request);
         }
         let host = request.url().host_str().unwrap_or_default().to_owned();
         let exchange = async {
-            let response = self.client.execute(request).await.map_err(|error| {
-                UpstreamFault::unavailable("upstream_unreachable", without_url(error))
-            })?;
+            let response = client.execute(request).await.map_err(unanswered)?;
             read(response, max_body).await
         };
         tokio::time::timeout(patience, exchange).await.unwrap_or_else(|_| {
@@ -231,9 +251,8 @@ impl Detour {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place that makes clients")]
-fn builder(doors: &Doorkeeper) -> reqwest::ClientBuilder {
+fn builder() -> reqwest::ClientBuilder {
     Client::builder()
-        .dns_resolver(Arc::new(doors.clone()))
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .connect_timeout(CONNECT)
@@ -243,6 +262,7 @@ fn builder(doors: &Doorkeeper) -> reqwest::ClientBuilder {
 
 async fn read(response: Response, max_body: usize) -> Result<Answer, UpstreamFault> {
     let status = response.status().as_u16();
+    let from = response.remote_addr().map(|address| address.ip());
     let headers = response.headers().clone();
     let mut body = Vec::new();
     let mut stream = reqwest::Body::from(response);
@@ -258,11 +278,26 @@ async fn read(response: Response, max_body: usize) -> Result<Answer, UpstreamFau
             body.extend_from_slice(data);
         }
     }
-    Ok(Answer { status, headers, body })
+    Ok(Answer { status, from, headers, body })
 }
 
 fn unfit_address(error: reqwest::Error) -> UpstreamFault {
     UpstreamFault::unacceptable("upstream_address", without_url(error))
+}
+
+fn unanswered(error: reqwest::Error) -> UpstreamFault {
+    let mut cause = std::error::Error::source(&error);
+    while let Some(inner) = cause {
+        if let Some(inside) = inner.downcast_ref::<LeadsInside>() {
+            return leads_inside(inside);
+        }
+        cause = inner.source();
+    }
+    UpstreamFault::unavailable("upstream_unreachable", without_url(error))
+}
+
+fn leads_inside(inside: &LeadsInside) -> UpstreamFault {
+    UpstreamFault::unacceptable("upstream_endpoint_inside", inside)
 }
 
 /// The error with its causes, without the address, which may carry a code.

@@ -1,12 +1,13 @@
 //! Who may lead us inside: to this computer, or into the network around it (SF-01, SF-02).
 //!
-//! The administrator may name any host; many upstreams are neighbours. A host that only an upstream's
-//! own metadata names is another matter: from outside nobody leads us inside. Such hosts are looked
-//! at when the metadata is read, and again by the resolver at every connection, which then goes to
-//! the addresses that were looked at and to no others.
+//! The administrator may name any host; many upstreams are neighbours. A host that only the metadata
+//! of an upstream names is another matter: who answers from outside leads nobody inside. Requests to
+//! such hosts go through a resolver that keeps the addresses outside and drops the others, so that a
+//! connection goes to an address that was looked at, whatever a name leads to later.
 
 use std::{
     collections::HashSet,
+    fmt,
     future::ready,
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -18,90 +19,99 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
 /// Finds the addresses of a host.
-type Lookup = dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync;
+type Lookup = dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync;
 
-/// The hosts that upstreams have named, and how the addresses of any host are found.
-#[derive(Clone)]
-pub(super) struct Doorkeeper {
-    watched: Arc<RwLock<HashSet<String>>>,
-    lookup: Arc<Lookup>,
-}
+/// The hosts by which an upstream would lead us elsewhere. What it says last counts.
+#[derive(Debug, Default)]
+pub(super) struct Strangers(RwLock<HashSet<String>>);
 
-impl std::fmt::Debug for Doorkeeper {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str("Doorkeeper")
+impl Strangers {
+    /// From now on these are the hosts that are only met outside.
+    pub(super) fn set(&self, hosts: HashSet<String>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = hosts;
+    }
+
+    /// Whether this address is one of a host that is only met outside.
+    pub(super) fn include(&self, url: &Url) -> bool {
+        let strangers = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        !strangers.is_empty() && url.host_str().is_some_and(|host| strangers.contains(host))
     }
 }
 
-impl Doorkeeper {
+/// A resolver that finds addresses outside only.
+#[derive(Clone)]
+pub(super) struct Outside(Arc<Lookup>);
+
+/// Why a host was not asked.
+#[derive(Debug)]
+pub(super) struct LeadsInside {
+    host: String,
+    address: IpAddr,
+}
+
+impl fmt::Display for LeadsInside {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, address } = self;
+        write!(
+            out,
+            "{host} leads to {address}, which is inside your network, and the upstream is not; if \
+             that is meant, set `internal_url`"
+        )
+    }
+}
+
+impl std::error::Error for LeadsInside {}
+
+impl Outside {
     /// One that asks the system's resolver.
     pub(super) fn new() -> Self {
         Self::with(|host| {
-            let found = async move {
-                let found = tokio::net::lookup_host((host, 0)).await?;
-                Ok(found.map(|address| address.ip()).collect())
-            };
+            let found = async move { Ok(tokio::net::lookup_host((host, 0)).await?.collect()) };
             found.boxed()
         })
     }
 
     pub(super) fn with(
-        lookup: impl Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync + 'static,
+        lookup: impl Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>
+        + Send
+        + Sync
+        + 'static,
     ) -> Self {
-        Self { watched: Arc::default(), lookup: Arc::new(lookup) }
-    }
-
-    /// The address inside to which this one leads, if it does.
-    pub(super) async fn leads_inside(&self, url: &Url) -> io::Result<Option<IpAddr>> {
-        let found = match url.host() {
-            Some(Host::Ipv4(address)) => vec![address.into()],
-            Some(Host::Ipv6(address)) => vec![address.into()],
-            Some(Host::Domain(host)) => (self.lookup)(host.to_owned()).await?,
-            None => Vec::new(),
-        };
-        Ok(found.into_iter().find(|address| is_inside(*address)))
-    }
-
-    /// From now on nobody is led inside by this host.
-    pub(super) fn watch(&self, url: &Url) {
-        let Some(host) = url.host_str() else {
-            return;
-        };
-        if !self.watches(host) {
-            self.watched.write().unwrap_or_else(PoisonError::into_inner).insert(host.to_owned());
-        }
-    }
-
-    fn watches(&self, host: &str) -> bool {
-        self.watched.read().unwrap_or_else(PoisonError::into_inner).contains(host)
+        Self(Arc::new(lookup))
     }
 }
 
-impl Resolve for Doorkeeper {
+impl Resolve for Outside {
     fn resolve(&self, name: Name) -> Resolving {
-        let watched = self.watches(name.as_str());
-        let found = (self.lookup)(name.as_str().to_owned());
         let host = name.as_str().to_owned();
-        found
-            .then(move |found| {
-                ready(found.map_err(Into::into).and_then(|mut found| {
-                    if watched {
-                        found.retain(|address| !is_inside(*address));
-                    }
-                    if found.is_empty() {
-                        return Err(format!("{host} has no address outside").into());
-                    }
-                    let found = found.into_iter().map(|address| SocketAddr::new(address, 0));
-                    Ok(Box::new(found) as Addrs)
-                }))
-            })
-            .boxed()
+        let found = (self.0)(host.clone());
+        let judged = found.then(move |found| {
+            ready(found.map_err(Into::into).and_then(|mut found| {
+                let first = found.first().map(SocketAddr::ip);
+                found.retain(|address| !is_inside(address.ip()));
+                match first {
+                    Some(address) if found.is_empty() => Err(LeadsInside { host, address }.into()),
+                    _ => Ok(Box::new(found.into_iter()) as Addrs),
+                }
+            }))
+        });
+        judged.boxed()
     }
+}
+
+/// An address that needs no resolver, and lies inside.
+pub(super) fn literal_inside(url: &Url) -> Option<LeadsInside> {
+    let address: IpAddr = match url.host()? {
+        Host::Ipv4(address) => address.into(),
+        Host::Ipv6(address) => address.into(),
+        Host::Domain(_) => return None,
+    };
+    is_inside(address).then(|| LeadsInside { host: address.to_string(), address })
 }
 
 /// Whether an address belongs to this computer, to a network of somebody's own, or to nobody: all
 /// that the registries of special addresses (RFC 6890) do not call global.
-fn is_inside(address: IpAddr) -> bool {
+pub(super) fn is_inside(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_inside_v4(address),
         IpAddr::V6(address) => is_inside_v6(address),
@@ -115,10 +125,12 @@ fn is_inside_v4(address: Ipv4Addr) -> bool {
         || address.is_link_local()
         || address.is_multicast()
         || address.is_documentation()
-        // This network, protocol assignments, benchmarks, carriers' own (RFC 6598), reserved and
-        // broadcast.
+        // This network, protocol assignments, the former 6to4 relays, benchmarks, carriers' own (RFC
+        // 6598), reserved and broadcast.
         || a == 0
-        || (a, b, c) == (192, 0, 0)
+        || matches!((a, b, c), (192, 0, 0) | (192, 88, 99))
+        // Azure answers every machine there with its secrets, as others do at 169.254.169.254.
+        || address == Ipv4Addr::new(168, 63, 129, 16)
         || (a == 198 && b & 0xfe == 18)
         || (a == 100 && b & 0xc0 == 64)
         || a >= 240
@@ -147,13 +159,7 @@ fn is_inside_v6(address: Ipv6Addr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        sync::atomic::{AtomicUsize, Ordering},
-        time::Duration,
-    };
-
     use super::*;
-    use crate::federation::http::HttpClient;
 
     const INSIDE: &[&str] = &[
         "127.0.0.1",
@@ -262,9 +268,8 @@ mod tests {
     }
 
     /// SF-01: the ways of writing an address that browsers and resolvers know mean the same here.
-    #[tokio::test]
-    async fn however_it_is_written() {
-        let doors = Doorkeeper::new();
+    #[test]
+    fn however_it_is_written() {
         for host in [
             "127.1",
             "127.0.1",
@@ -279,41 +284,37 @@ mod tests {
             "2852039166",
             "[::ffff:127.0.0.1]",
             "[::FFFF:a9fe:a9fe]",
-            "localhost",
-            "LOCALHOST",
             "127.0.0.1.",
-            "１２７.0.0.1",
+            "\u{ff11}\u{ff12}\u{ff17}.0.0.1",
         ] {
             let url = Url::parse(&format!("https://{host}/keys")).unwrap();
-            assert!(doors.leads_inside(&url).await.unwrap().is_some(), "{host}: {url}");
+            assert!(literal_inside(&url).is_some(), "{host}: {url}");
         }
     }
 
-    /// SF-02: a name that first led outside leads nobody inside later. Others, which the administrator
-    /// has named, may.
-    #[tokio::test]
-    async fn a_name_that_changes_its_mind_leads_nowhere() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let asked = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&asked);
-        let doors = Doorkeeper::with(move |_| {
-            let first = counted.fetch_add(1, Ordering::Relaxed) == 0;
-            let address = if first { [8, 8, 8, 8] } else { [127, 0, 0, 1] };
-            ready(Ok(vec![IpAddr::from(address)])).boxed()
+    async fn asks(hosts: &[(&'static str, &[[u8; 4]])], host: &str) -> Result<Vec<IpAddr>, String> {
+        let hosts: Vec<_> = hosts.iter().map(|(host, found)| (*host, found.to_vec())).collect();
+        let outside = Outside::with(move |asked| {
+            let found = hosts.iter().find(|(host, _)| *host == asked);
+            let found = found.map(|(_, found)| found.iter().map(|ip| (*ip, 0).into()).collect());
+            ready(found.ok_or_else(|| io::Error::other("nobody of that name"))).boxed()
         });
-        let url = Url::parse(&format!("http://keys.test:{port}/")).unwrap();
-        assert_eq!(doors.leads_inside(&url).await.unwrap(), None);
-        doors.watch(&url);
-        let http = HttpClient::with_doors(doors).unwrap();
-        let patience = Duration::from_secs(5);
-        let fault = http.get(url.as_str(), None, patience, 1_024).await.map(drop).unwrap_err();
-        assert!(fault.detail.contains("keys.test has no address outside"), "{fault}");
-        let named = format!("http://named.test:{port}/");
-        tokio::select! {
-            answer = http.get(&named, None, patience, 1_024) => panic!("{:?}", answer.map(drop)),
-            accepted = listener.accept() => drop(accepted.unwrap()),
-        }
-        assert_eq!(asked.load(Ordering::Relaxed), 3);
+        let found = outside.resolve(host.parse().unwrap()).await;
+        found.map(|found| found.map(|at| at.ip()).collect()).map_err(|error| error.to_string())
+    }
+
+    /// SF-02: only the addresses outside are connected to, and without one nothing is.
+    #[tokio::test]
+    async fn a_name_leads_outside_or_nowhere() {
+        let hosts: &[(&'static str, &[[u8; 4]])] = &[
+            ("both.test", &[[10, 0, 0, 1], [8, 8, 8, 8]]),
+            ("inside.test", &[[10, 0, 0, 1], [127, 0, 0, 1]]),
+            ("nowhere.test", &[]),
+        ];
+        assert_eq!(asks(hosts, "both.test").await, Ok(vec![IpAddr::from([8, 8, 8, 8])]));
+        let refused = asks(hosts, "inside.test").await.unwrap_err();
+        assert!(refused.starts_with("inside.test leads to 10.0.0.1"), "{refused}");
+        assert_eq!(asks(hosts, "nowhere.test").await, Ok(Vec::new()));
+        assert_eq!(asks(hosts, "gone.test").await.unwrap_err(), "nobody of that name");
     }
 }

@@ -5,6 +5,7 @@
 //! upstream cannot be reached. An unknown `kid` fetches the JWKS again, at most twice a minute.
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -35,6 +36,7 @@ const RETRY_PAUSE: Span = Span::from_seconds(10);
 
 /// What an upstream says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a member of the document")]
 pub(super) struct Metadata {
     pub(super) issuer: String,
     pub(super) authorization_endpoint: String,
@@ -51,6 +53,8 @@ pub(super) struct Metadata {
     pub(super) wants_pushed_requests: bool,
     /// Whether it takes `DPoP` proofs that are signed with ES256 (RFC 9449 §5.1).
     pub(super) takes_dpop: bool,
+    /// Whether it can be asked without a page (`prompt_values_supported`).
+    pub(super) takes_prompt_none: bool,
     /// Whether its answers always carry `iss` (RFC 9207 §3).
     pub(super) promises_iss: bool,
 }
@@ -253,8 +257,9 @@ impl Documents {
     }
 
     async fn discover(&self, http: &HttpClient, has_copy: bool) -> Result<Metadata, UpstreamFault> {
-        let metadata = self.read(&self.document(http, has_copy).await?)?;
-        self.keep_outside(http, &metadata).await?;
+        let (document, from) = self.document(http, has_copy).await?;
+        let metadata = self.read(&document)?;
+        self.keep_outside(http, &metadata, from);
         Ok(metadata)
     }
 
@@ -268,19 +273,21 @@ impl Documents {
         UpstreamFault::unacceptable("upstream_discovery_malformed", detail)
     }
 
-    /// The discovery document as it comes.
+    /// The discovery document as it comes, and who has sent it.
     pub(super) async fn document(
         &self,
         http: &HttpClient,
         has_copy: bool,
-    ) -> Result<Map<String, Value>, UpstreamFault> {
+    ) -> Result<(Map<String, Value>, Option<IpAddr>), UpstreamFault> {
         let url = self.address();
         let answer = http.get_again(&url, has_copy, self.patience, MAX_BODY).await?;
         if answer.status != 200 {
             let detail = format!("{url} answered with status {}", answer.status);
             return Err(UpstreamFault::unavailable("upstream_discovery_failed", detail));
         }
-        strict_json::object(&answer.body).ok_or_else(|| self.malformed("it is not a JSON object"))
+        let document = strict_json::object(&answer.body);
+        let document = document.ok_or_else(|| self.malformed("it is not a JSON object"))?;
+        Ok((document, answer.from))
     }
 
     /// What counts of it, if it can be trusted.
@@ -289,6 +296,8 @@ impl Documents {
         let is_true = |name: &str| document.get(name) == Some(&Value::Bool(true));
         let dpop = document.get("dpop_signing_alg_values_supported").and_then(Value::as_array);
         let takes_dpop = dpop.is_some_and(|algs| algs.iter().any(|alg| alg == "ES256"));
+        let prompts = document.get("prompt_values_supported").and_then(Value::as_array);
+        let takes_prompt_none = prompts.is_none_or(|words| words.iter().any(|word| word == "none"));
         let issuer = document.get("issuer").and_then(Value::as_str).unwrap_or_default();
         let is_template = self.template.as_deref() == Some(issuer);
         if issuer != typed && issuer != format!("{typed}/") && !is_template {
@@ -313,6 +322,7 @@ impl Documents {
             wants_pushed_requests: is_true("require_pushed_authorization_requests"),
             takes_dpop,
             jwks_uri: parsed.jwks_uri().url().as_str().to_owned(),
+            takes_prompt_none,
             promises_iss: is_true("authorization_response_iss_parameter_supported"),
         };
         self.check_endpoints(&metadata)?;

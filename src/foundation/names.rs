@@ -1,6 +1,7 @@
 //! Usernames and e-mail addresses in their canonical forms: one function each, used everywhere.
 
 use unicode_normalization::UnicodeNormalization as _;
+use unicode_security::{MixedScript as _, skeleton};
 
 const MAX_USERNAME: usize = 64;
 const MAX_EMAIL: usize = 254;
@@ -61,7 +62,17 @@ pub fn username_fault(username: &str) -> Option<&'static str> {
     if RESERVED.contains(&username_key(username).as_str()) {
         return Some("is reserved");
     }
+    if is_misleading(&username_key(username)) {
+        return Some("could be taken for another name: letters of one alphabet only");
+    }
     None
+}
+
+/// Whether a name passes for another one: by letters of several alphabets (UTS 39 §5.1), or by letters
+/// of another alphabet that all look like ours (§5.2).
+fn is_misleading(name: &str) -> bool {
+    let like_ours = || skeleton(name).all(|c| c.is_ascii());
+    !name.is_ascii() && (!name.is_single_script() || like_ours())
 }
 
 /// A username made out of what an upstream calls the person, or nothing if nothing is left of it.
@@ -143,6 +154,43 @@ mod tests {
         assert_eq!(username_from("root"), None);
         assert_eq!(username_from("\u{200b}\u{202e}"), None);
         assert_eq!(username_from("ａdmin"), None, "a full-width letter is the letter");
+    }
+
+    /// LK-15.
+    #[test]
+    fn nobody_is_taken_for_somebody_else() {
+        for misleading in [
+            "\u{430}lice",
+            "ali\u{441}e",
+            "\u{430}dmin",
+            "\u{3b1}lice",
+            "\u{441}\u{43e}\u{440}\u{430}",
+            "admin",
+            "Root",
+            "POSTMASTER",
+            "system",
+            "\u{ff41}dmin",
+            "alice@corp.test",
+            "al ice",
+            "alice\u{200b}",
+            "al\u{200d}ice",
+            "\u{202e}ecila",
+            "alice\u{e0041}",
+            "a\u{1d41d}min",
+        ] {
+            assert!(username_fault(misleading).is_some(), "{misleading:?}");
+        }
+        for own in [
+            "alice",
+            "Zo\u{eb}",
+            "Jos\u{e9}.M\u{fc}ller",
+            "\u{418}\u{432}\u{430}\u{43d}",
+            "\u{5c71}\u{7530}\u{592a}\u{90ce}",
+            "\u{3b3}\u{3b9}\u{ce}\u{3c1}\u{3b3}\u{3bf}\u{3c2}",
+            "bob_2",
+        ] {
+            assert_eq!(username_fault(own), None, "{own}");
+        }
     }
 
     proptest! {

@@ -176,6 +176,19 @@ pub async fn confirm(conn: &mut Connection, id: &SessionId, now: Timestamp) -> Q
         .await)
 }
 
+/// Notes that the upstream has confirmed the person again, and when they proved who they are there.
+pub async fn confirm_again(
+    conn: &mut Connection,
+    id: &SessionId,
+    auth_time: Timestamp,
+    now: Timestamp,
+) -> QueryResult<usize> {
+    on_backend!(conn, |conn| diesel::update(sessions::table.find(id))
+        .set((sessions::confirmed_at.eq(now), sessions::auth_time.eq(auth_time)))
+        .execute(conn)
+        .await)
+}
+
 /// The session with this id, which stays as it is until the transaction ends.
 pub async fn hold(conn: &mut Connection, id: &SessionId) -> QueryResult<Option<Session>> {
     let session = sessions::table.find(id);

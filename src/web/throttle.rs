@@ -25,6 +25,12 @@ pub async fn password_attempt(app: &App, from: IpAddr) -> Brake {
     count(app, &key, app.config.rate_limits.sign_in_per_minute).await
 }
 
+/// Counts an account that is about to be made from a network.
+pub async fn sign_up(app: &App, from: IpAddr) -> Brake {
+    let key = Key::of_text(KeyKind::SignUps, &address::network(from));
+    count(app, &key, app.config.rate_limits.sign_up_per_hour).await
+}
+
 /// Counts a failed authentication of a client from a network.
 pub async fn client_failure(app: &App, client: &ClientId, from: IpAddr) -> Brake {
     let who = format!("{client} {}", address::network(from));

@@ -48,6 +48,7 @@ mod password;
 mod refresh;
 mod round_trips;
 mod sessions;
+mod signup;
 mod stores;
 mod token;
 mod two_instances;

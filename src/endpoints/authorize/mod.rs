@@ -17,6 +17,7 @@ use crate::{
     foundation::ids::TraceId,
     interactions::{Interaction, Purpose},
     sessions::LiveSession,
+    store::sessions::Session,
     urls,
     web::{
         address,
@@ -57,8 +58,10 @@ pub async fn authorize(State(app): State<App>, request: Request) -> Result<Respo
     let mut interaction = Interaction::begin(purpose, trace, &mark.digest(), app.random());
     interaction.note(now, what);
     interaction.chooses = browser::has_signed_out(&app, &headers);
-    if let AtBrowser::Unheld(live) = &standing {
-        interaction.ask_again(live.session.upstream.as_ref(), &live.session.user_id);
+    if let AtBrowser::Unheld(live) = &standing
+        && let Session { id, user_id, upstream: Some(upstream), .. } = &live.session
+    {
+        interaction.go_back(upstream, id, user_id);
     }
     let session = standing.held();
     if session.as_ref().is_some_and(|live| leads_away(&app, &interaction, live)) {

@@ -35,6 +35,8 @@ pub(super) struct ChoosePage {
     upstreams: Vec<UpstreamButton>,
     continue_as: Option<ContinueAs>,
     form: Option<SignInForm>,
+    /// Where somebody without an account gets one.
+    signup: Option<String>,
     notice: Option<String>,
 }
 
@@ -121,6 +123,7 @@ pub(super) async fn build(
         upstreams: if at_password { Vec::new() } else { buttons(app, &ways, headers, interaction) },
         continue_as: continue_as(app, headers, interaction).await?,
         form,
+        signup: ways.signup.then(|| urls::signup(&interaction.flow)),
         notice: None,
     })
 }

@@ -8,25 +8,14 @@ mod name;
 pub mod password;
 pub mod start;
 
-use axum::{
-    http::{HeaderMap, StatusCode},
-    response::{IntoResponse, Response},
-};
+use axum::http::StatusCode;
 
 use crate::{
-    app::App,
     audit::Event,
-    dispatcher,
-    foundation::{clock::Timestamp, secret::Secret},
+    dispatcher::{begin_session, welcome as proceed},
     interactions::Interaction,
-    sessions::{self, Policy, Proof},
-    store::{Connection, StoreResult, sessions::Session},
     urls,
-    web::{
-        browser,
-        cookies::{self, Cookie},
-        error::PageError,
-    },
+    web::error::PageError,
 };
 
 /// The app does not let in who comes this way (UP-22).
@@ -37,46 +26,4 @@ fn not_accepted(interaction: &Interaction, way: &str, event: Event) -> PageError
         .action(urls::login(&interaction.flow), "Choose another way")
         .trace(&interaction.trace_id)
         .event(event.detail("story", interaction.story()))
-}
-
-/// Begins the session of who has just proved who they are, and keeps the event with it.
-async fn begin_session(
-    app: &App,
-    conn: &mut Connection,
-    former: Option<&Session>,
-    proof: Proof,
-    interaction: &Interaction,
-    now: Timestamp,
-) -> StoreResult<(Session, Secret)> {
-    let mut event = Event::done("sign_in").user(&proof.user_id).trace(&interaction.trace_id);
-    if let Some(slug) = &proof.upstream {
-        event = event.upstream(slug);
-    }
-    if let Some(request) = interaction.request() {
-        event = event.client(&request.client_id);
-    }
-    let event = event.address(proof.address.clone()).detail("story", interaction.story());
-    let event = event.row(now, app.random());
-    let policy =
-        Policy { settings: &app.config.sessions, clients: &app.clients, random: app.random() };
-    sessions::begin(conn, former, proof, &event, policy, now).await
-}
-
-/// Hands over to the dispatcher. Whatever it answers, the person is signed in at this browser now.
-async fn proceed(
-    app: &App,
-    headers: &HeaderMap,
-    interaction: &Interaction,
-    (session, secret): (Session, Secret),
-    now: Timestamp,
-) -> Response {
-    let answered = dispatcher::proceed(app, interaction, &session, now).await;
-    let mut response = answered.unwrap_or_else(IntoResponse::into_response);
-    let life = app.config.sessions.absolute_lifetime;
-    let cookie = cookies::set(Cookie::Session, secret.expose(), life, &app.urls);
-    cookies::add(response.headers_mut(), cookie);
-    if browser::has_signed_out(app, headers) {
-        cookies::add(response.headers_mut(), cookies::clear(Cookie::SignedOut, &app.urls));
-    }
-    response
 }

@@ -47,6 +47,10 @@ impl Provider {
         now: Timestamp,
     ) -> Result<String, UpstreamFault> {
         let metadata = self.documents.metadata(&up.http, now).await?;
+        if begin.prompt == Some("none") && !metadata.takes_prompt_none {
+            let what = "its prompt_values_supported do not hold none";
+            return Err(UpstreamFault::unacceptable("upstream_not_silent", what));
+        }
         let party = self.relying_party(up, &metadata)?;
         let prompt = begin.prompt.or(up.settings.prompt.as_deref());
         // A hint only: what counts is the claim (UP-20).

@@ -1,12 +1,12 @@
 //! Signing in without a page (`prompt=none`) when the upstream has to speak anew: it is asked without
 //! a page as well, and whatever comes of it, the app hears of it and nobody sees a page.
 
-use keywright::keys::parse_unverified;
+use keywright::{keys::parse_unverified, store::sessions};
 
 use super::{Scene, TEN_MINUTES, limits::PICKY};
 use crate::support::{
     browser::Page,
-    fake_upstream::{Endpoint, Fault, Outcome, Refreshes},
+    fake_upstream::{Endpoint, FakeUpstream, Fault, Outcome, Refreshes},
     journey::{authorize_path, redeem},
 };
 
@@ -29,6 +29,16 @@ impl Scene {
         let pages = &journey.pages;
         assert!(pages.iter().all(|page| page.status == 303), "a page was shown: {pages:?}");
         journey.pages.into_iter().next_back().unwrap()
+    }
+
+    async fn session_row(&self) -> sessions::Session {
+        let mut connection = self.app.app.connection().await.unwrap();
+        let found = sessions::find(&mut connection, &self.session()).await.unwrap();
+        found.unwrap().0
+    }
+
+    async fn live_sessions(&self) -> i64 {
+        self.app.count("sessions WHERE ended_at IS NULL").await
     }
 
     /// How often the person was sent to the upstream, and with which `prompt`.
@@ -92,6 +102,97 @@ async fn nobody_is_exchanged() {
     scene.upstream.set_person(stranger);
     scene.assert_refused(&[], "login_required").await;
     assert_eq!(scene.app.refusals("sign_in").await, ["another_person"]);
+}
+
+/// Nobody has proved anything anew: neither the time of the proof nor the end of the session moves, and
+/// the browser keeps its secret; unless the upstream tells of a later proof.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_confirmation_is_no_proof() {
+    let mut scene = scene().await;
+    let before = scene.session_row().await;
+    for (lies, moves) in [(true, false), (false, true)] {
+        scene.upstream.behave();
+        if lies {
+            scene.upstream.misbehave(|lies| {
+                lies.claims.remove("auth_time");
+            });
+        }
+        scene.app.clock.advance(130);
+        let page = scene.ask_silently(&[]).await;
+        assert!(page.location_param("code").is_some(), "{:?}", page.location());
+        assert!(!page.set_cookies().iter().any(|cookie| cookie.contains("session")), "{page:?}");
+        let after = scene.session_row().await;
+        assert_eq!(after.auth_time != before.auth_time, moves);
+        assert_eq!((after.id, after.digest), (before.id.clone(), before.digest.clone()));
+        assert_eq!(after.expires_at, before.expires_at);
+        assert_eq!(after.confirmed_at, scene.app.app.now());
+    }
+}
+
+/// LO-09: an answer that was on its way when the person signed out, or when somebody else signed in,
+/// signs nobody in.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_comes_too_late_counts_for_nothing() {
+    for somebody_else in [false, true] {
+        let mut scene = scene().await;
+        let silent = authorize_path("picky", &[("prompt", "none")]);
+        let away = scene.browser.get(&silent).await;
+        let account = scene.browser.get("/account").await;
+        let account = if account.status == 303 {
+            scene.browser.follow(account).await.last().clone()
+        } else {
+            account
+        };
+        let form = account.form_to("/logout");
+        scene.browser.submit(&account, &form).await;
+        if somebody_else {
+            scene.app.add_user("bob", &[]).await;
+            scene.app.clock.advance(1);
+            crate::sessions::sign_in(&mut scene.browser, "bob").await;
+        }
+        let live = scene.live_sessions().await;
+        let journey = scene.browser.follow(away).await;
+        assert_eq!(
+            journey.param("error").as_deref(),
+            Some("login_required"),
+            "{:?}",
+            journey.hops()
+        );
+        assert_eq!(scene.app.refusals("sign_in").await, ["session_over"]);
+        assert_eq!(scene.live_sessions().await, live);
+    }
+}
+
+/// LO-06: two tabs at once have one session, which the browser still knows.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_tabs_at_once_share_the_session() {
+    let mut scene = scene().await;
+    let silent = authorize_path("picky", &[("prompt", "none")]);
+    let tabs = [scene.browser.get(&silent).await, scene.browser.get(&silent).await];
+    for tab in tabs {
+        let journey = scene.browser.follow(tab).await;
+        assert!(journey.param("code").is_some(), "{:?}", journey.hops());
+    }
+    assert_eq!(scene.app.count("sessions").await, 1);
+    assert_eq!(scene.browser.get("/account").await.status, 200);
+}
+
+/// An upstream that says that it always shows a page is not asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_always_shows_a_page_is_not_asked() {
+    let settings = format!("{TEN_MINUTES}\nuserinfo = false");
+    let prepare = |upstream: &FakeUpstream| {
+        upstream.misbehave(|lies| {
+            lies.metadata.set("prompt_values_supported", serde_json::json!(["login", "consent"]));
+        });
+    };
+    let mut scene = Scene::prepared(Refreshes::None, &settings, PICKY, prepare).await;
+    scene.browser.stop_at("https://picky.test/");
+    scene.app.clock.advance(300);
+    scene.upstream.clear_requests();
+    scene.assert_refused(&[], "login_required").await;
+    assert_eq!(scene.prompts(), []);
+    assert_eq!(scene.app.refusals("sign_in").await, ["upstream_not_silent"]);
 }
 
 /// Where the app expects somebody else, nobody is asked.

@@ -61,7 +61,7 @@ const FORGERIES: [Forgery; 12] = [
 ];
 
 /// Everything that may be posted: with a form token, or by an app, which proves itself otherwise.
-const GUARDED: [&str; 5] = ["END_SESSION_OF_MINE", "LINK", "LOGIN", "LOGOUT", "UNLINK"];
+const GUARDED: [&str; 6] = ["END_SESSION_OF_MINE", "LINK", "LOGIN", "LOGOUT", "SIGNUP", "UNLINK"];
 const FOR_APPS: [&str; 5] = ["AUTHORIZE", "INTROSPECT", "REVOKE", "TOKEN", "USERINFO"];
 /// Posted from an upstream's page, which changes nothing until the browser that asked fetches it; and
 /// by an upstream itself, which signs what it says.

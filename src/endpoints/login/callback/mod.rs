@@ -2,8 +2,9 @@
 //!
 //! The departure is taken before anything else, and has to be of this upstream and of this browser;
 //! only then is the code redeemed. It signs the person in, or links who they are there to the account
-//! that they have here.
+//! that they have here; whoever was sent there without a page keeps the session that they have.
 
+mod confirm;
 mod link;
 mod refusals;
 
@@ -68,14 +69,13 @@ pub async fn callback(
     if let Purpose::Link { user_id, session_id } = arriving.departure.interaction.purpose.clone() {
         return arriving.link(&headers, &answer, (&user_id, &session_id)).await;
     }
+    if arriving.departure.interaction.is_silent() {
+        return arriving.confirm(&headers, &answer).await;
+    }
     let begun = match arriving.arrive(&headers, &answer, from).await {
         Ok(begun) => begun,
         Err(page) => {
             let interaction = &mut arriving.departure.interaction;
-            let page = match dispatcher::without_page(&app, interaction, page) {
-                Ok(answer) => return Ok(answer),
-                Err(page) => page,
-            };
             return Err(dispatcher::stay(&app, interaction, page).await);
         }
     };
@@ -115,13 +115,7 @@ impl Arriving<'_> {
         params: &Params,
         from: String,
     ) -> Result<(Session, Secret), PageError> {
-        let slug = self.upstream.slug();
-        self.departure.interaction.note(self.now, format!("came back from {slug}"));
-        let completed = self.complete(params).await;
-        let asserted = completed.map_err(|fault| self.page(&fault))?;
-        let Asserted { subject, level, .. } = &asserted;
-        let what = format!("{slug} says: {subject}, signed in at level {level}");
-        self.departure.interaction.note(self.now, what);
+        let asserted = self.listen(params).await?;
         let bounds = leases::note_if_bounded(self.app, self.upstream, &asserted.tokens, self.now);
         if let Some(bounds) = bounds {
             self.departure.interaction.note(self.now, bounds);
@@ -130,6 +124,18 @@ impl Arriving<'_> {
         let former = browser::session(self.app, headers, self.now).await;
         let former = former.map_err(|error| self.told(PageError::from(error)))?;
         self.sign_in(&asserted, proof, former.map(|former| former.session).as_ref()).await
+    }
+
+    /// What the upstream says, noted in the story.
+    async fn listen(&mut self, params: &Params) -> Result<Asserted, PageError> {
+        let slug = self.upstream.slug();
+        self.departure.interaction.note(self.now, format!("came back from {slug}"));
+        let completed = self.complete(params).await;
+        let asserted = completed.map_err(|fault| self.page(&fault))?;
+        let Asserted { subject, level, .. } = &asserted;
+        let what = format!("{slug} says: {subject}, signed in at level {level}");
+        self.departure.interaction.note(self.now, what);
+        Ok(asserted)
     }
 
     async fn complete(&self, params: &Params) -> Result<Asserted, UpstreamFault> {
@@ -201,8 +207,7 @@ impl Arriving<'_> {
                 return Ok(begun);
             }
         }
-        let cause = anyhow::anyhow!("the account is being made elsewhere");
-        Err(self.told(PageError::unavailable(cause)))
+        Err(self.undone(Undone::LostRace))
     }
 
     /// Nothing, if another request made this person's account just now; this one rolled back.
@@ -218,9 +223,6 @@ impl Arriving<'_> {
         let done = connection
             .transaction(async |conn| {
                 let user = self.account(conn, asserted).await?;
-                if interaction.is_silent() && !interaction.expects(&user.id) {
-                    return Err(Undone::AnotherPerson);
-                }
                 let proof = Proof { user_id: user.id, ..proof };
                 let begun =
                     begin_session(self.app, conn, former, proof, interaction, self.now).await?;
@@ -232,11 +234,21 @@ impl Arriving<'_> {
         match done {
             Ok(begun) => Ok(Some(begun)),
             Err(Undone::LostRace) => Ok(None),
-            Err(Undone::AnotherPerson) => Err(self.another_person()),
-            Err(Undone::Disabled) => Err(self.account_unavailable()),
-            Err(Undone::NotAdmitted(refusal)) => Err(self.not_admitted(&refusal)),
-            Err(Undone::NotAllowed(refusal)) => Err(self.no_account(&refusal)),
-            Err(Undone::Store(error)) => Err(self.told(PageError::from(error))),
+            Err(undone) => Err(self.undone(undone)),
+        }
+    }
+
+    /// Why it was rolled back, for the person.
+    fn undone(&self, undone: Undone) -> PageError {
+        match undone {
+            Undone::LostRace => {
+                let cause = anyhow::anyhow!("the account is being made elsewhere");
+                self.told(PageError::unavailable(cause))
+            }
+            Undone::Disabled => self.account_unavailable(),
+            Undone::NotAdmitted(refusal) => self.not_admitted(&refusal),
+            Undone::NotAllowed(refusal) => self.no_account(&refusal),
+            Undone::Store(error) => self.told(PageError::from(error)),
         }
     }
 
@@ -275,7 +287,6 @@ impl Arriving<'_> {
 /// Why the transaction was rolled back.
 enum Undone {
     LostRace,
-    AnotherPerson,
     Disabled,
     NotAdmitted(Refusal),
     NotAllowed(Refusal),

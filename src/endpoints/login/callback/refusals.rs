@@ -74,13 +74,6 @@ impl Arriving<'_> {
         self.told(page.event(event))
     }
 
-    /// Without a page nobody is exchanged for somebody else. No page says so: it is for the record.
-    pub(super) fn another_person(&self) -> PageError {
-        let explanation = "Somebody else is signed in there.";
-        let page = PageError::new("another_person", "You are not signed in", explanation);
-        page.event(self.event("another_person"))
-    }
-
     /// The account is shut.
     pub(super) fn account_unavailable(&self) -> PageError {
         let event = self.event("account_disabled");

@@ -19,11 +19,14 @@ pub(super) async fn discovery(
     up: &Upstream,
     provider: &Provider,
 ) -> (Vec<Finding>, Option<(Document, Metadata)>) {
-    let document = match provider.documents.document(&up.http, false).await {
-        Ok(document) => document,
+    let (document, from) = match provider.documents.document(&up.http, false).await {
+        Ok(answer) => answer,
         Err(fault) => return (vec![unfit("discovery", &fault)], None),
     };
     let metadata = provider.documents.read(&document);
+    if let Ok(metadata) = &metadata {
+        provider.documents.keep_outside(&up.http, metadata, from);
+    }
     let reason = metadata.as_ref().err().map(|fault| fault.reason);
     let what = ["it answers", "it names the configured one", "all are https and its own"];
     let mut found = Vec::new();

@@ -1,0 +1,100 @@
+//! Local accounts that people make themselves.
+
+use crate::{
+    config::SignupEmail,
+    foundation::{
+        clock::Timestamp,
+        ids::UserId,
+        names::{email_key, is_email, username_fault, username_key},
+        random::Random,
+        secret::Secret,
+    },
+    store::users::User,
+};
+
+use super::passwords::Passwords;
+
+/// What somebody says of themselves who wants an account.
+pub struct Application {
+    /// What they want to be called.
+    pub username: String,
+    /// Their address; empty if they give none.
+    pub email: String,
+    /// Their name; empty if they give none.
+    pub name: String,
+    /// Their password.
+    pub password: Secret,
+}
+
+/// What is wrong with an application, field by field. Nothing is wrong with an empty one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// With the username.
+    pub username: Option<String>,
+    /// With the address.
+    pub email: Option<String>,
+    /// With the password.
+    pub password: Option<String>,
+}
+
+impl Faults {
+    /// The first field at fault, as the audit calls it.
+    pub const fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self { username: Some(_), .. } => Some("username_unfit"),
+            Self { email: Some(_), .. } => Some("email_unfit"),
+            Self { password: Some(_), .. } => Some("password_unfit"),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Application {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Application({:?})", self.username)
+    }
+}
+
+impl Application {
+    /// What is wrong with it, as far as can be said without looking at other accounts.
+    pub fn faults(&self, email: SignupEmail, passwords: &Passwords) -> Faults {
+        let email = match email {
+            SignupEmail::Off => None,
+            SignupEmail::Optional if self.email.is_empty() => None,
+            SignupEmail::Required if self.email.is_empty() => {
+                Some("Enter your email address.".to_owned())
+            }
+            _ if is_email(&self.email) => None,
+            _ => Some("Enter an email address such as anna@example.org.".to_owned()),
+        };
+        let about_name = username_fault(&self.username).map(|fault| format!("A username {fault}."));
+        let about_password = passwords.fault(&self.password);
+        Faults {
+            username: about_name,
+            email,
+            password: about_password.map(|fault| format!("A password {fault}.")),
+        }
+    }
+
+    /// The account. Nobody has said that the address is theirs yet.
+    pub fn into_user(self, password_hash: String, random: &dyn Random, now: Timestamp) -> User {
+        let given = |text: String| Some(text).filter(|text| !text.is_empty());
+        let email = given(self.email);
+        User {
+            id: UserId::generate(random, now),
+            username_key: username_key(&self.username),
+            username: self.username,
+            email_key: email.as_deref().map(email_key),
+            email_verified: email.as_ref().map(|_| false),
+            email,
+            name: given(self.name),
+            picture: None,
+            password_hash: Some(password_hash),
+            groups: std::iter::empty::<&str>().collect(),
+            disabled_at: None,
+            created_at: now,
+            updated_at: now,
+            email_issuer: None,
+        }
+    }
+}

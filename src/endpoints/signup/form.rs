@@ -1,0 +1,87 @@
+//! The form of a new account.
+
+use askama::Template;
+
+use crate::{
+    accounts::signup::{Application, Faults},
+    app::App,
+    config::SignupEmail,
+    foundation::secret::Secret,
+    interactions::Interaction,
+    urls,
+    web::{browser::BrowserMark, csrf, pages::PageFrame, params::Params},
+};
+
+/// The longest name of a person.
+const MAX_NAME: usize = 100;
+
+#[derive(Template)]
+#[template(path = "signup/form.html")]
+pub(super) struct SignUpForm {
+    page: PageFrame,
+    app_name: Option<String>,
+    action: String,
+    sign_in: String,
+    csrf: String,
+    asks_for_email: bool,
+    needs_email: bool,
+    username: String,
+    email: String,
+    name: String,
+    faults: Faults,
+}
+
+impl SignUpForm {
+    /// The form as it first appears, with the address that the app has named.
+    pub(super) fn empty(
+        app: &App,
+        interaction: &Interaction,
+        mark: &BrowserMark,
+        hint: &str,
+    ) -> Self {
+        let email = if hint.contains('@') { hint.to_owned() } else { String::new() };
+        let (username, name, password) = (String::new(), String::new(), Secret::new(""));
+        let nobody = Application { username, email, name, password };
+        Self::again(app, interaction, mark, &nobody, Faults::default())
+    }
+
+    /// The form with what was typed, but for the password, and what is wrong with it.
+    pub(super) fn again(
+        app: &App,
+        interaction: &Interaction,
+        mark: &BrowserMark,
+        typed: &Application,
+        faults: Faults,
+    ) -> Self {
+        let request = interaction.request();
+        let client = request.and_then(|request| app.clients.find(request.client_id.as_str()));
+        let email = app.config.signup.email;
+        Self {
+            page: PageFrame::new(app),
+            app_name: client.map(|client| client.settings.name.clone()),
+            action: urls::signup(&interaction.flow),
+            sign_in: urls::login(&interaction.flow),
+            csrf: csrf::token(app, mark),
+            asks_for_email: email != SignupEmail::Off,
+            needs_email: email == SignupEmail::Required,
+            username: typed.username.clone(),
+            email: typed.email.clone(),
+            name: typed.name.clone(),
+            faults,
+        }
+    }
+}
+
+/// What was typed.
+pub(super) fn read(params: &Params, email: SignupEmail) -> Application {
+    let text = |name: &str, most: usize| -> String {
+        let typed = params.get(name).unwrap_or_default().trim();
+        typed.chars().filter(|c| !c.is_control()).take(most).collect()
+    };
+    Application {
+        username: text("username", 320),
+        email: if email == SignupEmail::Off { String::new() } else { text("email", 320) },
+        name: text("name", MAX_NAME),
+        password: Secret::new(params.get("password").unwrap_or_default()),
+    }
+}

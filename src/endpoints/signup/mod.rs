@@ -1,0 +1,225 @@
+//! `GET|POST /signup`: making a local account, as a part of signing in.
+
+mod form;
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::Response,
+};
+
+use self::form::SignUpForm;
+use crate::{
+    accounts::{
+        passwords::HashingFault,
+        signup::{Application, Faults},
+    },
+    app::App,
+    audit::Event,
+    dispatcher::{self, begin_session, welcome},
+    foundation::{clock::Timestamp, ids::TraceId, secret::Secret},
+    interactions::{self, Interaction, Purpose},
+    protocol::acr::Level,
+    sessions::Proof,
+    store::{StoreResult, audit_events, sessions::Session, users, users::User},
+    urls,
+    web::{
+        address,
+        browser::{self, BrowserMark},
+        cookies, csrf,
+        error::PageError,
+        flow,
+        pages::{page, see_other},
+        params,
+        throttle::{self, Brake},
+    },
+};
+
+const TAKEN: &str = "Somebody has this username already. Choose another one.";
+const TOO_MANY: &str = "Too many accounts were made where you are. Wait an hour and try again.";
+
+/// `GET /signup`.
+pub async fn show(State(app): State<App>, request: Request) -> Result<Response, PageError> {
+    let now = app.now();
+    let from = address::of(&app, request.extensions(), request.headers());
+    let (headers, params) = params::of_page(request).await?;
+    if params.get(flow::FLOW).is_none() {
+        refuse_closed(&app, None)?;
+        throttle::begin_flow(&app, from, now)?;
+        return begin(&app, &headers, now).await;
+    }
+    let (interaction, mark) = flow::find(&app, &headers, &params).await?;
+    refuse_closed(&app, Some(&interaction))?;
+    refuse_unaccepted(&app, &interaction)?;
+    let hint = interaction.login_hint().unwrap_or_default();
+    let template = SignUpForm::empty(&app, &interaction, &mark, hint);
+    Ok(page(StatusCode::OK, &template))
+}
+
+/// Whoever comes by themselves goes on at their own pages.
+async fn begin(app: &App, headers: &HeaderMap, now: Timestamp) -> Result<Response, PageError> {
+    let mark = BrowserMark::find_or_make(app, headers);
+    let trace = TraceId::generate(app.random());
+    let mut interaction = Interaction::begin(Purpose::Account, trace, &mark.digest(), app.random());
+    interaction.note(now, "wanted to make an account");
+    interactions::put(&app.state, &mut interaction).await?;
+    let mut response = see_other(&urls::signup(&interaction.flow));
+    cookies::add(response.headers_mut(), mark.cookie(app));
+    Ok(response)
+}
+
+/// `POST /signup`.
+pub async fn post(State(app): State<App>, request: Request) -> Result<Response, PageError> {
+    let now = app.now();
+    let from = address::of(&app, request.extensions(), request.headers());
+    let (headers, params) = params::of_page(request).await?;
+    if !csrf::is_own(&app, &headers, params.get(csrf::FIELD)) {
+        return Err(PageError::forged_form().event(Event::refused("sign_up", "form_not_ours")));
+    }
+    let (interaction, mark) = flow::find(&app, &headers, &params).await?;
+    refuse_closed(&app, Some(&interaction))?;
+    refuse_unaccepted(&app, &interaction)?;
+    let applicant = form::read(&params, app.config.signup.email);
+    let trace = interaction.trace_id.clone();
+    let address = from.to_string();
+    let mut arriving = Arriving { app: &app, headers: &headers, interaction, mark, address, now };
+    let faults = applicant.faults(app.config.signup.email, &app.passwords);
+    if let Some(reason) = faults.reason() {
+        return Ok(arriving.refuse(&applicant, faults, reason));
+    }
+    if throttle::sign_up(&app, from).await == Brake::On {
+        return Ok(arriving.slow_down(&applicant));
+    }
+    arriving.arrive(applicant).await.map_err(|error| error.trace(&trace))
+}
+
+/// Somebody who wants an account.
+struct Arriving<'a> {
+    app: &'a App,
+    headers: &'a HeaderMap,
+    interaction: Interaction,
+    mark: BrowserMark,
+    address: String,
+    now: Timestamp,
+}
+
+impl Arriving<'_> {
+    /// Makes the account and signs the person in.
+    async fn arrive(&mut self, applicant: Application) -> Result<Response, PageError> {
+        let (app, now) = (self.app, self.now);
+        let (username, email) = (applicant.username.clone(), applicant.email.clone());
+        let hash = app.passwords.hash(&applicant.password).await.map_err(hashing_fault)?;
+        let user = applicant.into_user(hash, app.random(), now);
+        dispatcher::claim(app, &mut self.interaction).await?;
+        self.interaction.note(now, format!("{username} made an account"));
+        match self.store(&user).await {
+            Ok(Some(begun)) => {
+                app.metrics.count_sign_in("sign_up");
+                Ok(welcome(app, self.headers, &self.interaction, begun, now).await)
+            }
+            Ok(None) => {
+                interactions::put(&app.state, &mut self.interaction).await?;
+                let faults = Faults { username: Some(TAKEN.to_owned()), ..Faults::default() };
+                let again = Application {
+                    username,
+                    email,
+                    name: user.name.unwrap_or_default(),
+                    password: Secret::new(""),
+                };
+                Ok(self.refuse(&again, faults, "username_taken"))
+            }
+            Err(error) => Err(dispatcher::stay(app, &mut self.interaction, error.into()).await),
+        }
+    }
+
+    /// The account with its event, and the session, in one transaction; nothing if the username is
+    /// taken.
+    async fn store(&self, user: &User) -> StoreResult<Option<(Session, Secret)>> {
+        let (app, now) = (self.app, self.now);
+        let former = browser::session(app, self.headers, now).await?.map(|former| former.session);
+        let event = Event::done("sign_up").user(&user.id).trace(&self.interaction.trace_id);
+        let event = event.address(self.address.clone()).detail("username", user.username.as_str());
+        let event = event.row(now, app.random());
+        let proof = Proof {
+            user_id: user.id.clone(),
+            upstream: None,
+            upstream_sid: None,
+            auth_time: now,
+            amr: vec!["pwd".to_owned()],
+            acr: Level::SingleFactor,
+            address: self.address.clone(),
+            user_agent: address::user_agent(self.headers),
+        };
+        let mut connection = app.connection().await?;
+        connection
+            .transaction(async |conn| {
+                if !users::insert(conn, user).await? {
+                    return Ok(None);
+                }
+                audit_events::insert(conn, &event).await?;
+                let (former, interaction) = (former.as_ref(), &self.interaction);
+                begin_session(app, conn, former, proof, interaction, now).await.map(Some)
+            })
+            .await
+    }
+
+    /// The form again, with what is wrong.
+    fn refuse(&self, applicant: &Application, faults: Faults, reason: &'static str) -> Response {
+        let event = Event::refused("sign_up", reason).trace(&self.interaction.trace_id);
+        let event = event.address(self.address.clone());
+        self.app.audit.note(event.detail("username", applicant.username.as_str()));
+        let template =
+            SignUpForm::again(self.app, &self.interaction, &self.mark, applicant, faults);
+        page(StatusCode::UNPROCESSABLE_ENTITY, &template)
+    }
+
+    fn slow_down(&self, applicant: &Application) -> Response {
+        let faults = Faults { username: Some(TOO_MANY.to_owned()), ..Faults::default() };
+        let mut response = self.refuse(applicant, faults, "too_many_sign_ups");
+        *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("3600"));
+        response
+    }
+}
+
+/// Nobody may make an account (LK-11): neither by the page nor by its form.
+fn refuse_closed(app: &App, interaction: Option<&Interaction>) -> Result<(), PageError> {
+    if app.signup_is_open() {
+        return Ok(());
+    }
+    let page = PageError::new(
+        "signup_disabled",
+        "You cannot make an account here",
+        "New accounts are made by the people who run this service.",
+    )
+    .status(StatusCode::FORBIDDEN)
+    .next_step("Ask your administrator for an account.")
+    .event(Event::refused("sign_up", "signup_disabled"));
+    Err(match interaction {
+        Some(interaction) => {
+            page.action(urls::login(&interaction.flow), "Sign in").trace(&interaction.trace_id)
+        }
+        None => page.action(urls::path::ACCOUNT, "Sign in"),
+    })
+}
+
+/// The app lets nobody in with an account of our own (UP-22), so that one would be of no use.
+fn refuse_unaccepted(app: &App, interaction: &Interaction) -> Result<(), PageError> {
+    if dispatcher::accepts(app, interaction, None) {
+        return Ok(());
+    }
+    let page = PageError::new(
+        "upstream_not_allowed",
+        "This way does not lead to the app",
+        "The app that sent you here does not let anybody in with an account of this service.",
+    );
+    Err(page
+        .status(StatusCode::FORBIDDEN)
+        .action(urls::login(&interaction.flow), "Choose another way")
+        .trace(&interaction.trace_id)
+        .event(Event::refused("sign_up", "upstream_not_allowed")))
+}
+
+fn hashing_fault(fault: HashingFault) -> PageError {
+    PageError::unavailable(fault).event(Event::refused("sign_up", "too_many_sign_ins"))
+}
