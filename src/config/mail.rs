@@ -257,7 +257,7 @@ impl MailAddress {
 
 impl Setting for MailAddress {
     fn kind() -> String {
-        "\"NAME <ADDRESS>\"".to_owned()
+        "mail address, or a name and one".to_owned()
     }
 
     fn read(value: &Value, path: &str, problems: &mut Problems) -> Option<Self> {
