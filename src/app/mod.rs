@@ -144,7 +144,6 @@ impl App {
         }
         migrate(&store).await.context("the database cannot be brought up to date")?;
 
-        let clients = Clients::new(&config.clients, &config.tokens);
         let rotation = rotation(&config, &random)?;
         let max_age = config.keys.jwks_max_age;
         let keys =
@@ -166,6 +165,7 @@ impl App {
             passwords: Passwords::new(&config.passwords, Arc::clone(&random))?,
             flow_brake: FlowBrake::default(),
             local_accounts: LocalAccounts::new(config.passwords.login),
+            clients: Clients::new(&config.clients, &config.tokens),
             mail: Mail::new(&config, Arc::clone(&rows_ring), Arc::clone(&random))?,
             rows_ring,
             csrf_ring: ring(Purpose::Csrf),
@@ -179,7 +179,6 @@ impl App {
             state,
             memory,
             keys,
-            clients,
             upstreams,
             http,
             audit,

@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 use super::link::Link;
 
 /// A labelled link.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Action {
     pub(super) label: String,
     pub(super) link: String,
 }
 
 /// What a mail says.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Letter {
     /// Its subject. Nothing that a person has typed stands in it.
     pub subject: String,
@@ -25,6 +25,13 @@ pub struct Letter {
     more: Option<Action>,
     facts: Vec<(String, String)>,
     closing: String,
+}
+
+/// Links and codes are secrets of the recipient's.
+impl std::fmt::Debug for Letter {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Letter({:?})", self.subject)
+    }
 }
 
 #[derive(Template)]

@@ -6,8 +6,15 @@ use crate::urls::Urls;
 
 /// An address below the issuer. There is no other way to make one, so that no mail ever links
 /// anywhere else, whatever a request says about its host (RC-01).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Link(String);
+
+/// It may hold a secret.
+impl std::fmt::Debug for Link {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Link(..)")
+    }
+}
 
 impl Link {
     /// The address of a path, with parameters.

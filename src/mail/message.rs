@@ -19,7 +19,7 @@ const LIFE: Span = Span::from_days(1);
 const NOT_YOU: &str = "If you did not ask for this, you can ignore this mail: nothing changes.";
 
 /// Something to be said to somebody by mail.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Message {
     /// Proof of an address.
     VerifyEmail {
@@ -102,6 +102,13 @@ pub enum Message {
     Test,
 }
 
+/// Links and codes are secrets of the recipient's.
+impl std::fmt::Debug for Message {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Message({})", self.kind())
+    }
+}
+
 impl Message {
     /// What it is about, in one word.
     pub const fn kind(&self) -> MailKind {
@@ -140,7 +147,9 @@ impl Message {
                 recover(brand, (link, code), *minutes, address_of_request)
             }
             Self::Invite { by, link, until } => invite(brand, by, link, *until),
-            Self::AccountExists { sign_in, recover } => account_exists(brand, sign_in, recover),
+            Self::AccountExists { sign_in, recover } => {
+                account_exists(brand, sign_in, recover.as_ref())
+            }
             Self::SignInWithUpstream { upstreams, sign_in } => elsewhere(brand, upstreams, sign_in),
             Self::MethodChanged { what, when, from_where, account } => {
                 let what = format!("On your account at {brand}, {}.", plain(what));
@@ -209,7 +218,7 @@ fn invite(brand: &str, by: &str, link: &Link, until: Timestamp) -> Letter {
         .close("If you do not know who invites you, you can ignore this mail.")
 }
 
-fn account_exists(brand: &str, sign_in: &Link, recover: &Option<Link>) -> Letter {
+fn account_exists(brand: &str, sign_in: &Link, recover: Option<&Link>) -> Letter {
     let letter = Letter::new(format!("You have an account at {brand}"))
         .say(format!(
             "Somebody tried to make an account at {brand} with this address. You have one already: sign in with it."

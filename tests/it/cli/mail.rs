@@ -42,9 +42,9 @@ fn a_test_is_sent_at_once() {
     let place = place(&server(&receiver, "kw:geheim@"));
     let ended = place.run(&["mail", "test", "anna@example.org"]).ok();
     assert!(ended.out.contains("has taken the test to anna@example.org"), "{ended:?}");
-    let received = receiver.received();
-    assert_eq!(received.len(), 1);
-    assert_eq!(received[0].header("Subject"), "A test from Keywright");
+    let mails = receiver.received();
+    assert_eq!(mails.len(), 1);
+    assert_eq!(mails[0].header("Subject"), "A test from Keywright");
     assert!(!place.path("data").exists(), "nothing is made or queued");
     let (verdict, what, fix) = doctor(&place);
     assert_eq!((verdict.as_str(), fix), ("pass", Value::Null), "{what}");

@@ -90,9 +90,9 @@ async fn a_crash_before_it_is_noted_sends_again_and_loses_nothing() {
     assert_eq!(receiver.received().len(), 1, "it may still be at work");
     app.clock.advance(120);
     deliver_mail(&app.app).await.unwrap();
-    let received = receiver.received();
-    assert_eq!(received.len(), 2);
-    assert_eq!(received[0].header("Message-ID"), received[1].header("Message-ID"));
+    let mails = receiver.received();
+    assert_eq!(mails.len(), 2);
+    assert_eq!(mails[0].header("Message-ID"), mails[1].header("Message-ID"));
     assert_sent(&row(&app, "alice@corp.test").await, app.app.now());
 }
 
@@ -110,9 +110,9 @@ async fn a_lost_answer_sends_again() {
     receiver.behave();
     app.clock.advance(60);
     deliver_mail(&app.app).await.unwrap();
-    let received = receiver.received();
-    assert_eq!(received.len(), 2);
-    assert_eq!(received[0].header("Message-ID"), received[1].header("Message-ID"));
+    let mails = receiver.received();
+    assert_eq!(mails.len(), 2);
+    assert_eq!(mails[0].header("Message-ID"), mails[1].header("Message-ID"));
 }
 
 /// FT-41: what the server is taking when the house stops is noted; what waits stays queued.
@@ -153,7 +153,7 @@ async fn what_was_queued_survives_a_restart() {
     let _ = queue(&app, "alice@corp.test", &recover(&app)).await;
     let next = crate::sessions::stop(app).await.config(&section(&receiver, "")).start().await;
     deliver_mail(&next.app).await.unwrap();
-    let received = receiver.received();
-    assert_eq!(received.len(), 1);
-    assert!(received[0].text().contains(SECRET_LINK));
+    let mails = receiver.received();
+    assert_eq!(mails.len(), 1);
+    assert!(mails[0].text().contains(SECRET_LINK));
 }

@@ -12,9 +12,9 @@ async fn a_mail_leaves_with_everything_that_belongs_to_it() {
     let Queued::Yes(id) = queue(&app, "alice@corp.test", &recover(&app)).await else { panic!() };
     deliver_mail(&app.app).await.unwrap();
     deliver_mail(&app.app).await.unwrap();
-    let received = receiver.received();
-    assert_eq!(received.len(), 1, "once");
-    let mail = &received[0];
+    let mails = receiver.received();
+    assert_eq!(mails.len(), 1, "once");
+    let mail = &mails[0];
     assert_eq!(mail.from, "MAIL FROM:<id@id.test>");
     assert_eq!(mail.to, ["RCPT TO:<alice@corp.test>"]);
     assert_eq!(mail.header("From"), "Keywright <id@id.test>");
@@ -50,7 +50,8 @@ async fn what_waits_is_sealed() {
     }
     // Bound to its row: in another one it is worth nothing.
     let _ = queue(&app, "mallory@corp.test", &notice(&app)).await;
-    let letter = sealed.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let letter: Vec<String> = sealed.iter().map(|byte| format!("{byte:02x}")).collect();
+    let letter = letter.concat();
     let hex = if app.database.url.starts_with("sqlite:") {
         format!("X'{letter}'")
     } else {
@@ -59,9 +60,9 @@ async fn what_waits_is_sealed() {
     let sql = format!("UPDATE mail_outbox SET letter = {hex} WHERE recipient LIKE 'mallory%'");
     crate::refresh::outside::execute(&app, &sql).await;
     deliver_mail(&app.app).await.unwrap();
-    let received = receiver.received();
-    assert_eq!(received.len(), 1);
-    assert_eq!(received[0].to, ["RCPT TO:<alice@corp.test>"]);
+    let mails = receiver.received();
+    assert_eq!(mails.len(), 1);
+    assert_eq!(mails[0].to, ["RCPT TO:<alice@corp.test>"]);
     assert_given_up(&row(&app, "mallory@corp.test").await, app.app.now());
 }
 
@@ -94,9 +95,9 @@ async fn a_mail_whose_link_has_ended_is_not_sent() {
     let _ = queue(&app, "bob@corp.test", &verify(&app, "Bob")).await;
     app.clock.advance(15 * 60);
     deliver_mail(&app.app).await.unwrap();
-    let received = receiver.received();
-    assert_eq!(received.len(), 1);
-    assert_eq!(received[0].to, ["RCPT TO:<bob@corp.test>"]);
+    let mails = receiver.received();
+    assert_eq!(mails.len(), 1);
+    assert_eq!(mails[0].to, ["RCPT TO:<bob@corp.test>"]);
     assert_given_up(&row(&app, "alice@corp.test").await, app.app.now());
     assert_eq!(app.refusals("mail").await, ["expired"]);
 }

@@ -12,9 +12,9 @@ async fn sent(message: impl Fn(&TestApp) -> Message, lines: &str) -> (Received, 
     let message = message(&app);
     assert!(matches!(queue(&app, "alice@corp.test", &message).await, Queued::Yes(_)));
     deliver_mail(&app.app).await.unwrap();
-    let mut received = receiver.received();
-    assert_eq!(received.len(), 1);
-    (received.remove(0), message)
+    let mut mails = receiver.received();
+    assert_eq!(mails.len(), 1);
+    (mails.remove(0), message)
 }
 
 /// Every message there is, with this text wherever a person or an upstream may have written one.
@@ -87,9 +87,9 @@ async fn nothing_that_was_typed_becomes_a_header_or_a_command() {
         }
     }
     deliver_mail(&app.app).await.unwrap();
-    let received = receiver.received();
-    assert_eq!(received.len(), count);
-    for mail in &received {
+    let mails = receiver.received();
+    assert_eq!(mails.len(), count);
+    for mail in &mails {
         let mut found: Vec<String> = mail.headers().into_iter().map(|(name, _)| name).collect();
         found.sort();
         let mut expected = names.map(str::to_owned);
@@ -189,9 +189,9 @@ async fn each_message_says_what_to_do_and_what_if_it_was_not_you() {
     }
     deliver_mail(&app.app).await.unwrap();
     let text = |kind: &str| {
-        let received = receiver.received();
+        let mails = receiver.received();
         let mail =
-            received.into_iter().find(|mail| mail.to[0].contains(&format!("@{kind}."))).unwrap();
+            mails.into_iter().find(|mail| mail.to[0].contains(&format!("@{kind}."))).unwrap();
         (mail.header("Subject"), mail.text().replace("\r\n", "\n"))
     };
     for (kind, subject, words) in [
