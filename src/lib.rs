@@ -14,7 +14,7 @@
 //! | 5+ | [`leases`] | for how long an upstream's word counts |
 //! | 5 | [`app`] | the composition root, built from the configuration |
 //! | 4+ | [`accounts`] | people: passwords, sign-up rules |
-//! | 4 | [`tokens`], [`sessions`], [`interactions`], [`federation`], [`audit`] | the rules |
+//! | 4 | [`tokens`], [`sessions`], [`interactions`], [`federation`], [`mail`], [`audit`] | the rules |
 //! | 4- | [`keys`], [`clients`] | signing keys, their states, the JWKS; the apps |
 //! | 3 | [`store`], [`ephemeral`], [`metrics`] | SQL; short-lived shared state; the numbers |
 //! | 2 | [`urls`] | our own addresses |
@@ -38,6 +38,7 @@ pub mod interactions;
 pub mod jobs;
 pub mod keys;
 pub mod leases;
+pub mod mail;
 pub mod metrics;
 pub mod protocol;
 pub mod router;

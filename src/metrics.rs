@@ -62,6 +62,20 @@ pub struct LogoutLabels {
     pub result: &'static str,
 }
 
+/// The label of a mail that has left.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct SentMailLabels {
+    /// What it is about.
+    pub kind: &'static str,
+}
+
+/// The label of a mail that has not.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct FailedMailLabels {
+    /// `failed`, `given_up` or `not_queued`.
+    pub result: &'static str,
+}
+
 /// The label of an upstream.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct UpstreamLabels {
@@ -111,11 +125,28 @@ pub struct Metrics {
     tokens: Family<TokenLabels, Counter>,
     errors: Family<ErrorLabels, Counter>,
     logouts: Family<LogoutLabels, Counter>,
+    mail: Mail,
     upstreams: Upstreams,
     leases: Family<LeaseLabels, Counter>,
     lease_ends: Family<LeaseEndLabels, Counter>,
     /// Times that the short-lived state could not be reached.
     pub state_errors: Counter,
+}
+
+/// The numbers of mail.
+#[derive(Debug, Default)]
+struct Mail {
+    sent: Family<SentMailLabels, Counter>,
+    failed: Family<FailedMailLabels, Counter>,
+    waiting: Gauge,
+}
+
+impl Mail {
+    fn register(&self, registry: &mut Registry) {
+        registry.register("mail_sent", "Mails that the mail server has taken", self.sent.clone());
+        registry.register("mail_failed", "Mails that did not leave", self.failed.clone());
+        registry.register("mail_waiting", "Mails that wait to leave", self.waiting.clone());
+    }
 }
 
 /// The numbers of upstreams.
@@ -146,6 +177,7 @@ impl Default for Metrics {
             tokens: Family::default(),
             errors: Family::default(),
             logouts: Family::default(),
+            mail: Mail::default(),
             upstreams: Upstreams::default(),
             leases: Family::default(),
             lease_ends: Family::default(),
@@ -162,6 +194,7 @@ impl Default for Metrics {
         registry.register("oauth_errors", "Wire errors", metrics.errors.clone());
         let logouts = metrics.logouts.clone();
         registry.register("backchannel_logouts", "Tries to tell apps of sign-outs", logouts);
+        metrics.mail.register(&mut registry);
         metrics.upstreams.register(&mut registry);
         let leases = metrics.leases.clone();
         registry.register("lease_checks", "Questions to upstreams about people", leases);
@@ -209,6 +242,21 @@ impl Metrics {
     /// Counts a try to tell an app of a sign-out.
     pub fn count_logout(&self, result: &'static str) {
         self.logouts.get_or_create(&LogoutLabels { result }).inc();
+    }
+
+    /// Counts a mail that the mail server has taken.
+    pub fn count_sent_mail(&self, kind: &'static str) {
+        self.mail.sent.get_or_create(&SentMailLabels { kind }).inc();
+    }
+
+    /// Counts a mail that did not leave.
+    pub fn count_failed_mail(&self, result: &'static str) {
+        self.mail.failed.get_or_create(&FailedMailLabels { result }).inc();
+    }
+
+    /// Shows how many mails wait.
+    pub fn show_waiting_mail(&self, count: i64) {
+        self.mail.waiting.set(count);
     }
 
     /// Shows how an upstream is.

@@ -14,7 +14,7 @@ use crate::{
     endpoints::{
         account, authorize,
         discovery::{self, Documents},
-        health, introspect, login, logout, revoke, signup, token, userinfo,
+        health, introspect, login, logout, mail, revoke, signup, token, userinfo,
     },
     urls::path,
     web::{assets, cors::cors, edge::edge, error::PageError},
@@ -75,9 +75,12 @@ fn documents(app: &App) -> Router {
 
 /// The management listener.
 pub fn management(app: &App) -> Router {
-    Router::new()
+    let mut router = Router::new()
         .route(path::LIVEZ, get(health::livez))
         .route(path::READYZ, get(health::readyz))
-        .route(path::METRICS, get(health::metrics))
-        .with_state(app.clone())
+        .route(path::METRICS, get(health::metrics));
+    if app.mail.carrier().shown().is_some() {
+        router = router.route(path::MAIL, get(mail::show)).route(path::ASSET, get(assets::get));
+    }
+    router.with_state(app.clone())
 }

@@ -53,6 +53,8 @@ pub mod path {
     pub const LIVEZ: &str = "/livez";
     /// The process can serve.
     pub const READYZ: &str = "/readyz";
+    /// The mails that are shown instead of being sent.
+    pub const MAIL: &str = "/mail";
     /// Prometheus.
     pub const METRICS: &str = "/metrics";
 }

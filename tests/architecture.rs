@@ -23,7 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("2", &["urls"]),
     ("3", &["store", "ephemeral", "metrics"]),
     ("4-", &["keys", "clients"]),
-    ("4", &["tokens", "sessions", "interactions", "federation", "audit"]),
+    ("4", &["tokens", "sessions", "interactions", "federation", "mail", "audit"]),
     ("4+", &["accounts"]),
     ("5", &["app"]),
     ("5+", &["leases"]),
@@ -53,6 +53,8 @@ const OWNERS: &[(&[&str], &[&str])] = &[
     (&["clap"], &["cli"]),
     (&["prometheus_client"], &["metrics"]),
     (&["axum", "askama"], &["web", "dispatcher", "endpoints", "router", "server", "cli"]),
+    (&["askama"], &["mail"]),
+    (&["lettre"], &["mail"]),
     (&["hyper", "hyper_util"], &["server"]),
 ];
 

@@ -1,5 +1,6 @@
 //! The composition root: everything that handlers and jobs need, built once from the configuration.
 
+mod mailing;
 mod secret_key;
 
 use std::{ops::Deref, sync::Arc};
@@ -21,6 +22,7 @@ use crate::{
     },
     interactions::FlowBrake,
     keys::{self, Rotation, SigningKeys},
+    mail::Mail,
     metrics::Metrics,
     store::{Access, Connection, Store, StoreResult, is_first, migrate, pending},
     tokens::{access::Issuing, refresh::RefreshPolicy},
@@ -58,6 +60,8 @@ pub struct Parts {
     pub flow_brake: FlowBrake,
     /// Whether there are local accounts.
     pub local_accounts: LocalAccounts,
+    /// Mail.
+    pub mail: Mail,
     /// Where audit events go.
     pub audit: Audit,
     /// The numbers.
@@ -70,7 +74,7 @@ pub struct Parts {
     pub refresh_ring: KeyRing,
     /// Everything that runs beside requests.
     pub tasks: TaskTracker,
-    /// Questions to upstreams that must not be cut off.
+    /// Questions to upstreams, and mails on their way, that must not be cut off.
     pub questions: TaskTracker,
     /// Tells everything that runs beside requests to end.
     pub stopping: CancellationToken,
@@ -140,7 +144,6 @@ impl App {
         }
         migrate(&store).await.context("the database cannot be brought up to date")?;
 
-        let clients = Clients::new(&config.clients, &config.tokens);
         let rotation = rotation(&config, &random)?;
         let max_age = config.keys.jwks_max_age;
         let keys =
@@ -162,6 +165,8 @@ impl App {
             passwords: Passwords::new(&config.passwords, Arc::clone(&random))?,
             flow_brake: FlowBrake::default(),
             local_accounts: LocalAccounts::new(config.passwords.login),
+            clients: Clients::new(&config.clients, &config.tokens),
+            mail: Mail::new(&config, Arc::clone(&rows_ring), Arc::clone(&random))?,
             rows_ring,
             csrf_ring: ring(Purpose::Csrf),
             refresh_ring: ring(Purpose::RefreshSuccessor),
@@ -174,7 +179,6 @@ impl App {
             state,
             memory,
             keys,
-            clients,
             upstreams,
             http,
             audit,

@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod doctor;
 mod key;
+mod mail;
 mod migrate;
 mod output;
 mod serve;
@@ -56,6 +57,9 @@ enum Verb {
     /// Signing keys.
     #[command(subcommand)]
     Key(key::Verb),
+    /// Mail.
+    #[command(subcommand)]
+    Mail(mail::Verb),
     /// Print the whole story behind the short id of an error page.
     Trace(trace::Options),
 }
@@ -120,6 +124,7 @@ fn start(arguments: Arguments, environment: &Environment) -> anyhow::Result<()> 
             runtime.block_on(upstream::explain(load()?, environment, options))
         }
         Verb::Key(verb) => runtime.block_on(key::run(load()?, verb)),
+        Verb::Mail(verb) => runtime.block_on(mail::run(load()?, verb)),
         Verb::Trace(options) => runtime.block_on(trace::run(load()?, options)),
     }
 }

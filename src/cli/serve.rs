@@ -49,7 +49,9 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     // What an upstream was asked is kept when it answers.
     app.questions.close();
     if tokio::time::timeout_at(deadline, app.questions.wait()).await.is_err() {
-        tracing::warn!("an upstream was asked, and its answer is not waited for any longer");
+        tracing::warn!(
+            "an upstream was asked, or a mail handed over, and the answer is not waited for any longer"
+        );
     }
     app.audit.flush().await;
     Ok(())

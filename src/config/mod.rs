@@ -11,6 +11,7 @@ mod client_claims;
 mod clients;
 mod lists;
 mod load;
+mod mail;
 mod mapping;
 mod presets;
 mod problems;
@@ -26,6 +27,7 @@ pub use client_claims::{ClaimValue, ClientClaim, GroupValue, PersonClaim};
 pub use clients::{ClaimPlacement, ClientSettings, ClientType, PkcePolicy};
 pub use lists::OneOrMore;
 pub use load::{Environment, load, parse};
+pub use mail::{MailAddress, MailServer, MailSettings, MailSink, StartTls};
 pub use mapping::{
     ClaimRule, ClaimSettings, ClaimSource, ClaimValues, EmailTrust, GroupSettings,
     UpstreamAdmission, UpstreamSignup, VerifiedForm,
@@ -67,6 +69,8 @@ section! {
         signup: SignupSettings,
         /// Brakes against guessing.
         rate_limits: RateLimitSettings,
+        /// How mail leaves. Without `url` and `sink` there is no mail, and what needs it is not offered.
+        mail: MailSettings,
         /// How the pages look.
         branding: BrandingSettings,
         /// Identity providers at which people sign in.
@@ -84,6 +88,7 @@ impl Config {
         self.tokens.check(problems);
         self.keys.check(problems);
         self.passwords.check(problems);
+        self.mail.check(&self.server.issuer, problems);
         upstreams::check(&self.upstreams, problems);
         clients::check(&self.clients, &self.upstreams, problems);
     }

@@ -9,7 +9,12 @@ use axum::{
 };
 use serde_json::json;
 
-use crate::{app::App, metrics::UpstreamNumbers, web::error::json};
+use crate::{
+    app::App,
+    metrics::UpstreamNumbers,
+    store::{StoreResult, mail_outbox},
+    web::error::json,
+};
 
 /// How long the database may take before the instance counts as not ready.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -53,11 +58,24 @@ pub async fn metrics(State(app): State<App>) -> Response {
         };
         app.metrics.show_upstream(upstream.slug().as_str(), numbers);
     }
+    show_waiting_mail(&app).await;
     match app.metrics.render() {
         Ok(text) => {
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             ([(header::CONTENT_TYPE, kind)], text).into_response()
         }
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Counts the outbox. While the database is away the number is the last one.
+async fn show_waiting_mail(app: &App) {
+    let counting =
+        async { StoreResult::Ok(mail_outbox::count_waiting(&mut app.connection().await?).await?) };
+    if !app.mail.is_configured() {
+        return;
+    }
+    if let Ok(Ok(count)) = tokio::time::timeout(PATIENCE, counting).await {
+        app.metrics.show_waiting_mail(count);
     }
 }

@@ -7,6 +7,7 @@ pub mod health;
 pub mod introspect;
 pub mod login;
 pub mod logout;
+pub mod mail;
 pub mod revoke;
 pub mod signup;
 pub mod token;

@@ -36,6 +36,10 @@ text_id! {
     UpstreamSlug
 }
 text_id! {
+    /// A mail in the outbox.
+    MailId
+}
+text_id! {
     /// The short id on an error page under which the whole story is kept.
     TraceId
 }
@@ -67,7 +71,7 @@ macro_rules! generated {
         }
     )+};
 }
-generated!(UserId, IdentityId, SessionId, GrantId);
+generated!(UserId, IdentityId, SessionId, GrantId, MailId);
 
 impl TraceId {
     /// A fresh id that a person can read out over the telephone: eight letters and digits out of

@@ -4,9 +4,8 @@
 //! has passed, whatever is restarted meanwhile. No person waits for an app.
 
 use std::{
-    collections::HashSet,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -15,6 +14,7 @@ use std::{
 use futures_util::future::join_all;
 use tokio::{sync::Semaphore, task::JoinHandle};
 
+use super::busy::{Busy, Taken};
 use crate::{
     app::App,
     audit::Event,
@@ -52,7 +52,7 @@ const PAUSES: [Span; 9] = [
 /// hangs holds up nobody else's.
 #[derive(Clone, Debug)]
 pub(super) struct Queues {
-    busy: Arc<Mutex<HashSet<ClientId>>>,
+    busy: Busy<ClientId>,
     posts: Arc<Semaphore>,
     retries: Arc<Semaphore>,
 }
@@ -60,7 +60,7 @@ pub(super) struct Queues {
 impl Queues {
     pub(super) fn new() -> Self {
         Self {
-            busy: Arc::default(),
+            busy: Busy::default(),
             posts: Arc::new(Semaphore::new(AT_ONCE_IN_ALL)),
             retries: Arc::new(Semaphore::new(RETRIES_AT_ONCE)),
         }
@@ -78,34 +78,23 @@ impl Queues {
     }
 
     fn enter(&self, client: ClientId) -> Option<Turn> {
-        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        busy.insert(client.clone()).then(|| Turn {
-            queues: self.clone(),
-            client,
-            failing: AtomicBool::new(false),
-        })
+        let client = self.busy.enter(client)?;
+        Some(Turn { queues: self.clone(), client, failing: AtomicBool::new(false) })
     }
 }
 
 /// The right to serve the queue of an app; it ends with this value, whatever happens.
 struct Turn {
     queues: Queues,
-    client: ClientId,
+    client: Taken<ClientId>,
     /// Whether the app has failed in this turn.
     failing: AtomicBool,
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let mut busy = self.queues.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        busy.remove(&self.client);
-    }
 }
 
 impl Turn {
     async fn serve(self, app: App) {
         if let Err(error) = self.empty(&app).await {
-            let client = &self.client;
+            let client = &self.client.key;
             tracing::warn!(%client, error = format!("{error:#}"), "an app's queue has stopped");
         }
     }
@@ -113,7 +102,7 @@ impl Turn {
     /// Tells the app everything that is due.
     async fn empty(&self, app: &App) -> anyhow::Result<()> {
         loop {
-            let (now, client) = (app.now(), &self.client);
+            let (now, client) = (app.now(), &self.client.key);
             app.keys.catch_up(&app.store, now).await;
             let mut connection = app.connection().await?;
             let due = logout_deliveries::list_due(&mut connection, client, now, BATCH).await?;

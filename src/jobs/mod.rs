@@ -1,8 +1,10 @@
 //! What happens without a request: key rotation, looking after upstreams, renewing leases, telling
-//! apps of sign-outs, purging. Every instance does all of it; the database decides who is first.
+//! apps of sign-outs, handing over mail, purging. Every instance does all of it; the database decides who is first.
 
+mod busy;
 mod keys;
 mod logout;
+mod mail;
 mod purge;
 mod upstreams;
 
@@ -21,6 +23,9 @@ pub fn start(app: &App) {
     let queues = logout::Queues::new();
     let tell = async move |app: &App| queues.begin(app).await.map(drop);
     app.tasks.spawn(every(Duration::from_secs(1), app.clone(), tell));
+    let rounds = mail::Rounds::new();
+    let hand_over = async move |app: &App| rounds.begin(app).await.map(drop);
+    app.tasks.spawn(every(Duration::from_secs(1), app.clone(), hand_over));
     app.tasks.spawn(every(Duration::from_secs(5), app.clone(), leases::tend));
     app.tasks.spawn(every(Duration::from_secs(60), app.clone(), purge));
 }
@@ -50,5 +55,6 @@ async fn every(interval: Duration, app: App, job: impl AsyncFn(&App) -> anyhow::
 }
 
 pub use logout::deliver as deliver_logouts;
+pub use mail::deliver_all as deliver_mail;
 pub use purge::purge;
 pub use upstreams::look_after as look_after_upstreams;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     app::App,
     foundation::clock::Span,
-    store::{QueryResult, StoreResult, purge as rows, signing_keys},
+    store::{QueryResult, StoreResult, mail_outbox, purge as rows, signing_keys},
 };
 
 /// What has expired stays for so long, for whoever wants to know what happened.
@@ -26,6 +26,7 @@ pub async fn purge(app: &App) -> anyhow::Result<()> {
     while one_batch(app, async |conn| rows::grants(conn, expired).await).await? {}
     while one_batch(app, async |conn| rows::sessions(conn, expired).await).await? {}
     while one_batch(app, async |conn| rows::logout_deliveries(conn, expired).await).await? {}
+    while one_batch(app, async |conn| mail_outbox::purge(conn, expired).await).await? {}
     while one_batch(app, async |conn| rows::revoked_access_tokens(conn, now).await).await? {}
     let old = now.minus(AUDIT_KEPT);
     while one_batch(app, async |conn| rows::audit_events(conn, old).await).await? {}

@@ -20,6 +20,7 @@ pub mod grants;
 pub mod identities;
 pub mod leases;
 pub mod logout_deliveries;
+pub mod mail_outbox;
 pub mod purge;
 pub mod refresh_tokens;
 pub mod revoked_access_tokens;

@@ -167,6 +167,23 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    mail_outbox (id) {
+        id -> Text,
+        kind -> Text,
+        recipient -> Text,
+        recipient_key -> Text,
+        letter -> Nullable<Binary>,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        next_try_at -> Nullable<BigInt>,
+        tries -> BigInt,
+        sent_at -> Nullable<BigInt>,
+        gave_up_at -> Nullable<BigInt>,
+        last_error -> Nullable<Text>,
+    }
+}
+
 diesel::joinable!(identities -> users (user_id));
 diesel::joinable!(sessions -> users (user_id));
 diesel::joinable!(leases -> sessions (session_id));

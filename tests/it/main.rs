@@ -22,6 +22,8 @@ mod support {
     pub(crate) mod fake_upstream;
     pub(crate) mod http;
     pub(crate) mod journey;
+    pub(crate) mod received;
+    pub(crate) mod smtp;
 }
 
 mod assurance;
@@ -41,6 +43,7 @@ mod keys;
 mod leases;
 mod linking;
 mod logout;
+mod mail;
 mod openidconnect_client;
 mod outages;
 mod pages;

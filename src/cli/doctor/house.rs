@@ -31,6 +31,7 @@ pub(super) async fn examine(config: &Config, ambient: &Ambient, http: &HttpClien
     }
     found.push(state(config).await);
     found.push(issuer(config, http).await);
+    found.push(super::mail::examine(config).await);
     found
 }
 

@@ -4,6 +4,7 @@
 //! It works beside a running server or without one, changes nothing, and needs nobody to sign in.
 
 mod house;
+mod mail;
 
 use std::{sync::Arc, time::Duration};
 

@@ -5,6 +5,7 @@ mod crashes;
 mod doctor;
 mod doctor_house;
 mod key;
+mod mail;
 mod program;
 mod serve;
 mod trace;

@@ -31,7 +31,7 @@ mod signup_table;
 mod slow;
 mod state;
 mod steered;
-mod transport;
+pub(crate) mod transport;
 
 use std::collections::BTreeSet;
 

@@ -93,7 +93,7 @@ async fn metadata_cannot_lead_to_plain_http_elsewhere() {
 }
 
 /// A key, and a certificate for `localhost` that it has signed itself.
-pub(super) fn self_signed() -> (PKey<Private>, X509) {
+pub(crate) fn self_signed() -> (PKey<Private>, X509) {
     let key = PKey::from_rsa(Rsa::generate(2_048).unwrap()).unwrap();
     let mut name = X509NameBuilder::new().unwrap();
     name.append_entry_by_text("CN", "localhost").unwrap();
@@ -115,7 +115,7 @@ pub(super) fn self_signed() -> (PKey<Private>, X509) {
 }
 
 /// What accepts connections under this certificate.
-pub(super) fn acceptor(key: &PKey<Private>, certificate: &X509) -> SslAcceptor {
+pub(crate) fn acceptor(key: &PKey<Private>, certificate: &X509) -> SslAcceptor {
     let mut acceptor = SslAcceptor::mozilla_intermediate(SslMethod::tls()).unwrap();
     acceptor.set_private_key(key).unwrap();
     acceptor.set_certificate(certificate).unwrap();
