@@ -8,7 +8,10 @@ use anyhow::Context as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    accounts::{local::LocalAccounts, passwords::Passwords},
+    accounts::{
+        local::LocalAccounts,
+        passwords::{Passwords, guessing::Guesses},
+    },
     audit::Audit,
     clients::Clients,
     config::{Config, StateUrl},
@@ -54,6 +57,8 @@ pub struct Parts {
     pub http: HttpClient,
     /// The hashing pool.
     pub passwords: Passwords,
+    /// Wrong passwords, counted.
+    pub guesses: Guesses,
     /// How many sign-ins begin.
     pub flow_brake: FlowBrake,
     /// Whether there are local accounts.
@@ -159,7 +164,11 @@ impl App {
         let tasks = TaskTracker::new();
         tasks.spawn(writer.run());
         let parts = Parts {
-            passwords: Passwords::new(&config.passwords, Arc::clone(&random))?,
+            passwords: Passwords::new(&config, Arc::clone(&random))?,
+            guesses: Guesses::new(
+                ring(Purpose::Guessing),
+                config.rate_limits.failed_accounts_per_network,
+            ),
             flow_brake: FlowBrake::default(),
             local_accounts: LocalAccounts::new(config.passwords.login),
             rows_ring,

@@ -20,6 +20,7 @@ pub mod grants;
 pub mod identities;
 pub mod leases;
 pub mod logout_deliveries;
+pub mod password_guesses;
 pub mod purge;
 pub mod refresh_tokens;
 pub mod revoked_access_tokens;

@@ -10,3 +10,4 @@ mod serve;
 mod trace;
 mod upstream;
 mod user;
+mod user_import;

@@ -11,13 +11,14 @@ use super::{
     raw::{self, empty},
 };
 
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 13] = [
     "audit_events",
     "facts",
     "grants",
     "identities",
     "leases",
     "logout_deliveries",
+    "password_guesses",
     "refresh_tokens",
     "revoked_access_tokens",
     "sealed_facts",
