@@ -145,7 +145,6 @@ impl App {
         }
         migrate(&store).await.context("the database cannot be brought up to date")?;
 
-        let clients = Clients::new(&config.clients, &config.tokens);
         let rotation = rotation(&config, &random)?;
         let max_age = config.keys.jwks_max_age;
         let keys =
@@ -164,11 +163,9 @@ impl App {
         let tasks = TaskTracker::new();
         tasks.spawn(writer.run());
         let parts = Parts {
+            clients: Clients::new(&config.clients, &config.tokens),
             passwords: Passwords::new(&config, Arc::clone(&random))?,
-            guesses: Guesses::new(
-                ring(Purpose::Guessing),
-                config.rate_limits.failed_accounts_per_network,
-            ),
+            guesses: Guesses::new(ring(Purpose::Guessing), &config.rate_limits),
             flow_brake: FlowBrake::default(),
             local_accounts: LocalAccounts::new(config.passwords.login),
             rows_ring,
@@ -183,7 +180,6 @@ impl App {
             state,
             memory,
             keys,
-            clients,
             upstreams,
             http,
             audit,

@@ -34,8 +34,9 @@ impl BreachedList {
         let list = Self { path: path.to_owned() };
         list.check().with_context(|| {
             format!(
-                "passwords.breached_list = {path:?}: must be a readable file of SHA-1 digests in \
-                 hex, one a line and sorted (sort it with: LC_ALL=C sort)"
+                "passwords.breached_list = \"{}\": must be a readable file of SHA-1 digests in \
+                 hex, one a line and sorted (sort it with: LC_ALL=C sort)",
+                path.display()
             )
         })?;
         Ok(list)
@@ -60,8 +61,7 @@ impl BreachedList {
 
     /// Whether this password stands in the list.
     pub(super) fn holds(&self, password: &str) -> io::Result<bool> {
-        let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes());
-        let wanted: String = digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
+        let wanted = sha1(password);
         let mut lines = Lines::open(&self.path)?;
         // The first line that begins at or after `low` is never before the one that is wanted.
         let (mut low, mut high) = (0, lines.size);
@@ -81,6 +81,14 @@ impl BreachedList {
         }
         Ok(false)
     }
+}
+
+/// The digest of a text, as the lists write it.
+fn sha1(text: &str) -> String {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
+    let halves = digest.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
+    halves.filter_map(|half| HEX.get(usize::from(half)).copied().map(char::from)).collect()
 }
 
 /// The digits of a line, in capitals.
@@ -121,7 +129,8 @@ impl Lines {
         let skip = match (at, end_of_line(&read)) {
             (0, _) => 0,
             (_, Some(newline)) => newline + 1,
-            (_, None) => return self.none_or_endless(read.len()),
+            (_, None) if read.len() > MAX_LINE => return Err(io::ErrorKind::InvalidData.into()),
+            (_, None) => return Ok(None),
         };
         let rest = read.get(skip..).unwrap_or_default();
         if rest.is_empty() {
@@ -136,32 +145,20 @@ impl Lines {
         let end = begin + (skip + length + 1) as u64;
         Ok(Some(Line { text, end }))
     }
-
-    /// There is no line after this place, or none that ends.
-    fn none_or_endless(&self, read: usize) -> io::Result<Option<Line>> {
-        if read > MAX_LINE { Err(io::ErrorKind::InvalidData.into()) } else { Ok(None) }
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fmt::Write as _;
-
     use super::*;
-
-    fn sha1(text: &str) -> String {
-        let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
-        digest.as_ref().iter().fold(String::new(), |mut hex, byte| {
-            write!(hex, "{byte:02X}").unwrap();
-            hex
-        })
-    }
 
     fn list(lines: &[String], end: &str) -> (tempfile::TempDir, anyhow::Result<BreachedList>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("list");
-        std::fs::write(&path, lines.iter().map(|line| format!("{line}{end}")).collect::<String>())
-            .unwrap();
+        std::fs::write(
+            &path,
+            lines.iter().flat_map(|line| [line.as_str(), end]).collect::<String>(),
+        )
+        .unwrap();
         let opened = BreachedList::open(&path);
         (folder, opened)
     }
@@ -172,7 +169,9 @@ mod tests {
         for count in [1, 2, 3, 100, 5_000] {
             for (end, cut, suffix) in [("\n", 40, ""), ("\r\n", 40, ":17"), ("\n", 16, "")] {
                 let mut lines: Vec<String> = (0..count)
-                    .map(|number| format!("{}{suffix}", &sha1(&format!("leaked {number}"))[..cut]))
+                    .map(|number| {
+                        format!("{}{suffix}", sha1(&format!("leaked {number}")).split_at(cut).0)
+                    })
                     .collect();
                 lines.sort();
                 if cut == 16 {
@@ -216,7 +215,7 @@ mod tests {
             (vec![], "empty"),
             (vec![high.clone(), low.clone()], "stands before"),
             (vec![low.clone(), String::new(), high.clone()], "no digest"),
-            (vec![low[..9].to_owned()], "no digest"),
+            (vec![low.split_at(9).0.to_owned()], "no digest"),
             (vec![format!("{low}00")], "no digest"),
             (vec!["password1".to_owned()], "no digest"),
             (vec!["x".repeat(10_000)], "invalid"),

@@ -26,6 +26,7 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
+    config::RateLimitSettings,
     foundation::{
         clock::{Span, Timestamp},
         digest::TokenDigest,
@@ -80,7 +81,7 @@ pub struct Try<'a> {
 #[derive(Debug)]
 pub enum Admission {
     /// It may, and its end is to be told.
-    Free(Pending),
+    Free(Box<Pending>),
     /// Not before so long.
     Wait(Span),
     /// Too many wait for one another.
@@ -106,7 +107,8 @@ pub struct Pending {
 
 impl Guesses {
     /// A counter whose keys are made under `ring`.
-    pub fn new(ring: KeyRing, failed_accounts: u32) -> Self {
+    pub fn new(ring: KeyRing, settings: &RateLimitSettings) -> Self {
+        let failed_accounts = settings.failed_accounts_per_network;
         Self { ring, failed_accounts, gates: Arc::default() }
     }
 
@@ -133,7 +135,8 @@ impl Guesses {
         if wait > Span::ZERO {
             return Ok(Admission::Wait(wait));
         }
-        Ok(Admission::Free(Pending { keys, counts, _passed: passed, _gate: gate }))
+        let pending = Pending { keys, counts, _passed: passed, _gate: gate };
+        Ok(Admission::Free(Box::new(pending)))
     }
 
     /// Passes beside others as long as none has failed, and alone afterwards.

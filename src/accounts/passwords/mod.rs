@@ -254,7 +254,7 @@ fn decoy(params: &Params, random: &dyn Random) -> String {
 /// What stands in the database.
 enum Stored {
     /// A hash as we make them today.
-    Own(PasswordHash),
+    Own(Box<PasswordHash>),
     /// One that can be checked, once.
     Foreign(Foreign),
     /// What cannot be read, or would take far more work or memory than a hash may (PW-05).
@@ -266,7 +266,7 @@ impl Stored {
         if let Ok(hash) = PasswordHash::new(stored)
             && is_ours(&hash, own)
         {
-            return Self::Own(hash);
+            return Self::Own(Box::new(hash));
         }
         Foreign::read(stored, own).map_or(Self::Unusable, Self::Foreign)
     }

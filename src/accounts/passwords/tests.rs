@@ -1,3 +1,5 @@
+//! The pool, and what is checked against what is stored.
+
 use super::*;
 use crate::{config, foundation::random::OsRandom};
 

@@ -141,14 +141,13 @@ fn refuse(import: &Import, problems: &[Problem]) -> anyhow::Error {
         say_json(&json!({ "imported": 0, "dry_run": dry_run, "problems": told }));
         return anyhow::anyhow!("nothing is stored; problems: {count}");
     }
-    let mut text = format!("nothing is stored; problems: {count}");
-    for Problem { line, field, fault } in problems.iter().take(MOST_TOLD) {
-        text.push_str(&format!("\n  line {line}: {field}: {fault}"));
-    }
+    let mut lines = vec![format!("nothing is stored; problems: {count}")];
+    let told = problems.iter().take(MOST_TOLD);
+    lines.extend(told.map(|p| format!("  line {}: {}: {}", p.line, p.field, p.fault)));
     if count > MOST_TOLD {
-        text.push_str(&format!("\n  and {} more", count - MOST_TOLD));
+        lines.push(format!("  and {} more", count - MOST_TOLD));
     }
-    anyhow::Error::msg(text)
+    anyhow::Error::msg(lines.join("\n"))
 }
 
 /// The file, as far as it is read.

@@ -5,20 +5,20 @@ use base64::Engine as _;
 
 use super::{
     BASE64, FEWEST_BYTES, MOST_BYTES,
-    pbkdf2::{Digest, Hash},
+    pbkdf2::{Digest, Salted},
 };
 
 /// Format 2: PBKDF2 with HMAC-SHA1, 1,000 rounds, a salt of 16 bytes and a hash of 32.
 const V2_ROUNDS: u32 = 1_000;
 
-pub(super) fn read(stored: &str) -> Option<Hash> {
+pub(super) fn read(stored: &str) -> Option<Salted> {
     let text = stored.strip_prefix("$aspnet-identity$")?;
     let blob = BASE64.decode(text).ok().filter(|blob| blob.len() <= 2 * MOST_BYTES)?;
     let (format, rest) = blob.split_first()?;
     match format {
         0 if rest.len() == 48 => {
             let (salt, hash) = rest.split_at_checked(16)?;
-            Hash::new(Digest::Sha1, V2_ROUNDS, salt.to_vec(), hash.to_vec())
+            Salted::new(Digest::Sha1, V2_ROUNDS, salt.to_vec(), hash.to_vec())
         }
         1 => v3(rest),
         _ => None,
@@ -27,7 +27,7 @@ pub(super) fn read(stored: &str) -> Option<Hash> {
 
 /// Format 3: the function, the rounds and the length of the salt as big-endian numbers, then salt
 /// and hash.
-fn v3(rest: &[u8]) -> Option<Hash> {
+fn v3(rest: &[u8]) -> Option<Salted> {
     let (function, rest) = number(rest)?;
     let (rounds, rest) = number(rest)?;
     let (length, rest) = number(rest)?;
@@ -39,7 +39,7 @@ fn v3(rest: &[u8]) -> Option<Hash> {
     };
     let (salt, hash) = rest.split_at_checked(usize::try_from(length).ok()?)?;
     let fits = salt.len() >= FEWEST_BYTES && hash.len() <= MOST_BYTES;
-    if fits { Hash::new(digest, rounds, salt.to_vec(), hash.to_vec()) } else { None }
+    if fits { Salted::new(digest, rounds, salt.to_vec(), hash.to_vec()) } else { None }
 }
 
 fn number(bytes: &[u8]) -> Option<(u32, &[u8])> {

@@ -11,13 +11,13 @@ const MOST_READ: usize = 72;
 
 /// Salt, cost and hash.
 #[derive(Debug)]
-pub(in crate::accounts::passwords) struct Hash {
+pub(in crate::accounts::passwords) struct Salted {
     cost: u32,
     salt: [u8; 16],
     hash: Vec<u8>,
 }
 
-impl Hash {
+impl Salted {
     pub(super) fn read(stored: &str) -> Option<Self> {
         let mut parts = stored.split('$').skip(2);
         let (cost, rest) = (parts.next()?, parts.next()?);

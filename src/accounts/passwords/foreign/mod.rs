@@ -34,13 +34,13 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 #[derive(Debug)]
 pub(super) enum Foreign {
     /// argon2 of any kind, with parameters of its own (RFC 9106).
-    Argon2(PasswordHash),
+    Argon2(Box<PasswordHash>),
     /// `$2a$`, `$2b$`, `$2y$`.
-    Bcrypt(bcrypt::Hash),
+    Bcrypt(bcrypt::Salted),
     /// `$pbkdf2-sha512$i=...,l=...$salt$hash`, and what ASP.NET Core Identity stores.
-    Pbkdf2(pbkdf2::Hash),
+    Pbkdf2(pbkdf2::Salted),
     /// `$scrypt$ln=...,r=...,p=...$salt$hash`.
-    Scrypt(scrypt::Hash),
+    Scrypt(scrypt::Salted),
 }
 
 impl Foreign {
@@ -50,11 +50,13 @@ impl Foreign {
             return None;
         }
         match stored.strip_prefix('$')?.split('$').next()? {
-            "argon2id" | "argon2i" | "argon2d" => argon2(stored, own).map(Self::Argon2),
-            "2a" | "2b" | "2y" => bcrypt::Hash::read(stored).map(Self::Bcrypt),
+            "argon2id" | "argon2i" | "argon2d" => {
+                argon2(stored, own).map(Box::new).map(Self::Argon2)
+            }
+            "2a" | "2b" | "2y" => bcrypt::Salted::read(stored).map(Self::Bcrypt),
             "aspnet-identity" => aspnet::read(stored).map(Self::Pbkdf2),
-            "scrypt" => scrypt::Hash::read(stored).map(Self::Scrypt),
-            _ => pbkdf2::Hash::read(stored).map(Self::Pbkdf2),
+            "scrypt" => scrypt::Salted::read(stored).map(Self::Scrypt),
+            _ => pbkdf2::Salted::read(stored).map(Self::Pbkdf2),
         }
     }
 
@@ -62,7 +64,7 @@ impl Foreign {
     pub(super) fn is_of(&self, password: &[u8]) -> bool {
         match self {
             // Algorithm, version and parameters are those of the hash.
-            Self::Argon2(hash) => Argon2::default().verify_password(password, hash).is_ok(),
+            Self::Argon2(hash) => Argon2::default().verify_password(password, &**hash).is_ok(),
             Self::Bcrypt(hash) => hash.is_of(password),
             Self::Pbkdf2(hash) => hash.is_of(password),
             Self::Scrypt(hash) => hash.is_of(password),

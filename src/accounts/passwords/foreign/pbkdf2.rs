@@ -15,20 +15,20 @@ use super::{FEWEST_BYTES, bytes, number};
 const MAX_ROUNDS: u64 = 2_000_000;
 
 /// Salt, rounds and hash.
-pub(in crate::accounts::passwords) struct Hash {
+pub(in crate::accounts::passwords) struct Salted {
     algorithm: pbkdf2::Algorithm,
     rounds: NonZeroU32,
     salt: Vec<u8>,
     hash: Vec<u8>,
 }
 
-impl std::fmt::Debug for Hash {
+impl std::fmt::Debug for Salted {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(out, "Pbkdf2({} rounds)", self.rounds)
     }
 }
 
-impl Hash {
+impl Salted {
     pub(super) fn read(stored: &str) -> Option<Self> {
         let mut parts = stored.split('$').skip(1);
         let digest = match parts.next()? {

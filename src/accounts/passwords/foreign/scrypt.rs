@@ -7,13 +7,13 @@ use crate::foundation::digest::constant_time_eq;
 
 /// Salt, parameters and hash.
 #[derive(Debug)]
-pub(in crate::accounts::passwords) struct Hash {
+pub(in crate::accounts::passwords) struct Salted {
     params: Params,
     salt: Vec<u8>,
     hash: Vec<u8>,
 }
 
-impl Hash {
+impl Salted {
     pub(super) fn read(stored: &str) -> Option<Self> {
         let mut parts = stored.split('$').skip(2);
         let (parameters, salt, hash) = (parts.next()?, parts.next()?, parts.next()?);

@@ -89,67 +89,80 @@ async fn a_foreign_hash_is_checked_as_typed_and_in_its_one_form() {
 #[tokio::test]
 async fn hostile_and_broken_hashes_cannot_be_used() {
     let passwords = passwords("1");
-    let end = "c29tZXNhbHRzb21lc2FsdA$sjZAS/zKltDMwLOIcaO6Ey2SH+0sM8MUSHmB1IVspPI";
-    let blob = |function: &str, rounds: &str, salt: &str| {
-        use base64::Engine as _;
-        let hex = format!("01{function}{rounds}{salt}{}", "ab".repeat(48));
-        let bytes: Vec<u8> = (0..hex.len())
-            .step_by(2)
-            .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
-            .collect();
-        let text = base64::engine::general_purpose::STANDARD.encode(bytes);
-        format!("$aspnet-identity${text}")
-    };
     assert!(passwords.can_check(&blob("00000001", "00002710", "00000010")));
-    let broken = [
+    for stored in costly().into_iter().chain(broken()) {
+        assert!(!passwords.can_check(&stored), "{stored}");
+        let before = passwords.hashes();
+        assert_eq!(verify(&passwords, PASSWORD, &stored).await, Verdict::Unusable, "{stored}");
+        assert_eq!(passwords.hashes(), before + 1, "{stored}");
+    }
+}
+
+const END: &str = "c29tZXNhbHRzb21lc2FsdA$sjZAS/zKltDMwLOIcaO6Ey2SH+0sM8MUSHmB1IVspPI";
+
+/// The third format of ASP.NET Core Identity, of numbers in hex.
+fn blob(function: &str, rounds: &str, salt: &str) -> String {
+    use base64::Engine as _;
+    let hex = format!("01{function}{rounds}{salt}{}", "ab".repeat(48));
+    let bytes: Vec<u8> = (0..hex.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(hex.get(at..at + 2).unwrap(), 16).unwrap())
+        .collect();
+    let text = base64::engine::general_purpose::STANDARD.encode(bytes);
+    format!("$aspnet-identity${text}")
+}
+
+/// What would take more time or memory than a hash may.
+fn costly() -> Vec<String> {
+    vec![
+        format!("$argon2id$v=19$m=4194304,t=1,p=1${END}"),
+        format!("$argon2id$v=19$m=262144,t=9,p=1${END}"),
+        format!("$argon2id$v=19$m=65536,t=4294967295,p=1${END}"),
+        format!("$argon2id$v=19$m=65536,t=1,p=64${END}"),
+        GOOD[3].replace("$05$", "$31$"),
+        GOOD[3].replace("$05$", "$15$"),
+        GOOD[6].replace("i=128", "i=4294967295"),
+        GOOD[6].replace("i=128", "i=99999999999999999999"),
+        blob("00000001", "ffffffff", "00000010"),
+        GOOD[16].replace("ln=10", "ln=30"),
+        GOOD[16].replace("ln=10", "ln=64"),
+        GOOD[16].replace("r=8", "r=4294967295"),
+        GOOD[16].replace("p=1", "p=4294967295"),
+        format!("$pbkdf2-sha512$i=1${}$AAAA", "A".repeat(5_000)),
+    ]
+}
+
+/// What cannot be read.
+fn broken() -> Vec<String> {
+    vec![
         String::new(),
         "$".to_owned(),
         "plain text".to_owned(),
-        format!("$argon2id$v=19$m=4194304,t=1,p=1${end}"),
-        format!("$argon2id$v=19$m=262144,t=9,p=1${end}"),
-        format!("$argon2id$v=19$m=65536,t=4294967295,p=1${end}"),
-        format!("$argon2id$v=19$m=65536,t=1,p=64${end}"),
-        format!("$argon2id$v=19$m=256,t=2,p=0${end}"),
-        format!("$argon2x$v=19$m=256,t=2,p=1${end}"),
+        format!("$argon2id$v=19$m=256,t=2,p=0${END}"),
+        format!("$argon2x$v=19$m=256,t=2,p=1${END}"),
         "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHRzb21lc2FsdA".to_owned(),
-        GOOD[3].replace("$05$", "$31$"),
-        GOOD[3].replace("$05$", "$15$"),
         GOOD[3].replace("$05$", "$03$"),
         GOOD[3].replace("$05$", "$5$"),
         GOOD[3].replace("$2a$", "$2$"),
         GOOD[3].replace("$2a$", "$2x$"),
-        GOOD[3][..GOOD[3].len() - 1].to_owned(),
+        GOOD[3].split_at(59).0.to_owned(),
         format!("{}$", GOOD[3]),
-        GOOD[6].replace("i=128", "i=4294967295"),
         GOOD[6].replace("i=128", "i=0"),
         GOOD[6].replace("i=128", "i=-1"),
-        GOOD[6].replace("i=128", "i=99999999999999999999"),
         GOOD[6].replace("l=64", "l=63"),
         GOOD[6].replace("l=64", "l=64,x=1"),
         GOOD[6].replace("-sha512", "-md5"),
         "$pbkdf2-sha512$i=128$c2FsdA$c2hvcnQ".to_owned(),
         "$pbkdf2-sha512$i=128$$VEZeaj1o242W/xw8tEo8RMgy/OpiGqCXfA4e558Ilrs".to_owned(),
         blob("00000003", "00002710", "00000010"),
-        blob("00000001", "ffffffff", "00000010"),
         blob("00000001", "00000000", "00000010"),
         blob("00000001", "00002710", "ffffffff"),
         blob("00000001", "00002710", "00000000"),
         "$aspnet-identity$AQ==".to_owned(),
         "$aspnet-identity$AAAA".to_owned(),
         "$aspnet-identity$".to_owned(),
-        GOOD[16].replace("ln=10", "ln=30"),
-        GOOD[16].replace("ln=10", "ln=64"),
         GOOD[16].replace("ln=10", "ln=0"),
-        GOOD[16].replace("r=8", "r=4294967295"),
-        GOOD[16].replace("p=1", "p=4294967295"),
-        format!("$pbkdf2-sha512$i=1${}$AAAA", "A".repeat(5_000)),
         "\u{fc}\u{fc}".to_owned(),
         "$2b$05$\u{fc}\u{fc}\u{fc}aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa".to_owned(),
-    ];
-    for stored in broken {
-        assert!(!passwords.can_check(&stored), "{stored}");
-        let before = passwords.hashes();
-        assert_eq!(verify(&passwords, PASSWORD, &stored).await, Verdict::Unusable, "{stored}");
-        assert_eq!(passwords.hashes(), before + 1, "{stored}");
-    }
+    ]
 }

@@ -190,7 +190,7 @@ impl Attempt<'_> {
                 pending.succeeded(&self.app.store).await?;
                 Ok(Checked::Right(Box::new(user), hash))
             }
-            None => self.count(interaction, pending).await,
+            None => self.count(interaction, *pending).await,
         }
     }
 
