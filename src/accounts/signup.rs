@@ -12,7 +12,7 @@ use crate::{
     store::users::User,
 };
 
-use super::passwords::Passwords;
+use super::passwords::{Known, PasswordFault};
 
 /// What somebody says of themselves who wants an account.
 pub struct Application {
@@ -38,6 +38,13 @@ pub struct Faults {
 }
 
 impl Faults {
+    /// What is wrong with a password.
+    pub fn of_password(faults: &[PasswordFault]) -> Self {
+        let sentences: Vec<String> =
+            faults.iter().map(|fault| format!("The password {fault}.")).collect();
+        Self { password: Some(sentences.join(" ")), ..Self::default() }
+    }
+
     /// The first field at fault, as the audit calls it.
     pub const fn reason(&self) -> Option<&'static str> {
         match self {
@@ -56,8 +63,8 @@ impl std::fmt::Debug for Application {
 }
 
 impl Application {
-    /// What is wrong with it, as far as can be said without looking at other accounts.
-    pub fn faults(&self, email: SignupEmail, passwords: &Passwords) -> Faults {
+    /// What is wrong with it, but for the password, as far as can be said without other accounts.
+    pub fn faults(&self, email: SignupEmail) -> Faults {
         let email = match email {
             SignupEmail::Off => None,
             SignupEmail::Optional if self.email.is_empty() => None,
@@ -68,12 +75,14 @@ impl Application {
             _ => Some("Enter an email address such as anna@example.org.".to_owned()),
         };
         let about_name = username_fault(&self.username).map(|fault| format!("A username {fault}."));
-        let about_password = passwords.fault(&self.password);
-        Faults {
-            username: about_name,
-            email,
-            password: about_password.map(|fault| format!("A password {fault}.")),
-        }
+        Faults { username: about_name, email, password: None }
+    }
+
+    /// What its password must be more than.
+    pub fn known(&self) -> Known {
+        let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        let (email, name) = (given(&self.email), given(&self.name));
+        Known { username: self.username.clone(), email, name }
     }
 
     /// The account. Nobody has said that the address is theirs yet.

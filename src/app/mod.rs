@@ -9,7 +9,10 @@ use anyhow::Context as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    accounts::{local::LocalAccounts, passwords::Passwords},
+    accounts::{
+        local::LocalAccounts,
+        passwords::{Passwords, guessing::Guesses},
+    },
     audit::Audit,
     clients::Clients,
     config::{Config, PasswordLogin, SignupMode, StateUrl},
@@ -56,6 +59,8 @@ pub struct Parts {
     pub http: HttpClient,
     /// The hashing pool.
     pub passwords: Passwords,
+    /// Wrong passwords, counted.
+    pub guesses: Guesses,
     /// How many sign-ins begin.
     pub flow_brake: FlowBrake,
     /// Whether there are local accounts.
@@ -162,10 +167,11 @@ impl App {
         let tasks = TaskTracker::new();
         tasks.spawn(writer.run());
         let parts = Parts {
-            passwords: Passwords::new(&config.passwords, Arc::clone(&random))?,
+            clients: Clients::new(&config.clients, &config.tokens),
+            passwords: Passwords::new(&config, Arc::clone(&random))?,
+            guesses: Guesses::new(ring(Purpose::Guessing), &config.rate_limits),
             flow_brake: FlowBrake::default(),
             local_accounts: LocalAccounts::new(config.passwords.login),
-            clients: Clients::new(&config.clients, &config.tokens),
             mail: Mail::new(&config, Arc::clone(&rows_ring), Arc::clone(&random))?,
             rows_ring,
             csrf_ring: ring(Purpose::Csrf),

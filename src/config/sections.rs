@@ -219,6 +219,14 @@ section! {
         login: PasswordLogin = PasswordLogin::On,
         /// The fewest characters of a new password.
         min_length: u32 = 8,
+        /// How hard to guess a new password must be for somebody who knows the person: 1 takes a
+        /// thousand tries, 2 a million, 3 a hundred million, 4 ten billion. At the sign-in form a
+        /// million tries take years; 3 also refuses every password of eight characters. `0` refuses
+        /// the most common passwords only.
+        min_strength: u32 = 2,
+        /// A file of leaked passwords that nobody may choose: SHA-1 digests in hex or beginnings of
+        /// at least ten digits, one a line and sorted, with or without `:count`.
+        breached_list: Option<String>,
         /// argon2id: memory in KiB.
         argon2_memory_kib: u32 = 19_456,
         /// argon2id: passes.
@@ -239,8 +247,11 @@ impl PasswordSettings {
         if let Err(error) = fits {
             problems.add("passwords.argon2_memory_kib", self.argon2_memory_kib, error.to_string());
         }
-        if self.min_length < 8 {
-            problems.add("passwords.min_length", self.min_length, "must be at least 8");
+        if !(8..=64).contains(&self.min_length) {
+            problems.add("passwords.min_length", self.min_length, "must be between 8 and 64");
+        }
+        if self.min_strength > 4 {
+            problems.add("passwords.min_strength", self.min_strength, "must be between 0 and 4");
         }
     }
 }
@@ -258,12 +269,16 @@ section! {
 }
 
 section! {
-    /// Brakes against guessing. They count in the short-lived state.
+    /// Brakes against guessing. They count in the short-lived state, but for wrong passwords, which
+    /// count in the database.
     pub struct RateLimitSettings {
         /// Password attempts per minute from one network (an IPv4 address or an IPv6 /64).
         sign_in_per_minute: u32 = 20,
         /// Local accounts that may be made within an hour from one network.
         sign_up_per_hour: u32 = 20,
+        /// After wrong passwords for so many accounts, unknown browsers of a network have to wait
+        /// between tries.
+        failed_accounts_per_network: u32 = 20,
         /// Failed client authentications per minute for one client from one network.
         client_failures_per_minute: u32 = 30,
         /// Sign-ins that may begin within a minute from one network, at each instance. A whole

@@ -66,6 +66,11 @@ impl Timestamp {
         Some(Self(day.and_hms_opt(0, 0, 0)?.and_utc().timestamp()))
     }
 
+    /// Reads a moment as it stands in documents (RFC 3339 §5.6).
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        chrono::DateTime::parse_from_rfc3339(text).ok().map(|at| Self(at.timestamp()))
+    }
+
     /// The day of the moment, UTC.
     pub fn day(self) -> String {
         let text = self.rfc3339();

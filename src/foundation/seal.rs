@@ -30,6 +30,8 @@ pub enum Purpose {
     Csrf,
     /// Refresh tokens that follow from their predecessor.
     RefreshSuccessor,
+    /// Whom wrong passwords are counted for, and who is known.
+    Guessing,
 }
 
 impl Purpose {
@@ -39,6 +41,7 @@ impl Purpose {
             Self::ShortLivedState => b"keywright short-lived state 1",
             Self::Csrf => b"keywright csrf 1",
             Self::RefreshSuccessor => b"keywright refresh successor 1",
+            Self::Guessing => b"keywright guessing 1",
         }
     }
 }

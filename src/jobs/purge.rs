@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::{
+    accounts::passwords::guessing,
     app::App,
     foundation::clock::Span,
     store::{QueryResult, StoreResult, mail_outbox, purge as rows, signing_keys},
@@ -28,6 +29,8 @@ pub async fn purge(app: &App) -> anyhow::Result<()> {
     while one_batch(app, async |conn| rows::logout_deliveries(conn, expired).await).await? {}
     while one_batch(app, async |conn| mail_outbox::purge(conn, expired).await).await? {}
     while one_batch(app, async |conn| rows::revoked_access_tokens(conn, now).await).await? {}
+    let forgotten = now.minus(guessing::FORGOTTEN_AFTER);
+    while one_batch(app, async |conn| rows::password_guesses(conn, forgotten).await).await? {}
     let old = now.minus(AUDIT_KEPT);
     while one_batch(app, async |conn| rows::audit_events(conn, old).await).await? {}
     let mut connection = app.connection().await?;

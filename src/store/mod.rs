@@ -21,6 +21,7 @@ pub mod identities;
 pub mod leases;
 pub mod logout_deliveries;
 pub mod mail_outbox;
+pub mod password_guesses;
 pub mod purge;
 pub mod refresh_tokens;
 pub mod revoked_access_tokens;

@@ -6,7 +6,9 @@ use diesel_async::RunQueryDsl;
 
 use super::{
     Connection,
-    schema::{audit_events, grants, logout_deliveries, revoked_access_tokens, sessions},
+    schema::{
+        audit_events, grants, logout_deliveries, password_guesses, revoked_access_tokens, sessions,
+    },
 };
 use crate::foundation::clock::Timestamp;
 
@@ -40,6 +42,21 @@ pub async fn sessions(conn: &mut Connection, before: Timestamp) -> QueryResult<u
     on_backend!(conn, |conn| diesel::delete(sessions::table.filter(sessions::id.eq_any(&expired)))
         .execute(conn)
         .await)
+}
+
+/// Deletes counts of wrong passwords that nobody has added to since `before`.
+pub async fn password_guesses(conn: &mut Connection, before: Timestamp) -> QueryResult<usize> {
+    let old = password_guesses::table.filter(password_guesses::last_failed_at.lt(before));
+    let old: Vec<crate::foundation::digest::TokenDigest> =
+        on_backend!(conn, |conn| old.select(password_guesses::key).limit(BATCH).load(conn).await)?;
+    // One that was added to meanwhile stays.
+    on_backend!(conn, |conn| diesel::delete(
+        password_guesses::table
+            .filter(password_guesses::key.eq_any(&old))
+            .filter(password_guesses::last_failed_at.lt(before))
+    )
+    .execute(conn)
+    .await)
 }
 
 /// Deletes receipts of sessions that ended before `before`. Those that are due by then belong to

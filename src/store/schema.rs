@@ -96,6 +96,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    password_guesses (key) {
+        key -> Binary,
+        failures -> BigInt,
+        last_failed_at -> BigInt,
+    }
+}
+
+diesel::table! {
     signing_keys (id) {
         id -> Text,
         alg -> Text,

@@ -177,6 +177,26 @@ pub async fn list_by_email(conn: &mut Connection, key: &str) -> QueryResult<Vec<
         .await)
 }
 
+/// Those of these canonical usernames that somebody has.
+pub async fn taken_usernames(conn: &mut Connection, keys: &[String]) -> QueryResult<Vec<String>> {
+    on_backend!(conn, |conn| users::table
+        .filter(users::username_key.eq_any(keys))
+        .select(users::username_key)
+        .load(conn)
+        .await)
+}
+
+/// Those of these canonical addresses that are somebody's verified one.
+pub async fn taken_addresses(conn: &mut Connection, keys: &[String]) -> QueryResult<Vec<String>> {
+    let taken = users::email_key.eq_any(keys).and(users::email_verified.eq(true));
+    on_backend!(conn, |conn| users::table
+        .filter(taken)
+        .select(users::email_key.assume_not_null())
+        .distinct()
+        .load(conn)
+        .await)
+}
+
 /// The account with the groups its upstreams assert.
 pub async fn find_person(conn: &mut Connection, id: &UserId) -> QueryResult<Option<Person>> {
     let rows: Vec<(User, Option<TextList>)> = on_backend!(conn, |conn| users::table

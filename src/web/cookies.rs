@@ -22,6 +22,8 @@ pub enum Cookie {
     LastUpstream,
     /// Somebody has signed out here a short while ago.
     SignedOut,
+    /// That a right password was given at this browser.
+    Known,
 }
 
 impl Cookie {
@@ -31,6 +33,7 @@ impl Cookie {
             Self::Browser => "kw-browser",
             Self::LastUpstream => "kw-last",
             Self::SignedOut => "kw-signed-out",
+            Self::Known => "kw-known",
         };
         if urls.is_https() {
             return format!("__Host-{name}");

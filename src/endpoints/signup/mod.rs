@@ -11,7 +11,7 @@ use axum::{
 use self::form::SignUpForm;
 use crate::{
     accounts::{
-        passwords::HashingFault,
+        passwords::{HashingFault, NotTaken},
         signup::{Application, Faults},
     },
     app::App,
@@ -83,14 +83,22 @@ pub async fn post(State(app): State<App>, request: Request) -> Result<Response, 
     let trace = interaction.trace_id.clone();
     let address = from.to_string();
     let mut arriving = Arriving { app: &app, headers: &headers, interaction, mark, address, now };
-    let faults = applicant.faults(app.config.signup.email, &app.passwords);
+    let faults = applicant.faults(app.config.signup.email);
     if let Some(reason) = faults.reason() {
         return Ok(arriving.refuse(&applicant, faults, reason));
     }
+    let hash = match app.passwords.take(&applicant.password, &applicant.known()).await {
+        Ok(hash) => hash,
+        Err(NotTaken::Refused(faults)) => {
+            let faults = Faults::of_password(&faults);
+            return Ok(arriving.refuse(&applicant, faults, "password_unfit"));
+        }
+        Err(NotTaken::Hashing(fault)) => return Err(hashing_fault(fault).trace(&trace)),
+    };
     if throttle::sign_up(&app, from).await == Brake::On {
         return Ok(arriving.slow_down(&applicant));
     }
-    arriving.arrive(applicant).await.map_err(|error| error.trace(&trace))
+    arriving.arrive(applicant, hash).await.map_err(|error| error.trace(&trace))
 }
 
 /// Somebody who wants an account.
@@ -105,10 +113,13 @@ struct Arriving<'a> {
 
 impl Arriving<'_> {
     /// Makes the account and signs the person in.
-    async fn arrive(&mut self, applicant: Application) -> Result<Response, PageError> {
+    async fn arrive(
+        &mut self,
+        applicant: Application,
+        hash: String,
+    ) -> Result<Response, PageError> {
         let (app, now) = (self.app, self.now);
         let (username, email) = (applicant.username.clone(), applicant.email.clone());
-        let hash = app.passwords.hash(&applicant.password).await.map_err(hashing_fault)?;
         let user = applicant.into_user(hash, app.random(), now);
         dispatcher::claim(app, &mut self.interaction).await?;
         self.interaction.note(now, format!("{username} made an account"));

@@ -28,7 +28,7 @@ async fn place() -> (Place, tempfile::TempDir) {
     place.configure(&format!(
         "[server]\nissuer = \"http://localhost:{}\"\n[database]\nurl = {database:?}\n\
          [secrets]\nsecret_key = {SECRET_KEY:?}\n[tokens]\nrefresh_grace = \"2m\"\n\
-         [passwords]\nargon2_memory_kib = 64\nargon2_passes = 1\n\
+         [passwords]\nargon2_memory_kib = 64\nargon2_passes = 1\nmin_strength = 0\n\
          [[clients]]\nid = \"web\"\nname = \"Web\"\nsecret = \"web-secret-0123456789\"\n\
          redirect_uris = [\"https://web.test/cb\"]\n",
         place.port

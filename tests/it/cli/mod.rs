@@ -11,3 +11,4 @@ mod serve;
 mod trace;
 mod upstream;
 mod user;
+mod user_import;

@@ -67,7 +67,7 @@ fn what_cannot_be_an_account_is_refused_and_nothing_is_made() {
         add(&place, username, more).failed(1, &texts).shows_none_of(&[PASSWORD]);
     }
     let add = ["user", "add", "dora", "--password-stdin"];
-    place.run_with_input(&add, "short\n").failed(1, &["password"]).shows_none_of(&["short\n"]);
+    place.run_with_input(&add, "shrt\n").failed(1, &["at least 8"]).shows_none_of(&["shrt"]);
     place.run_with_input(&add, "").failed(1, &["password"]);
     assert_eq!(list(&place).len(), 1);
 }
@@ -78,9 +78,65 @@ fn a_password_is_never_an_argument() {
     let refused = place.run(&["user", "add", "anna", "--password", PASSWORD]);
     assert_ne!(refused.status, Some(0));
     add(&place, "anna", &[]).ok();
-    let refused = place.run(&["user", "set-password", "anna"]);
-    assert_ne!(refused.status, Some(0));
-    assert!(refused.err.contains("--password-stdin"), "{refused:?}");
+    let set = ["user", "set-password", "anna"];
+    place.run(&set).failed(1, &["the password is empty"]);
+    // Where standard input is no terminal, there is no question where the password comes from.
+    place.run_with_input(&set, "a quite different horse\n").ok();
+}
+
+/// PW-01: one rule on every path, and every reason is said.
+#[test]
+fn a_password_that_is_easy_to_guess_is_refused() {
+    let place = place();
+    let person = ["--email", "anna@corp.test", "--name", "Anna Elisabeth Berg"];
+    add(&place, "anna", &person).ok();
+    let long = "correct horse ".repeat(5_000);
+    for (password, reason) in [
+        ("password1", "one of the most common"),
+        ("elisabeth berg", "own name or address"),
+        ("anna@corp.test", "own name or address"),
+        ("abcdefghijkl", "easy to guess"),
+        ("short", "at least 8 characters"),
+        ("correct\thorse battery", "control character"),
+        (&long, "at most 1024 characters"),
+        (&long[..1_100], "at most 1024 characters"),
+    ] {
+        for verb in [&["user", "set-password", "anna", "--password-stdin"][..], &add_bea(&person)] {
+            let refused = place.run_with_input(verb, password);
+            refused.failed(1, &["the password", reason]).shows_none_of(&["elisabeth"]);
+        }
+    }
+    assert_eq!(list(&place).len(), 1);
+}
+
+fn add_bea<'a>(person: &[&'a str]) -> Vec<&'a str> {
+    [&["user", "add", "bea", "--password-stdin"], person].concat()
+}
+
+/// PW-01: a list of leaked passwords counts, and one that cannot be searched is a wrong setting.
+#[test]
+fn a_leaked_password_is_refused() {
+    let place = place();
+    let configure = |list: &str| {
+        let list = place.path(list);
+        place.configure(&format!(
+            "[passwords]\nargon2_memory_kib = 64\nargon2_passes = 1\nbreached_list = {list:?}\n"
+        ));
+    };
+    // The SHA-1 of the password, as a public list has it.
+    let line = "98DECC62ECE399A22ED30D490EF333BE7FDE7385:3\n";
+    std::fs::write(place.path("leaked"), line).unwrap();
+    std::fs::write(place.path("unsorted"), format!("{line}00DECC62ECE399A22ED3\n")).unwrap();
+    configure("leaked");
+    add(&place, "anna", &[]).failed(1, &["the password has appeared in a leak"]);
+    let other = ["user", "add", "anna", "--password-stdin"];
+    place.run_with_input(&other, "a quite different horse").ok();
+    for (list, fault) in [("unsorted", "stands before"), ("nowhere", "No such file")] {
+        configure(list);
+        let setting = "passwords.breached_list";
+        add(&place, "bea", &[]).failed(1, &[setting, list, "LC_ALL=C sort", fault]);
+        place.run(&["serve"]).failed(1, &[setting, list, "LC_ALL=C sort", fault]);
+    }
 }
 
 #[test]

@@ -73,8 +73,8 @@ async fn a_hash_with_other_parameters_is_replaced_in_either_direction() {
     let app = TestApp::start().await;
     let bob = app.add_user("bob", &[]).await;
     let text = "[passwords]\nargon2_memory_kib = 256\nargon2_passes = 3";
-    let settings = config::parse(text, &config::Environment::new()).unwrap().passwords;
-    let foreign = Passwords::new(&settings, Arc::new(OsRandom)).unwrap();
+    let config = config::parse(text, &config::Environment::new()).unwrap();
+    let foreign = Passwords::new(&config, Arc::new(OsRandom)).unwrap();
     store(&app, &bob, &foreign.hash(&Secret::new("bob-password")).await.unwrap()).await;
     assert!(Attempt::begin(&app).await.succeeds("bob", "bob-password").await);
     assert!(stored(&app, &bob).await.starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
@@ -104,11 +104,42 @@ async fn a_broken_stored_hash_is_a_wrong_password() {
     ];
     for hash in broken {
         store(&app, &bob, hash).await;
+        // Longer than any wait after wrong passwords.
+        app.clock.advance(300);
         let page = Attempt::begin(&app).await.try_with("bob", "bob-password").await;
         assert_eq!(page.status, 400, "{hash:?}: {}", page.text());
         assert!(page.text().contains(WRONG), "{hash:?}");
         assert_eq!(stored(&app, &bob).await, hash, "nothing is changed");
     }
     store(&app, &bob, &good).await;
+    app.clock.advance(300);
     assert!(Attempt::begin(&app).await.succeeds("bob", "bob-password").await);
+}
+
+/// `correct horse battery`, as four other systems keep it.
+const FOREIGN: [&str; 4] = [
+    "$2b$05$EUaa4XgD.loFNAFo1AQdJ.ZyPhlgPxR.mawbVPfC21QbZrWKj1cza",
+    "$pbkdf2-sha1$i=1000$AAECAwQFBgcICQoLDA0ODw$yr+bZKkEnTtGf3f18VjXM5CIxT9gt2kfzsoPOBHUS/Q",
+    "$aspnet-identity$AAABAgMEBQYHCAkKCwwNDg/Kv5tkqQSdO0Z/d/XxWNczkIjFP2C3aR/Oyg84EdRL9A==",
+    "$scrypt$ln=10,r=8,p=1$AAECAwQFBgcICQoLDA0ODw$hKGWL22WtdGfIbxEPAZ06BS2bWyYKuZIKvypfAlYOWk",
+];
+
+/// PW-04: who comes from another system signs in with the password of there, and from then on has a
+/// hash of ours; a wrong password changes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hash_of_another_system_is_good_for_one_sign_in() {
+    let app = TestApp::start().await;
+    let bob = app.add_user("bob", &[]).await;
+    for hash in FOREIGN {
+        store(&app, &bob, hash).await;
+        let mut attempt = Attempt::begin(&app).await;
+        assert!(!attempt.succeeds("bob", "correct horse batterz").await, "{hash}");
+        assert_eq!(stored(&app, &bob).await, hash);
+        assert!(attempt.succeeds("bob", "correct horse battery").await, "{hash}");
+        let ours = stored(&app, &bob).await;
+        assert!(ours.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{ours}");
+        assert!(Attempt::begin(&app).await.succeeds("bob", "correct horse battery").await);
+        assert_eq!(stored(&app, &bob).await, ours);
+        app.clock.advance(60);
+    }
 }

@@ -1,7 +1,10 @@
 //! Signing in with a local password.
 
+mod alike;
 mod answers;
 mod brakes;
+mod callers;
+mod guesses;
 mod hashes;
 
 use crate::support::{

@@ -154,7 +154,7 @@ async fn a_replaced_password_ends_all_families() {
     let here = sign_in_with(&app, &mut browser, "web", "bob").await;
     let there = sign_in(&app, "evil", "bob").await;
     let carol = sign_in(&app, "web", "carol").await;
-    user_verb(&app, &["set-password", "bob", "--password-stdin"], "another-password").await;
+    user_verb(&app, &["set-password", "bob", "--password-stdin"], "a quite different horse").await;
     here.assert_dead(&app).await;
     there.assert_dead(&app).await;
     carol.assert_alive(&app).await;

@@ -160,7 +160,7 @@ async fn every_cookie_has_the_strictest_attributes() {
         log.iter().map(|set| set.cookie.name.as_str()).collect();
     assert_eq!(
         names.into_iter().collect::<Vec<_>>(),
-        [BROWSER, "__Host-kw-last", SESSION, "__Host-kw-signed-out"]
+        [BROWSER, "__Host-kw-known", "__Host-kw-last", SESSION, "__Host-kw-signed-out"]
     );
     assert!(log.iter().any(|set| set.cookie.is_deletion()), "sign-out removes the cookie");
     for set in log {
@@ -199,5 +199,5 @@ async fn cookies_of_two_loopback_issuers_do_not_meet() {
         }
     }
     let distinct: std::collections::BTreeSet<&String> = names.iter().collect();
-    assert_eq!((names.len(), distinct.len()), (4, 4), "{names:?}");
+    assert_eq!((names.len(), distinct.len()), (6, 6), "{names:?}");
 }

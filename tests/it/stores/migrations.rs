@@ -11,7 +11,7 @@ use super::{
     raw::{self, empty},
 };
 
-const TABLES: [&str; 13] = [
+const TABLES: [&str; 14] = [
     "audit_events",
     "facts",
     "grants",
@@ -19,6 +19,7 @@ const TABLES: [&str; 13] = [
     "leases",
     "logout_deliveries",
     "mail_outbox",
+    "password_guesses",
     "refresh_tokens",
     "revoked_access_tokens",
     "sealed_facts",

@@ -1,20 +1,30 @@
 //! `POST /login`: a local password. One answer and one timing for every failure.
 
+mod known;
+
+use std::net::IpAddr;
+
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
 
 use super::{begin_session, choose, name::NameStep, not_accepted, proceed};
 use crate::{
-    accounts::passwords::{HashingFault, Verdict},
+    accounts::passwords::{
+        HashingFault, Verdict,
+        guessing::{Account, Admission, Pending, Try},
+    },
     app::App,
     audit::Event,
     config::PasswordLogin,
     dispatcher,
     foundation::names::{email_key, username_key},
-    foundation::{clock::Timestamp, secret::Secret},
+    foundation::{
+        clock::{Span, Timestamp},
+        secret::Secret,
+    },
     interactions::{self, Interaction},
     protocol::acr::Level,
     sessions::Proof,
@@ -22,7 +32,7 @@ use crate::{
     web::{
         address,
         browser::{self, BrowserMark},
-        csrf,
+        cookies, csrf,
         error::PageError,
         flow,
         pages::page,
@@ -32,7 +42,8 @@ use crate::{
 };
 
 const WRONG: &str = "That username or password is not right. Check for caps lock and try again.";
-const TOO_MANY: &str = "Too many tries. Wait a minute and try again.";
+/// For how long whoever comes too often from one network is told to wait.
+const A_MINUTE: Span = Span::from_minutes(1);
 
 /// `POST /login`.
 pub async fn post(State(app): State<App>, request: Request) -> Result<Response, PageError> {
@@ -62,11 +73,14 @@ pub async fn post(State(app): State<App>, request: Request) -> Result<Response, 
         refuse(&app, &headers, (interaction, &mark), &form, refused).await.map_err(told)
     };
     if throttle::password_attempt(&app, from).await == Brake::On {
-        return refuse(&interaction, Refused::TooMany).await;
+        return refuse(&interaction, Refused::TooMany(A_MINUTE)).await;
     }
-    let Some((user, hash)) = verify(&app, &form).await.map_err(told)? else {
-        return refuse(&interaction, Refused::Wrong).await;
+    let attempt = Attempt { app: &app, headers: &headers, mark: &mark, from, now };
+    let (user, hash) = match attempt.check(&interaction, &form).await.map_err(told)? {
+        Checked::Right(user, hash) => (*user, hash),
+        Checked::Refused(refused) => return refuse(&interaction, refused).await,
     };
+    let user_id = user.id.clone();
     dispatcher::claim(&app, &mut interaction).await?;
     interaction.note(now, format!("{} signed in with a password", user.username));
     let proof = Proof {
@@ -80,7 +94,11 @@ pub async fn post(State(app): State<App>, request: Request) -> Result<Response, 
         user_agent: address::user_agent(&headers),
     };
     match sign_in(&app, &headers, &interaction, proof, &hash, now).await {
-        Ok(Some(begun)) => Ok(proceed(&app, &headers, &interaction, begun, now).await),
+        Ok(Some(begun)) => {
+            let mut response = proceed(&app, &headers, &interaction, begun, now).await;
+            cookies::add(response.headers_mut(), known::cookie(&app, &mark, &user_id, now));
+            Ok(response)
+        }
         Ok(None) => {
             interactions::put(&app.state, &mut interaction).await.map_err(|e| told(e.into()))?;
             refuse(&interaction, Refused::Wrong).await
@@ -140,18 +158,97 @@ fn name_in(params: &Params) -> String {
     name.chars().filter(|c| !c.is_control()).take(320).collect()
 }
 
-/// The account and its hash, if the password is its own. Takes as long when there is no such
-/// account.
-async fn verify(app: &App, form: &Form) -> Result<Option<(User, String)>, PageError> {
-    // The connection goes back before the hash is made: hashing is slow.
-    let user = find_user(&mut app.connection().await?, &form.username).await?;
+/// What came of a try.
+enum Checked {
+    /// The account and its hash, as it is now.
+    Right(Box<User>, String),
+    Refused(Refused),
+}
+
+/// A try, by whom it is made.
+struct Attempt<'a> {
+    app: &'a App,
+    headers: &'a HeaderMap,
+    mark: &'a BrowserMark,
+    from: IpAddr,
+    now: Timestamp,
+}
+
+impl Attempt<'_> {
+    /// Checks a password, unless too many were wrong before. Everything takes as long when there is
+    /// no such account.
+    async fn check(&self, interaction: &Interaction, form: &Form) -> Result<Checked, PageError> {
+        // The connection goes back before the hash is made: hashing is slow.
+        let user = find_user(&mut self.app.connection().await?, &form.username).await?;
+        let pending = match self.admit(interaction, form, user.as_ref()).await? {
+            Admission::Free(pending) => pending,
+            Admission::Wait(wait) => return Ok(Checked::Refused(Refused::TooMany(wait))),
+            Admission::Busy => return Err(hashing_fault(HashingFault::Busy)),
+        };
+        match verify(self.app, form, user).await? {
+            Some((user, hash)) => {
+                pending.succeeded(&self.app.store).await?;
+                Ok(Checked::Right(Box::new(user), hash))
+            }
+            None => self.count(interaction, *pending).await,
+        }
+    }
+
+    async fn admit(
+        &self,
+        interaction: &Interaction,
+        form: &Form,
+        user: Option<&User>,
+    ) -> StoreResult<Admission> {
+        let Self { app, headers, mark, from, now } = *self;
+        let is_known = user.is_some_and(|user| known::is_known(app, headers, mark, &user.id, now));
+        let canonical = username_key(&form.username);
+        let a_try = Try {
+            account: user.map_or(Account::Nobody(&canonical), |user| Account::Of(&user.id)),
+            network: &address::network(from),
+            known_browser: is_known.then(|| mark.bits().as_slice()),
+            client: interaction.request().map(|request| &request.client_id),
+        };
+        app.guesses.admit(&app.store, a_try, now).await
+    }
+
+    async fn count(
+        &self,
+        interaction: &Interaction,
+        pending: Pending,
+    ) -> Result<Checked, PageError> {
+        if let Some(accounts) = pending.failed(&self.app.store, self.now).await? {
+            tracing::warn!(accounts, "passwords are being guessed");
+            let event = Event::refused("sign_in", "guessing").trace(&interaction.trace_id);
+            let event = event.detail("accounts", accounts);
+            self.app.audit.note(match interaction.request() {
+                Some(request) => event.client(&request.client_id),
+                None => event,
+            });
+        }
+        Ok(Checked::Refused(Refused::Wrong))
+    }
+}
+
+/// The account and its hash, if the password is its own.
+async fn verify(
+    app: &App,
+    form: &Form,
+    user: Option<User>,
+) -> Result<Option<(User, String)>, PageError> {
     let stored = user.as_ref().and_then(|user| user.password_hash.as_deref());
     let verdict = app.passwords.verify(&form.password, stored).await.map_err(hashing_fault)?;
-    let Some(user) = user.filter(|user| user.disabled_at.is_none()) else {
+    let Some(user) = user else {
         return Ok(None);
     };
+    if verdict == Verdict::Unusable {
+        tracing::error!(user = %user.id, "a stored password hash cannot be used");
+    }
+    if user.disabled_at.is_some() {
+        return Ok(None);
+    }
     match verdict {
-        Verdict::Wrong => Ok(None),
+        Verdict::Wrong | Verdict::Unusable => Ok(None),
         Verdict::Right => {
             let hash = user.password_hash.clone().unwrap_or_default();
             Ok(Some((user, hash)))
@@ -185,7 +282,8 @@ fn hashing_fault(fault: HashingFault) -> PageError {
 #[derive(Clone, Copy)]
 enum Refused {
     Wrong,
-    TooMany,
+    /// Not before so long.
+    TooMany(Span),
 }
 
 async fn refuse(
@@ -196,21 +294,31 @@ async fn refuse(
     refused: Refused,
 ) -> Result<Response, PageError> {
     let (reason, text, status) = match refused {
-        Refused::Wrong => ("wrong_password", WRONG, StatusCode::BAD_REQUEST),
-        Refused::TooMany => ("too_many_tries", TOO_MANY, StatusCode::TOO_MANY_REQUESTS),
+        Refused::Wrong => ("wrong_password", WRONG.to_owned(), StatusCode::BAD_REQUEST),
+        Refused::TooMany(wait) => ("too_many_tries", too_many(wait), StatusCode::TOO_MANY_REQUESTS),
     };
     app.metrics.count_refused_sign_in("password", reason);
     let event = Event::refused("sign_in", reason).trace(&interaction.trace_id);
     app.audit.note(event.detail("username", form.username.as_str()));
-    let (username, error) = (form.username.clone(), Some(text.to_owned()));
+    let (username, error) = (form.username.clone(), Some(text));
     let attempt = choose::Attempt { username, error, rename: false };
     let template = choose::build(app, headers, interaction, mark, attempt).await?;
     let mut response = page(status, &template);
-    if status == StatusCode::TOO_MANY_REQUESTS {
-        let minute = axum::http::HeaderValue::from_static("60");
-        response.headers_mut().insert(axum::http::header::RETRY_AFTER, minute);
+    if let Refused::TooMany(wait) = refused {
+        let seconds = HeaderValue::from(wait.seconds());
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
     }
     Ok(response)
+}
+
+fn too_many(wait: Span) -> String {
+    let wait = match wait.seconds() {
+        1 => "a second".to_owned(),
+        60 => "a minute".to_owned(),
+        seconds if seconds < 60 => format!("{seconds} seconds"),
+        seconds => format!("{} minutes", (seconds + 59) / 60),
+    };
+    format!("Too many tries. Wait {wait} and try again.")
 }
 
 fn switched_off(interaction: &Interaction) -> PageError {

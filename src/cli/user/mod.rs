@@ -1,17 +1,20 @@
-//! `keywright user add|list|disable|enable|set-password`.
+//! `keywright user add|list|disable|enable|set-password|import`.
 
-use std::io::Read as _;
+mod import;
 
-use anyhow::{Context as _, bail};
+use std::io::{IsTerminal as _, Read as _};
+
+use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use super::{
     output::{say, say_json, say_table},
     tools::Tools,
 };
 use crate::{
-    accounts::passwords::Passwords,
+    accounts::passwords::{Known, PasswordFault, Passwords},
     audit::Event,
     config::Config,
     foundation::names::{email_key, is_email, username_fault, username_key},
@@ -23,6 +26,9 @@ use crate::{
         users::{self, User},
     },
 };
+
+/// No password is longer, however its characters are written.
+const MOST_READ: u64 = 64 * 1_024;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -46,6 +52,8 @@ pub(super) enum Verb {
     },
     /// Replace the password: the account's sessions and tokens end.
     SetPassword(SetPassword),
+    /// Take over the people of another system, with the hashes of their passwords.
+    Import(import::Import),
 }
 
 #[derive(Debug, Args)]
@@ -70,14 +78,16 @@ pub(super) struct Add {
 pub(super) struct SetPassword {
     /// The username.
     username: String,
-    /// Read the password from standard input. Passwords are never arguments: those can be seen.
-    #[arg(long, required = true)]
+    /// Read the password from standard input, as is done in any case where that is not a terminal.
+    /// Passwords are never arguments: those can be seen.
+    #[arg(long)]
     password_stdin: bool,
 }
 
 pub(super) async fn run(config: Config, verb: Verb) -> anyhow::Result<()> {
-    let tools = match verb {
+    let tools = match &verb {
         Verb::Add(_) => Tools::open_or_make(config).await?,
+        Verb::Import(import) if !import.dry_run => Tools::open_or_make(config).await?,
         _ => Tools::open(config).await?,
     };
     match verb {
@@ -85,7 +95,8 @@ pub(super) async fn run(config: Config, verb: Verb) -> anyhow::Result<()> {
         Verb::List { json } => list(&tools, json).await,
         Verb::Disable { username } => disable(&tools, &username).await,
         Verb::Enable { username } => enable(&tools, &username).await,
-        Verb::SetPassword(set) => set_password(&tools, &set.username).await,
+        Verb::SetPassword(set) => set_password(&tools, &set).await,
+        Verb::Import(import) => import::run(&tools, &import).await,
     }
 }
 
@@ -96,8 +107,10 @@ async fn add_user(tools: &Tools, add: Add) -> anyhow::Result<()> {
     if let Some(email) = add.email.as_ref().filter(|email| !is_email(email)) {
         bail!("--email {email:?}: is not a plain address such as \"anna@example.org\"");
     }
+    let known =
+        Known { username: add.username.clone(), email: add.email.clone(), name: add.name.clone() };
     let password_hash =
-        if add.password_stdin { Some(read_and_hash_password(tools).await?) } else { None };
+        if add.password_stdin { Some(read_and_take_password(tools, &known).await?) } else { None };
     let now = tools.now();
     let user = User {
         id: UserId::generate(&*tools.random(), now),
@@ -193,9 +206,20 @@ async fn enable(tools: &Tools, username: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn set_password(tools: &Tools, username: &str) -> anyhow::Result<()> {
-    let user = find(&mut tools.connection().await?, username).await?;
-    let hash = read_and_hash_password(tools).await?;
+async fn set_password(tools: &Tools, set: &SetPassword) -> anyhow::Result<()> {
+    if !set.password_stdin && std::io::stdin().is_terminal() {
+        bail!(
+            "give the password on standard input: ... | keywright user set-password NAME, or with \
+               --password-stdin"
+        );
+    }
+    let user = find(&mut tools.connection().await?, &set.username).await?;
+    let known = Known {
+        username: user.username.clone(),
+        email: user.email.clone(),
+        name: user.name.clone(),
+    };
+    let hash = read_and_take_password(tools, &known).await?;
     let (clients, now) = (tools.clients(), tools.now());
     let mut connection = tools.connection().await?;
     connection
@@ -217,16 +241,14 @@ async fn find(connection: &mut Connection, username: &str) -> anyhow::Result<Use
 }
 
 /// Reads a password to the end of standard input; one newline there is not part of it.
-async fn read_and_hash_password(tools: &Tools) -> anyhow::Result<String> {
-    let mut text = String::new();
-    std::io::stdin().lock().take(8_192).read_to_string(&mut text)?;
-    let text = text.strip_suffix('\n').unwrap_or(&text);
-    let password = Secret::new(text.strip_suffix('\r').unwrap_or(text));
-    let passwords = Passwords::new(&tools.config.passwords, tools.random())?;
-    if let Some(fault) = passwords.fault(&password) {
-        bail!("the password {fault}");
-    }
-    Ok(passwords.hash(&password).await?)
+async fn read_and_take_password(tools: &Tools, known: &Known) -> anyhow::Result<String> {
+    let mut text = Zeroizing::new(String::new());
+    std::io::stdin().lock().take(MOST_READ + 1).read_to_string(&mut text)?;
+    ensure!(text.len() as u64 <= MOST_READ, "the password {}", PasswordFault::TooLong);
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    let password = Secret::new(line.strip_suffix('\r').unwrap_or(line));
+    let passwords = Passwords::new(&tools.config, tools.random())?;
+    Ok(passwords.take(&password, known).await?)
 }
 
 async fn note(tools: &Tools, connection: &mut Connection, event: Event) -> anyhow::Result<()> {
