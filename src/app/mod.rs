@@ -143,12 +143,7 @@ impl App {
         let ring =
             |purpose| KeyRing::derive(&secret, &config.secrets.previous_secret_keys, purpose);
         let rows_ring = Arc::new(ring(Purpose::Rows));
-        if !pending(&store).await?.iter().any(|name| is_first(name)) {
-            // The tables are there: a wrong secret key must not even change their shape.
-            keys::secret_key::check(&store, &rows_ring, &*random).await?;
-        }
-        migrate(&store).await.context("the database cannot be brought up to date")?;
-
+        bring_up_to_date(&store, &rows_ring, &*random).await?;
         let rotation = rotation(&config, &random)?;
         let max_age = config.keys.jwks_max_age;
         let keys =
@@ -236,6 +231,20 @@ impl Parts {
             grace: self.config.tokens.refresh_grace,
         }
     }
+}
+
+/// Brings the schema up to date, unless the secret key is wrong.
+async fn bring_up_to_date(
+    store: &Store,
+    ring: &KeyRing,
+    random: &dyn Random,
+) -> anyhow::Result<()> {
+    if !pending(store).await?.iter().any(|name| is_first(name)) {
+        // The tables are there: a wrong secret key must not even change their shape.
+        keys::secret_key::check(store, ring, random).await?;
+    }
+    migrate(store).await.context("the database cannot be brought up to date")?;
+    Ok(())
 }
 
 /// The keys under which rows of the database are sealed.

@@ -34,7 +34,7 @@ impl Documents {
     /// Endpoints are `https`, or `http` on this computer when the upstream itself is; and none lies
     /// at another configured upstream (RFC 9700 §4.4.1).
     pub(super) fn check_endpoints(&self, metadata: &Metadata) -> Result<(), UpstreamFault> {
-        let own = self.typed_issuer.origin().ascii_serialization();
+        let own = origin(&self.typed_issuer);
         let mut elsewhere = Vec::new();
         for endpoint in metadata.visited().chain(metadata.asked()) {
             let url = Url::parse(endpoint).ok();
@@ -49,7 +49,7 @@ impl Documents {
                 let detail = format!("{endpoint:?} is not an https address");
                 return Err(UpstreamFault::unacceptable("upstream_endpoint_insecure", detail));
             };
-            let origin = url.origin().ascii_serialization();
+            let origin = origin(&url);
             if origin != own && self.foreign_origins.contains(&origin) {
                 let detail = format!("{endpoint:?} belongs to another configured upstream");
                 return Err(UpstreamFault::unacceptable("upstream_mix_up", detail));
@@ -94,33 +94,48 @@ impl Documents {
     }
 }
 
+/// The origin, without the dot that a host may end with and be the same.
+fn origin(url: &Url) -> String {
+    let mut plain = url.clone();
+    let host = url.host_str().map(|host| host.trim_end_matches('.'));
+    match plain.set_host(host) {
+        Ok(()) => plain.origin().ascii_serialization(),
+        Err(_) => url.origin().ascii_serialization(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{future::ready, net::SocketAddr, time::Duration};
 
     use futures_util::FutureExt as _;
-    use serde_json::{Map, json};
+    use serde_json::{Map, Value, json};
 
     use super::*;
     use crate::federation::inside::Outside;
+
+    /// The document of `https://idp.test`, with these endpoints.
+    fn document(endpoints: &[(&str, &str)]) -> Map<String, Value> {
+        let mut document = json!({
+            "issuer": "https://idp.test",
+            "authorization_endpoint": "https://idp.test/authorize",
+            "token_endpoint": "https://idp.test/token",
+            "jwks_uri": "https://idp.test/keys",
+            "response_types_supported": ["code"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+        });
+        for (name, endpoint) in endpoints {
+            document[*name] = json!(endpoint);
+        }
+        document.as_object().cloned().unwrap()
+    }
 
     /// What becomes of a request to an endpoint that `https://idp.test` names, which has answered from
     /// this address; `inside.test` is inside.
     async fn ask(from: [u8; 4], endpoint: &str) -> &'static str {
         let lookup = |_| ready(Ok(vec![SocketAddr::from(([10, 0, 0, 1], 0))])).boxed();
-        let mut document = Map::new();
-        for (name, value) in [
-            ("issuer", json!("https://idp.test")),
-            ("authorization_endpoint", json!("https://idp.test/authorize")),
-            ("token_endpoint", json!("https://idp.test/token")),
-            ("userinfo_endpoint", json!(endpoint)),
-            ("jwks_uri", json!("https://idp.test/keys")),
-            ("response_types_supported", json!(["code"])),
-            ("subject_types_supported", json!(["public"])),
-            ("id_token_signing_alg_values_supported", json!(["RS256"])),
-        ] {
-            document.insert(name.to_owned(), value);
-        }
+        let document = document(&[("userinfo_endpoint", endpoint)]);
         let issuer = Url::parse("https://idp.test").unwrap();
         let patience = Duration::from_millis(200);
         let documents = Documents::new(issuer, patience, Vec::new());
@@ -129,6 +144,25 @@ mod tests {
         documents.keep_outside(&http, &metadata, Some(from.into()));
         let answer = http.get(endpoint, None, patience, 1_024).await;
         answer.map(drop).unwrap_err().reason
+    }
+
+    /// UP-06, SF-05: a dot makes no other host, and an endpoint holds no name or password.
+    #[test]
+    fn tricky_addresses_of_endpoints_are_seen_through() {
+        let issuer = Url::parse("https://idp.test").unwrap();
+        let foreign = vec!["https://kc.test".to_owned()];
+        let documents = Documents::new(issuer, Duration::from_secs(1), foreign);
+        for (endpoint, reason) in [
+            ("https://kc.test/token", Some("upstream_mix_up")),
+            ("https://kc.test./token", Some("upstream_mix_up")),
+            ("https://KC.test:443/token", Some("upstream_mix_up")),
+            ("https://name:word@idp.test/token", Some("upstream_endpoint_insecure")),
+            ("https://name@idp.test/token", Some("upstream_endpoint_insecure")),
+            ("https://idp.test./token", None),
+        ] {
+            let read = documents.read(&document(&[("token_endpoint", endpoint)]));
+            assert_eq!(read.err().map(|fault| fault.reason), reason, "{endpoint}");
+        }
     }
 
     /// SF-01, SF-02: who answers from outside leads nobody inside, however the address is written; a

@@ -186,7 +186,7 @@ mod tests {
             "Jos\u{e9}.M\u{fc}ller",
             "\u{418}\u{432}\u{430}\u{43d}",
             "\u{5c71}\u{7530}\u{592a}\u{90ce}",
-            "\u{3b3}\u{3b9}\u{ce}\u{3c1}\u{3b3}\u{3bf}\u{3c2}",
+            "\u{3b3}\u{3b9}\u{3ce}\u{3c1}\u{3b3}\u{3bf}\u{3c2}",
             "bob_2",
         ] {
             assert_eq!(username_fault(own), None, "{own}");
