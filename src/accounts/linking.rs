@@ -109,6 +109,14 @@ impl Entrance<'_> {
             return Ok(Joining::None);
         };
         let all = identities::list_of_user(conn, &user.id).await?;
+        let own = |identity: &Identity| {
+            identity.issuer == asserted.issuer && identity.subject == asserted.subject
+        };
+        if all.iter().any(own) {
+            // Linked just now. Whoever is known holds the identity first and the account then: going
+            // on here, the other way round, two could wait for each other for ever.
+            return Ok(Joining::LostRace);
+        }
         let known_there = all.iter().any(|identity| identity.issuer == asserted.issuer);
         if known_there || !is_proved(&user, &key, upstreams) {
             return Ok(Joining::None);

@@ -41,7 +41,7 @@ impl Faults {
     /// What is wrong with a password.
     pub fn of_password(faults: &[PasswordFault]) -> Self {
         let sentences: Vec<String> =
-            faults.iter().map(|fault| format!("The password {fault}.")).collect();
+            faults.iter().map(|fault| format!("This password {fault}.")).collect();
         Self { password: Some(sentences.join(" ")), ..Self::default() }
     }
 
@@ -74,7 +74,8 @@ impl Application {
             _ if is_email(&self.email) => None,
             _ => Some("Enter an email address such as anna@example.org.".to_owned()),
         };
-        let about_name = username_fault(&self.username).map(|fault| format!("A username {fault}."));
+        let about_name =
+            username_fault(&self.username).map(|fault| format!("This username {fault}."));
         Faults { username: about_name, email, password: None }
     }
 

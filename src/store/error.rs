@@ -26,10 +26,20 @@ impl StoreError {
                 | DatabaseErrorKind::ClosedConnection
                 | DatabaseErrorKind::SerializationFailure
                 | DatabaseErrorKind::ReadOnlyTransaction => true,
-                // SQLite reports a held lock and a full disk, PostgreSQL a time-out, as `Unknown`.
-                _ => ["locked", "busy", "full", "timeout", "terminating", "closed", "shutting"]
-                    .iter()
-                    .any(|sign| info.message().contains(sign)),
+                // SQLite reports a held lock and a full disk, PostgreSQL a time-out and two that wait for
+                // each other, as `Unknown`.
+                _ => [
+                    "locked",
+                    "busy",
+                    "full",
+                    "timeout",
+                    "terminating",
+                    "closed",
+                    "shutting",
+                    "deadlock",
+                ]
+                .iter()
+                .any(|sign| info.message().contains(sign)),
             },
             Self::Query(_) => false,
         }

@@ -185,9 +185,13 @@ async fn guesses_at_both_count_together() {
     let mut statuses = Vec::new();
     for number in 0..21 {
         meets(&mut browser, if number % 2 == 0 { &one } else { &other });
-        let form = login.form_to("/login").fill("username", "bob").fill("password", "wrong");
+        // Five tries at an account, and twenty from a network.
+        let name = if number < 7 { "bob".to_owned() } else { format!("nobody{number}") };
+        let form = login.form_to("/login").fill("username", &name).fill("password", "wrong");
         statuses.push(browser.submit(&login, &form).await.status);
     }
-    assert_eq!(statuses[..20], [400; 20]);
+    assert_eq!(statuses[..5], [400; 5]);
+    assert_eq!(statuses[5..7], [429; 2]);
+    assert_eq!(statuses[7..20], [400; 13]);
     assert_eq!(statuses[20], 429);
 }
