@@ -274,7 +274,7 @@ section! {
     pub struct RateLimitSettings {
         /// Password attempts per minute from one network (an IPv4 address or an IPv6 /64).
         sign_in_per_minute: u32 = 20,
-        /// Local accounts that may be made within an hour from one network.
+        /// Tries to make a local account within an hour from one network.
         sign_up_per_hour: u32 = 20,
         /// After wrong passwords for so many accounts, unknown browsers of a network have to wait
         /// between tries.

@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 
 use crate::{
     audit::Event,
-    dispatcher::{begin_session, welcome as proceed},
+    dispatcher::{begin_session, welcome},
     interactions::Interaction,
     urls,
     web::error::PageError,

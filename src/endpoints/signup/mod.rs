@@ -87,6 +87,10 @@ pub async fn post(State(app): State<App>, request: Request) -> Result<Response, 
     if let Some(reason) = faults.reason() {
         return Ok(arriving.refuse(&applicant, faults, reason));
     }
+    // Before anything is hashed: hashing is what a stranger could wear the house out with.
+    if throttle::sign_up(&app, from).await == Brake::On {
+        return Ok(arriving.slow_down(&applicant));
+    }
     let hash = match app.passwords.take(&applicant.password, &applicant.known()).await {
         Ok(hash) => hash,
         Err(NotTaken::Refused(faults)) => {
@@ -95,9 +99,6 @@ pub async fn post(State(app): State<App>, request: Request) -> Result<Response, 
         }
         Err(NotTaken::Hashing(fault)) => return Err(hashing_fault(fault).trace(&trace)),
     };
-    if throttle::sign_up(&app, from).await == Brake::On {
-        return Ok(arriving.slow_down(&applicant));
-    }
     arriving.arrive(applicant, hash).await.map_err(|error| error.trace(&trace))
 }
 

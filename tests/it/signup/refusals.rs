@@ -149,9 +149,11 @@ async fn accounts_are_not_made_by_the_dozen() {
     for (number, status) in [303, 303, 429, 429].into_iter().enumerate() {
         let mut browser = app.browser();
         let (page, form) = form(&mut browser).await;
+        let hashes = app.app.passwords.hashes();
         let answer = browser.submit(&page, &filled(&form, &format!("anna{number}"))).await;
         assert_eq!(answer.status, status, "{number}: {}", answer.text());
         assert_eq!(answer.header("retry-after").is_some(), status == 429);
+        assert_eq!(app.app.passwords.hashes() > hashes, status == 303, "nothing is hashed in vain");
     }
     assert_eq!(app.count("users").await, 2);
     assert_eq!(app.refusals("sign_up").await, ["too_many_sign_ups"; 2]);

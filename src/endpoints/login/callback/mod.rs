@@ -14,7 +14,7 @@ use axum::{
     response::Response,
 };
 
-use super::{begin_session, proceed};
+use super::{begin_session, welcome};
 use crate::{
     accounts::{
         linking::Joining,
@@ -80,7 +80,7 @@ pub async fn callback(
         }
     };
     app.metrics.count_sign_in(&slug);
-    let mut response = proceed(&app, &headers, &arriving.departure.interaction, begun, now).await;
+    let mut response = welcome(&app, &headers, &arriving.departure.interaction, begun, now).await;
     let last = cookies::set(Cookie::LastUpstream, &slug, LAST_UPSTREAM_LIFE, &app.urls);
     cookies::add(response.headers_mut(), last);
     Ok(response)

@@ -10,7 +10,7 @@ use axum::{
     response::Response,
 };
 
-use super::{begin_session, choose, name::NameStep, not_accepted, proceed};
+use super::{begin_session, choose, name::NameStep, not_accepted, welcome};
 use crate::{
     accounts::passwords::{
         HashingFault, Verdict,
@@ -95,7 +95,7 @@ pub async fn post(State(app): State<App>, request: Request) -> Result<Response, 
     };
     match sign_in(&app, &headers, &interaction, proof, &hash, now).await {
         Ok(Some(begun)) => {
-            let mut response = proceed(&app, &headers, &interaction, begun, now).await;
+            let mut response = welcome(&app, &headers, &interaction, begun, now).await;
             cookies::add(response.headers_mut(), known::cookie(&app, &mark, &user_id, now));
             Ok(response)
         }
