@@ -5,43 +5,30 @@
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, StatusCode},
+    http::StatusCode,
     response::Response,
 };
 
+use super::own;
 use crate::{
     accounts::linking::{self, Unlinking, WaysIn},
     app::App,
     audit::{Event, printable},
     dispatcher,
-    foundation::{
-        clock::{Span, Timestamp},
-        ids::{IdentityId, TraceId},
-    },
+    foundation::ids::{IdentityId, TraceId},
     interactions::{Interaction, Purpose},
-    sessions::{self, LiveSession},
+    sessions,
     store::{StoreError, audit_events, grants::RevokedBecause},
     urls,
-    web::{
-        address,
-        browser::{self, BrowserMark},
-        csrf,
-        error::PageError,
-        pages::see_other,
-        params::{self, Params},
-        throttle,
-    },
+    web::{address, browser::BrowserMark, error::PageError, pages::see_other, params, throttle},
 };
-
-/// How old the proof of a session may be for this.
-const YOUNG: Span = Span::from_minutes(5);
 
 /// `POST /account/link`: off to the upstream whose account is to be linked.
 pub async fn link(State(app): State<App>, request: Request) -> Result<Response, PageError> {
     let now = app.now();
     let from = address::of(&app, request.extensions(), request.headers());
     let (headers, params) = params::of_page(request).await?;
-    let Some(session) = own_session("link", &app, &headers, &params, now).await? else {
+    let Some(session) = own::proved(&app, "link", &headers, &params, now).await? else {
         return Ok(see_other(urls::path::ACCOUNT));
     };
     let user = &session.person.user.id;
@@ -62,7 +49,7 @@ pub async fn link(State(app): State<App>, request: Request) -> Result<Response, 
 pub async fn unlink(State(app): State<App>, request: Request) -> Result<Response, PageError> {
     let now = app.now();
     let (headers, params) = params::of_page(request).await?;
-    let Some(session) = own_session("unlink", &app, &headers, &params, now).await? else {
+    let Some(session) = own::proved(&app, "unlink", &headers, &params, now).await? else {
         return Ok(see_other(urls::path::ACCOUNT));
     };
     let user = &session.person.user.id;
@@ -92,39 +79,6 @@ pub async fn unlink(State(app): State<App>, request: Request) -> Result<Response
             Err(last_way_in().event(Event::refused("unlink", "last_way_in").user(user)))
         }
     }
-}
-
-/// The session of who has sent our own form, if there is one and its proof is young.
-async fn own_session(
-    action: &'static str,
-    app: &App,
-    headers: &HeaderMap,
-    params: &Params,
-    now: Timestamp,
-) -> Result<Option<LiveSession>, PageError> {
-    if !csrf::is_own(app, headers, params.get(csrf::FIELD)) {
-        let event = Event::refused(action, "form_not_ours");
-        return Err(PageError::forged_form().event(event));
-    }
-    let Some(session) = browser::held_session(app, headers, None, now).await? else {
-        return Ok(None);
-    };
-    if now.since(session.session.auth_time) > YOUNG {
-        let event = Event::refused(action, "reauth_required").user(&session.person.user.id);
-        return Err(reauth_required().event(event));
-    }
-    Ok(Some(session))
-}
-
-fn reauth_required() -> PageError {
-    PageError::new(
-        "reauth_required",
-        "Please sign in again first",
-        "The ways into your account can be changed for five minutes after you have signed in.",
-    )
-    .status(StatusCode::FORBIDDEN)
-    .next_step("Sign in again. You come back to your account, and can try again there.")
-    .action(urls::path::PROVE, "Sign in again")
 }
 
 fn last_way_in() -> PageError {

@@ -1,6 +1,7 @@
 //! A person's own page: who I am here, my ways in, my sessions.
 
 pub mod linking;
+mod own;
 pub mod sessions;
 
 use std::{net::IpAddr, sync::Arc};

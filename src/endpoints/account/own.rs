@@ -1,0 +1,56 @@
+//! Who may change something of an account: whoever is signed in to it, sends our own form, and has
+//! proved a moment ago who they are. A session that somebody left open is not enough (SS-18, LK-06).
+
+use axum::http::{HeaderMap, StatusCode};
+
+use crate::{
+    app::App,
+    audit::Event,
+    foundation::clock::{Span, Timestamp},
+    sessions::LiveSession,
+    urls,
+    web::{browser, csrf, error::PageError, params::Params},
+};
+
+/// How old the proof of a session may be.
+const YOUNG: Span = Span::from_minutes(5);
+
+/// The session of who sends our own form to do `action`; none if nobody is signed in.
+///
+/// # Errors
+/// A form that is not ours, or a proof that is not young: the page that says so, and its event.
+pub(super) async fn proved(
+    app: &App,
+    action: &'static str,
+    headers: &HeaderMap,
+    params: &Params,
+    now: Timestamp,
+) -> Result<Option<LiveSession>, PageError> {
+    if !csrf::is_own(app, headers, params.get(csrf::FIELD)) {
+        return Err(PageError::forged_form().event(Event::refused(action, "form_not_ours")));
+    }
+    let Some(session) = browser::held_session(app, headers, None, now).await? else {
+        return Ok(None);
+    };
+    if !is_young(&session, now) {
+        let event = Event::refused(action, "reauth_required").user(&session.person.user.id);
+        return Err(reauth_required().event(event));
+    }
+    Ok(Some(session))
+}
+
+/// Whether the person has proved a moment ago who they are.
+pub(super) fn is_young(session: &LiveSession, now: Timestamp) -> bool {
+    now.since(session.session.auth_time) <= YOUNG
+}
+
+fn reauth_required() -> PageError {
+    PageError::new(
+        "reauth_required",
+        "Please sign in again first",
+        "The ways into your account can be changed for five minutes after you have signed in.",
+    )
+    .status(StatusCode::FORBIDDEN)
+    .next_step("Sign in again. You come back to your account, and can try again there.")
+    .action(urls::path::PROVE, "Sign in again")
+}
