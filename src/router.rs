@@ -14,7 +14,8 @@ use crate::{
     endpoints::{
         account, authorize,
         discovery::{self, Documents},
-        health, introspect, login, logout, mail, revoke, signup, token, userinfo,
+        health, introspect, login, logout, mail, recovery, revoke, signup, token, userinfo,
+        verify_email,
     },
     urls::path,
     web::{assets, cors::cors, edge::edge, error::PageError},
@@ -29,6 +30,10 @@ pub fn public(app: &App) -> Router {
         .route(path::AUTHORIZE, get(authorize::authorize).post(authorize::authorize))
         .route(path::LOGIN, get(login::choose::show).post(login::password::post))
         .route(path::SIGNUP, get(signup::show).post(signup::post))
+        .route(path::VERIFY_EMAIL, get(verify_email::show).post(verify_email::post))
+        .route(path::RECOVERY, get(recovery::show).post(recovery::ask))
+        .route(path::RECOVERY_CODE, post(recovery::code::post))
+        .route(path::RECOVERY_PASSWORD, post(recovery::password::post))
         .route(path::UPSTREAM_START, get(login::start::start))
         .route(path::UPSTREAM_CALLBACK, get(login::callback::callback).post(login::callback::post))
         .route(path::UPSTREAM_SIGNED_OUT, get(logout::at_upstream::come_back))
@@ -40,6 +45,10 @@ pub fn public(app: &App) -> Router {
         .route(path::ACCOUNT, get(account::home))
         .route(path::END_SESSION_OF_MINE, post(account::sessions::end))
         .route(path::PROVE, get(account::prove))
+        .route(path::MY_PASSWORD, get(account::password::show).post(account::password::change))
+        .route(path::REMOVE_MY_PASSWORD, post(account::password::remove))
+        .route(path::MY_EMAIL, get(account::email::show).post(account::email::change))
+        .route(path::VERIFY_MY_EMAIL, post(account::email::verify))
         .route(path::LINK, post(account::linking::link))
         .route(path::UNLINK, post(account::linking::unlink))
         .route(path::ASSET, get(assets::get))

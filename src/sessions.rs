@@ -209,9 +209,38 @@ pub async fn end_all_of_user(
     because: RevokedBecause,
     now: Timestamp,
 ) -> StoreResult<()> {
-    let ended = sessions::end_all_of_user(conn, user, now).await?;
+    let ended = sessions::end_all_of_user(conn, user, None, now).await?;
+    end_families(conn, (user, &ended), clients, because, now).await
+}
+
+/// Ends every session of an account but this one, and every family of tokens. This one goes on under
+/// the new secret that is answered, and under no other; `None` if it has ended.
+pub async fn end_all_others(
+    conn: &mut Connection,
+    own: &Session,
+    policy: Policy<'_>,
+    because: RevokedBecause,
+    now: Timestamp,
+) -> StoreResult<Option<Secret>> {
+    let secret = Opaque::generate(OpaqueKind::Session, policy.random);
+    let renewed = Session { digest: secret.digest(), ..own.clone() };
+    if !sessions::renew(conn, &renewed).await? {
+        return Ok(None);
+    }
+    let ended = sessions::end_all_of_user(conn, &own.user_id, Some(&own.id), now).await?;
+    end_families(conn, (&own.user_id, &ended), policy.clients, because, now).await?;
+    Ok(Some(secret.reveal()))
+}
+
+async fn end_families(
+    conn: &mut Connection,
+    (user, ended): (&UserId, &[SessionId]),
+    clients: &Clients,
+    because: RevokedBecause,
+    now: Timestamp,
+) -> StoreResult<()> {
     grants::revoke_of_user(conn, user, because, now).await?;
-    for session in &ended {
+    for session in ended {
         tell(conn, session, clients, now).await?;
         leases::delete(conn, session).await?;
     }

@@ -27,12 +27,28 @@ pub mod path {
     pub const LOGIN: &str = "/login";
     /// Making a local account.
     pub const SIGNUP: &str = "/signup";
+    /// Confirming an address.
+    pub const VERIFY_EMAIL: &str = "/verify-email";
+    /// Getting back into an account.
+    pub const RECOVERY: &str = "/recovery";
+    /// The code that was mailed.
+    pub const RECOVERY_CODE: &str = "/recovery/code";
+    /// The new password.
+    pub const RECOVERY_PASSWORD: &str = "/recovery/password";
     /// A person's own pages.
     pub const ACCOUNT: &str = "/account";
     /// Ending one of one's sessions.
     pub const END_SESSION_OF_MINE: &str = "/account/sessions/end";
     /// Proving anew who one is.
     pub const PROVE: &str = "/account/prove";
+    /// One's password.
+    pub const MY_PASSWORD: &str = "/account/password";
+    /// Taking one's password away.
+    pub const REMOVE_MY_PASSWORD: &str = "/account/password/remove";
+    /// One's address.
+    pub const MY_EMAIL: &str = "/account/email";
+    /// Having the link to one's address sent again.
+    pub const VERIFY_MY_EMAIL: &str = "/account/email/verify";
     /// Linking an account at an upstream to one's own.
     pub const LINK: &str = "/account/link";
     /// Taking such a link away.
@@ -110,6 +126,11 @@ pub fn upstream_answer(slug: &UpstreamSlug, state: &str) -> String {
 /// Where somebody makes an account, as a part of a sign-in in progress.
 pub fn signup(flow: &str) -> String {
     format!("{}?flow={flow}", path::SIGNUP)
+}
+
+/// Where somebody gets back into their account, as a part of a sign-in in progress.
+pub fn recovery(flow: &str) -> String {
+    format!("{}?flow={flow}", path::RECOVERY)
 }
 
 /// Where a sign-in in progress chooses its way.

@@ -153,9 +153,17 @@ pub struct WaysIn<'a> {
 impl WaysIn<'_> {
     /// Whether an account can still be entered without one of its identities (LK-19).
     pub fn remain_without(self, user: &User, all: &[Identity], without: &IdentityId) -> bool {
-        let password = self.passwords == PasswordLogin::On && user.password_hash.is_some();
         let mut others = all.iter().filter(|identity| identity.id != *without);
-        password || others.any(|identity| self.leads_in(identity))
+        self.by_password(user) || others.any(|identity| self.leads_in(identity))
+    }
+
+    /// Whether an account can be entered with one of these identities, or with its password.
+    pub fn remain(self, user: &User, identities: &[Identity]) -> bool {
+        self.by_password(user) || identities.iter().any(|identity| self.leads_in(identity))
+    }
+
+    fn by_password(self, user: &User) -> bool {
+        self.passwords == PasswordLogin::On && user.password_hash.is_some()
     }
 
     /// Whether somebody can sign in with this identity: its upstream is there, and is still the

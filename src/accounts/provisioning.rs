@@ -235,5 +235,9 @@ async fn create_user(
             break;
         }
     }
+    if let (Some(key), Some(true)) = (&user.email_key, user.email_verified) {
+        // Whoever has written this address down without proof was not its owner (LK-01).
+        users::release_address(conn, key, &user.id, now).await?;
+    }
     Ok(user)
 }

@@ -3,6 +3,8 @@
 mod mailing;
 mod secret_key;
 
+pub use mailing::Whence;
+
 use std::{ops::Deref, sync::Arc};
 
 use anyhow::Context as _;
@@ -27,6 +29,7 @@ use crate::{
     keys::{self, Rotation, SigningKeys},
     mail::Mail,
     metrics::Metrics,
+    sessions,
     store::{Access, Connection, Store, StoreResult, is_first, migrate, pending},
     tokens::{access::Issuing, refresh::RefreshPolicy},
     urls::Urls,
@@ -218,10 +221,21 @@ impl Parts {
         passwords && self.config.signup.local == SignupMode::Open
     }
 
+    /// Whether whoever has lost their password can get back in by mail.
+    pub fn recovery_is_open(&self) -> bool {
+        self.config.passwords.login == PasswordLogin::On && self.mail.is_configured()
+    }
+
     /// What issuing tokens needs.
     pub fn issuing(&self, now: Timestamp) -> Issuing<'_> {
         let (issuer, keys, random) = (self.urls.issuer(), &self.keys, self.random());
         Issuing { issuer, keys, random, now, until: None }
+    }
+
+    /// What beginning a session goes by.
+    pub fn session_policy(&self) -> sessions::Policy<'_> {
+        let (settings, clients, random) = (&self.config.sessions, &self.clients, self.random());
+        sessions::Policy { settings, clients, random }
     }
 
     /// The lifetimes of refresh tokens.

@@ -276,6 +276,8 @@ section! {
         sign_in_per_minute: u32 = 20,
         /// Tries to make a local account within an hour from one network.
         sign_up_per_hour: u32 = 20,
+        /// Wishes to get back into an account within an hour from one network.
+        recovery_per_hour: u32 = 10,
         /// After wrong passwords for so many accounts, unknown browsers of a network have to wait
         /// between tries.
         failed_accounts_per_network: u32 = 20,

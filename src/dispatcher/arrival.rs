@@ -11,7 +11,7 @@ use crate::{
     audit::Event,
     foundation::{clock::Timestamp, secret::Secret},
     interactions::Interaction,
-    sessions::{self, Policy, Proof},
+    sessions::{self, Proof},
     store::{Connection, StoreResult, sessions::Session},
     web::{
         browser,
@@ -37,9 +37,7 @@ pub async fn begin_session(
     }
     let event = event.address(proof.address.clone()).detail("story", interaction.story());
     let event = event.row(now, app.random());
-    let policy =
-        Policy { settings: &app.config.sessions, clients: &app.clients, random: app.random() };
-    sessions::begin(conn, former, proof, &event, policy, now).await
+    sessions::begin(conn, former, proof, &event, app.session_policy(), now).await
 }
 
 /// Goes on with who has just signed in. Whatever comes of it, they are signed in at this browser now.
@@ -52,8 +50,7 @@ pub async fn welcome(
 ) -> Response {
     let answered = proceed(app, interaction, &session, now).await;
     let mut response = answered.unwrap_or_else(IntoResponse::into_response);
-    let life = app.config.sessions.absolute_lifetime;
-    let cookie = cookies::set(Cookie::Session, secret.expose(), life, &app.urls);
+    let cookie = browser::session_cookie(app, &session, &secret, now);
     cookies::add(response.headers_mut(), cookie);
     if browser::has_signed_out(app, headers) {
         cookies::add(response.headers_mut(), cookies::clear(Cookie::SignedOut, &app.urls));

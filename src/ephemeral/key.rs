@@ -23,10 +23,16 @@ pub enum KeyKind {
     LogoutToken,
     /// Where a person goes on who is signing out at an upstream. Proof.
     SigningOut,
+    /// A one-time link in the browser that opened it, or that asked for it. Proof.
+    OpenedLink,
+    /// Codes that were typed in place of a link. Proof: the fifth wrong one is the last.
+    LinkCodes,
     /// Password attempts from one network. Comfort.
     SignInAttempts,
     /// Accounts made from one network. Comfort.
     SignUps,
+    /// Wishes to get back into an account, from one network. Comfort.
+    Recoveries,
     /// Failed authentications of one client from one network. Comfort.
     ClientFailures,
 }
@@ -41,8 +47,11 @@ impl KeyKind {
             Self::UpstreamAnswer => "upstream-answer",
             Self::LogoutToken => "logout-token",
             Self::SigningOut => "signing-out",
+            Self::OpenedLink => "opened-link",
+            Self::LinkCodes => "link-codes",
             Self::SignInAttempts => "sign-in-attempts",
             Self::SignUps => "sign-ups",
+            Self::Recoveries => "recoveries",
             Self::ClientFailures => "client-failures",
         }
     }
@@ -50,8 +59,8 @@ impl KeyKind {
     /// How long a value of this kind is kept, unless the configuration says otherwise.
     pub const fn life(self) -> Span {
         match self {
-            Self::SignUps => Span::from_hours(1),
-            Self::Interaction => Span::from_minutes(30),
+            Self::SignUps | Self::Recoveries => Span::from_hours(1),
+            Self::Interaction | Self::OpenedLink | Self::LinkCodes => Span::from_minutes(30),
             Self::UpstreamState
             | Self::AuthorizationCode
             | Self::CodeFailures

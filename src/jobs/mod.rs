@@ -6,6 +6,7 @@ mod keys;
 mod logout;
 mod mail;
 mod purge;
+mod recovery;
 mod upstreams;
 
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub fn start(app: &App) {
     let rounds = mail::Rounds::new();
     let hand_over = async move |app: &App| rounds.begin(app).await.map(drop);
     app.tasks.spawn(every(Duration::from_secs(1), app.clone(), hand_over));
+    app.tasks.spawn(every(Duration::from_secs(1), app.clone(), recovery::answer_all));
     app.tasks.spawn(every(Duration::from_secs(5), app.clone(), leases::tend));
     app.tasks.spawn(every(Duration::from_secs(60), app.clone(), purge));
 }
@@ -57,4 +59,5 @@ async fn every(interval: Duration, app: App, job: impl AsyncFn(&App) -> anyhow::
 pub use logout::deliver as deliver_logouts;
 pub use mail::deliver_all as deliver_mail;
 pub use purge::purge;
+pub use recovery::answer_all as answer_recoveries;
 pub use upstreams::look_after as look_after_upstreams;

@@ -37,7 +37,7 @@ pub enum Message {
         /// Where a new password is chosen.
         link: Link,
         /// The same as a code to type.
-        code: String,
+        code: Option<String>,
         /// How long link and code are good.
         minutes: u32,
         /// From where it was asked for.
@@ -144,7 +144,7 @@ impl Message {
                 verify_email(brand, name.as_deref(), link, code.as_deref(), *hours)
             }
             Self::Recover { link, code, minutes, address_of_request } => {
-                recover(brand, (link, code), *minutes, address_of_request)
+                recover(brand, (link, code.as_deref()), *minutes, address_of_request)
             }
             Self::Invite { by, link, until } => invite(brand, by, link, *until),
             Self::AccountExists { sign_in, recover } => {
@@ -195,7 +195,7 @@ fn verify_email(
 
 fn recover(
     brand: &str,
-    (link, code): (&Link, &str),
+    (link, code): (&Link, Option<&str>),
     minutes: u32,
     address_of_request: &str,
 ) -> Letter {
@@ -203,10 +203,10 @@ fn recover(
     Letter::new(format!("Get back into {brand}"))
         .say(format!("Somebody asked to get back into your account at {brand}."))
         .linked("Choose a new password", link)
-        .coded(Some(code))
+        .coded(code)
         .fact("Asked from", from)
         .lasting(&counted(minutes, "minute"))
-        .close("If it was not you, you can ignore this mail: your password stays as it is. Do not give the code to anybody.")
+        .close("If it was not you, you can ignore this mail: your password stays as it is. Do not pass it on to anybody.")
 }
 
 fn invite(brand: &str, by: &str, link: &Link, until: Timestamp) -> Letter {

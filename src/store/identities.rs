@@ -128,6 +128,12 @@ pub async fn delete(conn: &mut Connection, id: &IdentityId) -> QueryResult<usize
     on_backend!(conn, |conn| diesel::delete(identities::table.find(id)).execute(conn).await)
 }
 
+/// Deletes every link of an account.
+pub async fn delete_of_user(conn: &mut Connection, user: &UserId) -> QueryResult<usize> {
+    let all = identities::table.filter(identities::user_id.eq(user));
+    on_backend!(conn, |conn| diesel::delete(all).execute(conn).await)
+}
+
 /// The identities of an account.
 pub async fn list_of_user(conn: &mut Connection, user: &UserId) -> QueryResult<Vec<Identity>> {
     on_backend!(conn, |conn| identities::table

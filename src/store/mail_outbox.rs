@@ -117,6 +117,21 @@ pub async fn count_to(
         .await)
 }
 
+/// How many mails of one kind to a recipient were queued from `since` on.
+pub async fn count_of_kind_to(
+    conn: &mut Connection,
+    recipient_key: &str,
+    kind: MailKind,
+    since: Timestamp,
+) -> QueryResult<i64> {
+    on_backend!(conn, |conn| mail_outbox::table
+        .filter(mail_outbox::recipient_key.eq(recipient_key).and(mail_outbox::kind.eq(kind)))
+        .filter(mail_outbox::created_at.ge(since))
+        .count()
+        .get_result(conn)
+        .await)
+}
+
 /// How many mails that are no notices were queued from `since` on.
 pub async fn count_since(conn: &mut Connection, since: Timestamp) -> QueryResult<i64> {
     on_backend!(conn, |conn| mail_outbox::table

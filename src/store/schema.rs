@@ -192,6 +192,27 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    one_time_links (digest) {
+        digest -> Binary,
+        purpose -> Text,
+        user_id -> Text,
+        email -> Nullable<Text>,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    recovery_requests (id) {
+        id -> Text,
+        name -> Text,
+        opened -> Text,
+        address -> Text,
+        asked_at -> BigInt,
+    }
+}
+
 diesel::joinable!(identities -> users (user_id));
 diesel::joinable!(sessions -> users (user_id));
 diesel::joinable!(leases -> sessions (session_id));

@@ -223,10 +223,13 @@ pub async fn end(
 pub async fn end_all_of_user(
     conn: &mut Connection,
     user: &UserId,
+    keep: Option<&SessionId>,
     now: Timestamp,
 ) -> QueryResult<Vec<SessionId>> {
     let live = sessions::table.filter(sessions::user_id.eq(user).and(sessions::ended_at.is_null()));
-    on_backend!(conn, |conn| diesel::update(live)
+    // No session has an empty name.
+    let keep = keep.map_or("", SessionId::as_str);
+    on_backend!(conn, |conn| diesel::update(live.filter(sessions::id.ne(keep)))
         .set(sessions::ended_at.eq(now))
         .returning(sessions::id)
         .get_results(conn)

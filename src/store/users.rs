@@ -177,6 +177,18 @@ pub async fn list_by_email(conn: &mut Connection, key: &str) -> QueryResult<Vec<
         .await)
 }
 
+/// The accounts of an address, whoever says so; ten at the most are looked at, those that have proved
+/// it before the others.
+pub async fn list_of_address(conn: &mut Connection, key: &str) -> QueryResult<Vec<User>> {
+    on_backend!(conn, |conn| users::table
+        .filter(users::email_key.eq(key))
+        .order((users::email_verified.is_null(), users::email_verified.desc(), users::id))
+        .select(User::as_select())
+        .limit(10)
+        .load(conn)
+        .await)
+}
+
 /// Those of these canonical usernames that somebody has.
 pub async fn taken_usernames(conn: &mut Connection, keys: &[String]) -> QueryResult<Vec<String>> {
     on_backend!(conn, |conn| users::table
@@ -252,6 +264,65 @@ pub async fn update_profile(
         .set((profile, users::updated_at.eq(now)))
         .execute(conn)
         .await)
+}
+
+/// Writes the address that an account has proved to be its own.
+pub async fn set_verified_email(
+    conn: &mut Connection,
+    id: &UserId,
+    email: &str,
+    key: &str,
+    now: Timestamp,
+) -> QueryResult<usize> {
+    on_backend!(conn, |conn| diesel::update(users::table.find(id))
+        .set((
+            users::email.eq(email),
+            users::email_key.eq(key),
+            users::email_verified.eq(true),
+            users::email_issuer.eq(None::<String>),
+            users::updated_at.eq(now),
+        ))
+        .execute(conn)
+        .await)
+}
+
+/// Takes an address from all who have written it down here without proof, but for this account
+/// (LK-01).
+pub async fn release_address(
+    conn: &mut Connection,
+    key: &str,
+    except: &UserId,
+    now: Timestamp,
+) -> QueryResult<usize> {
+    let unproved = users::email_verified.is_null().or(users::email_verified.eq(false));
+    let others = users::table
+        .filter(users::email_key.eq(key).and(users::id.ne(except)))
+        .filter(users::email_issuer.is_null().and(unproved));
+    on_backend!(conn, |conn| diesel::update(others)
+        .set((
+            users::email.eq(None::<String>),
+            users::email_key.eq(None::<String>),
+            users::email_verified.eq(None::<bool>),
+            users::updated_at.eq(now),
+        ))
+        .execute(conn)
+        .await)
+}
+
+/// Takes the password away; `false` if there was none.
+#[must_use = "false means that there was no password"]
+pub async fn remove_password(
+    conn: &mut Connection,
+    id: &UserId,
+    now: Timestamp,
+) -> QueryResult<bool> {
+    on_backend!(conn, |conn| diesel::update(
+        users::table.find(id).filter(users::password_hash.is_not_null())
+    )
+    .set((users::password_hash.eq(None::<String>), users::updated_at.eq(now)))
+    .execute(conn)
+    .await)
+    .map(|rows| rows == 1)
 }
 
 /// Replaces the password; `false` if there is no such account.

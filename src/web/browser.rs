@@ -9,10 +9,11 @@ use crate::{
         clock::{Span, Timestamp},
         digest::TokenDigest,
         opaque::{Opaque, OpaqueKind},
+        secret::Secret,
     },
     leases::{self, Held, Standing},
     sessions::{self, LiveSession},
-    store::StoreResult,
+    store::{StoreResult, sessions::Session},
 };
 
 /// How long a browser keeps its mark.
@@ -58,6 +59,17 @@ impl BrowserMark {
         }
         cookies::set(Cookie::Browser, self.secret.reveal().expose(), MARK_LIFE, &app.urls)
     }
+}
+
+/// The cookie of a session whose secret this is.
+pub fn session_cookie(
+    app: &App,
+    session: &Session,
+    secret: &Secret,
+    now: Timestamp,
+) -> Option<HeaderValue> {
+    let life = session.expires_at.since(now);
+    cookies::set(Cookie::Session, secret.expose(), life, &app.urls)
 }
 
 /// Whether somebody has signed out at this browser a short while ago, and nobody in since.

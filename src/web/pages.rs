@@ -97,6 +97,21 @@ pub fn see_other(to: &str) -> Response {
 }
 
 #[derive(Template)]
+#[template(path = "done.html")]
+struct DonePage {
+    page: PageFrame,
+    heading: &'static str,
+    text: String,
+    action: Link,
+}
+
+/// A page that says what was done, and where to go from there.
+pub fn done(app: &App, heading: &'static str, text: String, action: Link) -> Response {
+    let template = DonePage { page: PageFrame::new(app), heading, text, action };
+    page(StatusCode::OK, &template)
+}
+
+#[derive(Template)]
 #[template(path = "error.html")]
 struct ErrorPage<'a> {
     page: PageFrame,

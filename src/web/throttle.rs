@@ -31,6 +31,12 @@ pub async fn sign_up(app: &App, from: IpAddr) -> Brake {
     count(app, &key, app.config.rate_limits.sign_up_per_hour).await
 }
 
+/// Counts a wish to get back into an account from a network.
+pub async fn recovery(app: &App, from: IpAddr) -> Brake {
+    let key = Key::of_text(KeyKind::Recoveries, &address::network(from));
+    count(app, &key, app.config.rate_limits.recovery_per_hour).await
+}
+
 /// Counts a failed authentication of a client from a network.
 pub async fn client_failure(app: &App, client: &ClientId, from: IpAddr) -> Brake {
     let who = format!("{client} {}", address::network(from));

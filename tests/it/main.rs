@@ -21,11 +21,13 @@ mod support {
     pub(crate) mod database;
     pub(crate) mod fake_upstream;
     pub(crate) mod http;
+    pub(crate) mod inbox;
     pub(crate) mod journey;
     pub(crate) mod received;
     pub(crate) mod smtp;
 }
 
+mod addresses;
 mod assurance;
 mod authorize;
 mod bearer;
@@ -48,6 +50,7 @@ mod openidconnect_client;
 mod outages;
 mod pages;
 mod password;
+mod recovery;
 mod refresh;
 mod round_trips;
 mod sessions;

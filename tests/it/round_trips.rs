@@ -98,8 +98,9 @@ async fn a_password_sign_in() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_federated_sign_in() {
     let (app, _upstream) = TestApp::with_upstream().await;
-    // The way back taken, the code written. The first time: the account and its link are made.
-    let returns = [asked(6, 2), asked(4, 2)];
+    // The way back taken, the code written. The first time: the account and its link are made, and
+    // whoever said without proof that they have its address loses it.
+    let returns = [asked(7, 2), asked(4, 2)];
     for (people, back_from_upstream) in returns.into_iter().enumerate() {
         let mut browser = app.browser();
         // Are there local accounts? Once a second, whoever comes.

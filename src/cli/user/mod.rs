@@ -1,6 +1,7 @@
-//! `keywright user add|list|disable|enable|set-password|import`.
+//! `keywright user add|list|disable|enable|set-password|recover|import`.
 
 mod import;
+mod recover;
 
 use std::io::{IsTerminal as _, Read as _};
 
@@ -52,6 +53,8 @@ pub(super) enum Verb {
     },
     /// Replace the password: the account's sessions and tokens end.
     SetPassword(SetPassword),
+    /// Print a one-time link with which the person chooses a new password, and nobody learns it.
+    Recover(recover::Recover),
     /// Take over the people of another system, with the hashes of their passwords.
     Import(import::Import),
 }
@@ -96,6 +99,7 @@ pub(super) async fn run(config: Config, verb: Verb) -> anyhow::Result<()> {
         Verb::Disable { username } => disable(&tools, &username).await,
         Verb::Enable { username } => enable(&tools, &username).await,
         Verb::SetPassword(set) => set_password(&tools, &set).await,
+        Verb::Recover(recover) => recover::run(&tools, &recover).await,
         Verb::Import(import) => import::run(&tools, &import).await,
     }
 }

@@ -76,20 +76,9 @@ pub async fn unlink(State(app): State<App>, request: Request) -> Result<Response
             Err(unknown().event(Event::refused("unlink", "identity_unknown").user(user)))
         }
         Unlinking::LastWayIn => {
-            Err(last_way_in().event(Event::refused("unlink", "last_way_in").user(user)))
+            Err(own::last_way_in().event(Event::refused("unlink", "last_way_in").user(user)))
         }
     }
-}
-
-fn last_way_in() -> PageError {
-    PageError::new(
-        "last_way_in",
-        "This is your only way in",
-        "Without it you could not sign in to your account any more.",
-    )
-    .status(StatusCode::CONFLICT)
-    .next_step("Connect another way to sign in first.")
-    .action(urls::path::ACCOUNT, "Go to your account")
 }
 
 fn upstream_unknown() -> PageError {

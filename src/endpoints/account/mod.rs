@@ -1,7 +1,9 @@
 //! A person's own page: who I am here, my ways in, my sessions.
 
+pub mod email;
 pub mod linking;
 mod own;
+pub mod password;
 pub mod sessions;
 
 use std::{net::IpAddr, sync::Arc};
@@ -16,6 +18,7 @@ use axum::{
 use crate::{
     accounts::linking::WaysIn,
     app::App,
+    config::PasswordLogin,
     dispatcher::{self, Visitor},
     federation::Upstream,
     foundation::{
@@ -57,6 +60,8 @@ struct HomePage {
     identities: Vec<IdentityRow>,
     not_linked: Vec<UpstreamRow>,
     sessions: Vec<SessionRow>,
+    has_password: bool,
+    may_change_email: bool,
     notice: Option<String>,
 }
 
@@ -155,6 +160,9 @@ async fn show(
         not_linked: not_linked(app, &identities),
         identities: identity_rows(app, user, &identities),
         sessions: sessions.iter().map(|row| session_row(app, row, own)).collect(),
+        has_password: user.password_hash.is_some()
+            && app.config.passwords.login == PasswordLogin::On,
+        may_change_email: app.mail.is_configured() && user.email_issuer.is_none(),
         notice: None,
     };
     let mut response = page(StatusCode::OK, &template);

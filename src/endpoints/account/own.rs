@@ -54,3 +54,15 @@ fn reauth_required() -> PageError {
     .next_step("Sign in again. You come back to your account, and can try again there.")
     .action(urls::path::PROVE, "Sign in again")
 }
+
+/// Whatever was to be taken away is the only way into the account (LK-19).
+pub(super) fn last_way_in() -> PageError {
+    PageError::new(
+        "last_way_in",
+        "This is your only way in",
+        "Without it you could not sign in to your account any more.",
+    )
+    .status(StatusCode::CONFLICT)
+    .next_step("Connect another way to sign in first.")
+    .action(urls::path::ACCOUNT, "Go to your account")
+}

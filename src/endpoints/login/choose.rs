@@ -37,6 +37,8 @@ pub(super) struct ChoosePage {
     form: Option<SignInForm>,
     /// Where somebody without an account gets one.
     signup: Option<String>,
+    /// Where somebody who has lost their password gets back in.
+    recovery: Option<String>,
     notice: Option<String>,
 }
 
@@ -122,6 +124,8 @@ pub(super) async fn build(
         // One question at a time: who is asked for a password has another link back to the ways.
         upstreams: if at_password { Vec::new() } else { buttons(app, &ways, headers, interaction) },
         continue_as: continue_as(app, headers, interaction).await?,
+        recovery: (ways.passwords && app.recovery_is_open())
+            .then(|| urls::recovery(&interaction.flow)),
         form,
         signup: ways.signup.then(|| urls::signup(&interaction.flow)),
         notice: None,

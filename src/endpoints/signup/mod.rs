@@ -169,6 +169,7 @@ impl Arriving<'_> {
                     return Ok(None);
                 }
                 audit_events::insert(conn, &event).await?;
+                app.queue_welcome(conn, user, now).await?;
                 let (former, interaction) = (former.as_ref(), &self.interaction);
                 begin_session(app, conn, former, proof, interaction, now).await.map(Some)
             })

@@ -12,3 +12,4 @@ mod trace;
 mod upstream;
 mod user;
 mod user_import;
+mod user_recover;

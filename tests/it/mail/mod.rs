@@ -43,7 +43,7 @@ fn link(app: &TestApp) -> Link {
 fn recover(app: &TestApp) -> Message {
     Message::Recover {
         link: link(app),
-        code: CODE.to_owned(),
+        code: Some(CODE.to_owned()),
         minutes: 15,
         address_of_request: "192.0.2.7".to_owned(),
     }

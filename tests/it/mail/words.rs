@@ -30,7 +30,12 @@ fn every(app: &TestApp, text: &str) -> Vec<Message> {
             code: Some(code.clone()),
             hours: 1,
         },
-        Message::Recover { link: link(app), code, minutes: 15, address_of_request: typed() },
+        Message::Recover {
+            link: link(app),
+            code: Some(code),
+            minutes: 15,
+            address_of_request: typed(),
+        },
         Message::Invite { by: typed(), link: link(app), until: when.plus(Span::from_hours(1)) },
         Message::AccountExists { sign_in: link(app), recover: Some(account.clone()) },
         Message::SignInWithUpstream { upstreams: vec![typed(), typed()], sign_in: link(app) },

@@ -111,7 +111,7 @@ async fn a_sign_in_never_outlives_the_password_it_was_made_with() {
                 .transaction(async |conn| {
                     let hash = format!("replaced {round}");
                     assert!(users::set_password_hash(conn, &user, &hash, now).await?);
-                    sessions::end_all_of_user(conn, &user, now).await
+                    sessions::end_all_of_user(conn, &user, None, now).await
                 })
                 .await
                 .unwrap();

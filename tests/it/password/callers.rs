@@ -36,7 +36,10 @@ fn set(files: &[&str]) -> BTreeSet<String> {
 #[test]
 fn whoever_checks_passwords_counts_wrong_ones() {
     let checking = files_with(&["passwords.verify("]);
-    assert_eq!(checking, set(&["src/endpoints/login/password/mod.rs"]));
+    assert_eq!(
+        checking,
+        set(&["src/endpoints/account/password.rs", "src/endpoints/login/password/mod.rs"])
+    );
     assert_eq!(files_with(&["guesses.admit("]), checking);
 }
 
@@ -46,7 +49,12 @@ fn whoever_checks_passwords_counts_wrong_ones() {
 fn whoever_sets_passwords_asks_the_rule() {
     assert_eq!(
         files_with(&["passwords.take("]),
-        set(&["src/cli/user/mod.rs", "src/endpoints/signup/mod.rs"])
+        set(&[
+            "src/cli/user/mod.rs",
+            "src/endpoints/account/password.rs",
+            "src/endpoints/recovery/password.rs",
+            "src/endpoints/signup/mod.rs"
+        ])
     );
     assert_eq!(files_with(&["passwords.hash("]), set(&["src/cli/demo/people.rs"]));
 }

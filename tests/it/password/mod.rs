@@ -6,6 +6,7 @@ mod brakes;
 mod callers;
 mod guesses;
 mod hashes;
+mod own;
 
 use crate::support::{
     app::TestApp,

@@ -138,7 +138,7 @@ async fn disable(app: &TestApp, user: &UserId) {
     connection
         .transaction(async |conn| {
             let _ = users::disable(conn, user, now).await?;
-            sessions::end_all_of_user(conn, user, now).await?;
+            sessions::end_all_of_user(conn, user, None, now).await?;
             grants::revoke_of_user(conn, user, RevokedBecause::UserDisabled, now).await?;
             Ok::<_, StoreError>(())
         })

@@ -61,7 +61,22 @@ const FORGERIES: [Forgery; 12] = [
 ];
 
 /// Everything that may be posted: with a form token, or by an app, which proves itself otherwise.
-const GUARDED: [&str; 6] = ["END_SESSION_OF_MINE", "LINK", "LOGIN", "LOGOUT", "SIGNUP", "UNLINK"];
+const GUARDED: [&str; 14] = [
+    "END_SESSION_OF_MINE",
+    "LINK",
+    "LOGIN",
+    "LOGOUT",
+    "MY_EMAIL",
+    "MY_PASSWORD",
+    "RECOVERY",
+    "RECOVERY_CODE",
+    "RECOVERY_PASSWORD",
+    "REMOVE_MY_PASSWORD",
+    "SIGNUP",
+    "UNLINK",
+    "VERIFY_EMAIL",
+    "VERIFY_MY_EMAIL",
+];
 const FOR_APPS: [&str; 5] = ["AUTHORIZE", "INTROSPECT", "REVOKE", "TOKEN", "USERINFO"];
 /// Posted from an upstream's page, which changes nothing until the browser that asked fetches it; and
 /// by an upstream itself, which signs what it says.
@@ -198,6 +213,27 @@ async fn ways_in_are_changed_from_our_own_page_alone() {
         let good = scene.post(path, &fields, SAME_ORIGIN, &Token::Own).await;
         assert_eq!(good.status, 404, "{good:?}");
     }
+}
+
+/// SS-05: one's password and address, and the way back into an account.
+#[tokio::test(flavor = "multi_thread")]
+async fn passwords_and_addresses_are_changed_from_our_own_page_alone() {
+    let scene = Scene::set().await;
+    let fields = [("password", "eleven quiet Otters 93"), ("current", "bob-password")];
+    for (action, path) in [
+        ("password_change", "/account/password"),
+        ("password_removal", "/account/password/remove"),
+        ("email_change", "/account/email"),
+    ] {
+        scene.assert_refused(action, path, &fields).await;
+    }
+    let before = scene.app.refusals("recovery").await.len();
+    assert_eq!(before, 0);
+    scene.assert_refused("recovery", "/recovery", &[("username", "bob")]).await;
+    let changed = scene.app.count("recovery_requests").await;
+    assert_eq!(changed, 0);
+    let good = scene.post("/account/password", &fields, SAME_ORIGIN, &Token::Own).await;
+    assert_eq!(good.status, 200, "{good:?}");
 }
 
 /// SS-05: signing out.

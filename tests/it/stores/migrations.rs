@@ -11,7 +11,7 @@ use super::{
     raw::{self, empty},
 };
 
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 16] = [
     "audit_events",
     "facts",
     "grants",
@@ -19,7 +19,9 @@ const TABLES: [&str; 14] = [
     "leases",
     "logout_deliveries",
     "mail_outbox",
+    "one_time_links",
     "password_guesses",
+    "recovery_requests",
     "refresh_tokens",
     "revoked_access_tokens",
     "sealed_facts",

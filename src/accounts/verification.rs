@@ -1,0 +1,115 @@
+//! Addresses: whose they are. An address is somebody's who has received what was sent to it, and
+//! nobody else's from then on.
+
+use crate::{
+    clients::Clients,
+    foundation::{
+        clock::{Span, Timestamp},
+        digest::TokenDigest,
+        names::email_key,
+    },
+    sessions,
+    store::{
+        Connection, StoreResult,
+        grants::RevokedBecause,
+        mail_outbox,
+        one_time_links::{self as links, LinkPurpose, OneTimeLink},
+        users::{self, User},
+    },
+};
+
+/// How long the link to a new address is good.
+pub const LIFE: Span = Span::from_hours(24);
+/// How long a change of the address can be undone from the old one.
+pub const UNDO_LIFE: Span = Span::from_days(7);
+
+/// What came of a link that proves an address.
+#[derive(Debug)]
+pub enum Verified {
+    /// The account has this address, and it is its own. The account as it was before.
+    Yes(Box<User>, String),
+    /// The link was used, has ended, or is for an address that the account no longer has (LK-04).
+    Gone,
+    /// The address was verified for another account meanwhile.
+    Taken,
+}
+
+/// What a link would do, and for whom, as long as it is good.
+pub async fn look(
+    conn: &mut Connection,
+    digest: &TokenDigest,
+    now: Timestamp,
+) -> StoreResult<Option<(OneTimeLink, User)>> {
+    for purpose in LinkPurpose::OF_ADDRESS {
+        if let Some(link) = links::find(conn, digest, purpose, now).await? {
+            let user = users::find(conn, &link.user_id).await?;
+            return Ok(user.filter(|user| fits(&link, user)).map(|user| (link, user)));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether the link still says something about the account as it is.
+fn fits(link: &OneTimeLink, user: &User) -> bool {
+    let same = link.email.as_deref().map(email_key) == user.email_key;
+    let here = user.email_issuer.is_none();
+    user.disabled_at.is_none() && (link.purpose != LinkPurpose::VerifyEmail || (same && here))
+}
+
+/// Uses the link, in the caller's transaction.
+pub async fn confirm(
+    conn: &mut Connection,
+    digest: &TokenDigest,
+    clients: &Clients,
+    now: Timestamp,
+) -> StoreResult<Verified> {
+    let Some((link, user)) = look(conn, digest, now).await? else {
+        return Ok(Verified::Gone);
+    };
+    let Some(email) = link.email.clone() else {
+        return Ok(Verified::Gone);
+    };
+    // In this order everywhere: the address, then the account.
+    mail_outbox::hold_recipient(conn, &email_key(&email)).await?;
+    let held = users::hold_alone(conn, &user.id).await?;
+    let Some(user) = held.filter(|user| fits(&link, user)) else {
+        return Ok(Verified::Gone);
+    };
+    if !links::consume(conn, digest).await? {
+        return Ok(Verified::Gone);
+    }
+    if !take(conn, &user, &email, now).await? {
+        return Ok(Verified::Taken);
+    }
+    if link.purpose == LinkPurpose::UndoEmail {
+        // Whoever changed it may be somebody else, and may be in.
+        let because = RevokedBecause::AddressRestored;
+        links::forget(conn, &user.id, &[LinkPurpose::ChangeEmail, LinkPurpose::Recover]).await?;
+        sessions::end_all_of_user(conn, &user.id, clients, because, now).await?;
+    }
+    Ok(Verified::Yes(Box::new(user), email))
+}
+
+/// Makes an address the verified one of an account. Whoever else has written it down without proof
+/// loses it (LK-01); `false` if it is proved to be another account's.
+pub async fn take(
+    conn: &mut Connection,
+    user: &User,
+    email: &str,
+    now: Timestamp,
+) -> StoreResult<bool> {
+    let key = email_key(email);
+    let others = users::list_of_address(conn, &key).await?;
+    let is_proved = |other: &User| other.id != user.id && is_verified_here(other);
+    if others.iter().any(is_proved) {
+        return Ok(false);
+    }
+    users::set_verified_email(conn, &user.id, email, &key, now).await?;
+    users::release_address(conn, &key, &user.id, now).await?;
+    Ok(true)
+}
+
+/// Whether the address of an account was proved here, and not by the word of an upstream.
+pub fn is_verified_here(user: &User) -> bool {
+    user.email_verified == Some(true) && user.email_issuer.is_none()
+}

@@ -1,0 +1,81 @@
+//! `keywright user recover`: a way back in where mail is not, or where everybody is locked out.
+
+use clap::Args;
+use serde_json::json;
+
+use anyhow::ensure;
+
+use super::{find, note};
+use crate::{
+    accounts::one_time_links::{self, NewLink},
+    audit::Event,
+    cli::{
+        output::{say, say_json},
+        tools::Tools,
+    },
+    config::PasswordLogin,
+    foundation::clock::Span,
+    mail::Link,
+    sessions,
+    store::{StoreError, grants::RevokedBecause, one_time_links::LinkPurpose, users},
+    urls::{Urls, path},
+};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Recover {
+    /// The username.
+    username: String,
+    /// For how many minutes the link is good.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1440))]
+    minutes: u32,
+    /// Take the password away and end all sessions and tokens at once, because somebody else may have
+    /// them; otherwise that happens when the link is used.
+    #[arg(long)]
+    lock_out: bool,
+    /// As one line of JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(tools: &Tools, recover: &Recover) -> anyhow::Result<()> {
+    ensure!(
+        tools.config.passwords.login == PasswordLogin::On,
+        "passwords.login = \"off\": a new password would lead nowhere; set it to \"on\" first"
+    );
+    let mut connection = tools.connection().await?;
+    let user = find(&mut connection, &recover.username).await?;
+    ensure!(
+        user.disabled_at.is_none(),
+        "{0} is shut; see: keywright user enable {0}",
+        user.username
+    );
+    let (clients, now) = (tools.clients(), tools.now());
+    let secret = one_time_links::secret(&*tools.random());
+    let life = Span::from_minutes(recover.minutes);
+    let link = NewLink { purpose: LinkPurpose::Recover, user: &user.id, email: None, life };
+    connection
+        .transaction(async |conn| {
+            link.keep(conn, &secret, now).await?;
+            if recover.lock_out {
+                let _ = users::remove_password(conn, &user.id, now).await?;
+                let because = RevokedBecause::PasswordChanged;
+                sessions::end_all_of_user(conn, &user.id, &clients, because, now).await?;
+            }
+            Ok::<_, StoreError>(())
+        })
+        .await?;
+    let event = Event::done("recovery_link_made").user(&user.id);
+    note(tools, &mut connection, event.detail("locked_out", recover.lock_out)).await?;
+    let urls = Urls::new(tools.config.server.issuer.clone());
+    let link = Link::new(&urls, path::RECOVERY, &[("token", secret.reveal().expose())]);
+    if recover.json {
+        say_json(&json!({ "link": link.as_str(), "expires_at": now.plus(life) }));
+        return Ok(());
+    }
+    say(link.as_str());
+    say(&format!(
+        "Give this link to {} and to nobody else. It works once, for {} minutes.",
+        user.username, recover.minutes
+    ));
+    Ok(())
+}
