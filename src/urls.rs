@@ -49,6 +49,12 @@ pub mod path {
     pub const MY_EMAIL: &str = "/account/email";
     /// Having the link to one's address sent again.
     pub const VERIFY_MY_EMAIL: &str = "/account/email/verify";
+    /// What one is called.
+    pub const MY_PROFILE: &str = "/account/profile";
+    /// Deleting one's account.
+    pub const MY_DELETION: &str = "/account/delete";
+    /// Taking that back.
+    pub const KEEP_MY_ACCOUNT: &str = "/account/keep";
     /// Linking an account at an upstream to one's own.
     pub const LINK: &str = "/account/link";
     /// Taking such a link away.

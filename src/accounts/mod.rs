@@ -1,5 +1,6 @@
 //! People: their passwords, and how an account comes to be.
 
+pub mod deletion;
 pub mod linking;
 pub mod local;
 pub mod one_time_links;

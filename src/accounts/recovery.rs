@@ -40,7 +40,9 @@ pub enum Found {
 pub async fn find(conn: &mut Connection, name: &str) -> StoreResult<Found> {
     let by_username = users::find_by_username(conn, &username_key(name)).await?;
     let user = match by_username {
-        None if name.contains('@') => choose(&users::list_of_address(conn, &email_key(name)).await?),
+        None if name.contains('@') => {
+            choose(&users::list_of_address(conn, &email_key(name)).await?)
+        }
         found => found,
     };
     let Some(user) = user else {

@@ -134,6 +134,32 @@ impl Parts {
         self.queue_mail(conn, former, &message, whence.at).await.map(drop)
     }
 
+    /// Tells the owner of an account that it is deleted, and how that is taken back until it is due.
+    pub async fn queue_deleted(
+        &self,
+        conn: &mut Connection,
+        user: &User,
+        due: Timestamp,
+        whence: Whence<'_>,
+    ) -> QueryResult<()> {
+        let verified = user.email.as_deref().filter(|_| user.email_verified == Some(true));
+        let (Some(email), true) = (verified, self.mail.is_configured()) else {
+            return Ok(());
+        };
+        let life = due.since(whence.at);
+        let purpose = LinkPurpose::KeepAccount;
+        let link = NewLink { purpose, user: &user.id, email: Some(email), life };
+        let secret = one_time_links::secret(self.random());
+        link.keep(conn, &secret, whence.at).await?;
+        let message = Message::AccountDeleted {
+            until: due,
+            when: whence.at,
+            from_where: whence.address.to_owned(),
+            keep: self.link_to(path::KEEP_MY_ACCOUNT, &secret),
+        };
+        self.queue_mail(conn, email, &message, whence.at).await.map(drop)
+    }
+
     /// The mail that says where an account without a password signs in (RC-14).
     pub async fn sign_in_elsewhere(
         &self,

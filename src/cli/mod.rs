@@ -3,6 +3,7 @@
 //! What a verb prints goes to standard output, what it logs to standard error. Exit status: 0 done,
 //! 1 failed, 78 the configuration is wrong.
 
+mod audit;
 mod config;
 mod demo;
 mod doctor;
@@ -60,6 +61,9 @@ enum Verb {
     /// Mail.
     #[command(subcommand)]
     Mail(mail::Verb),
+    /// What happened here, and what was refused.
+    #[command(subcommand)]
+    Audit(audit::Verb),
     /// Print the whole story behind the short id of an error page.
     Trace(trace::Options),
 }
@@ -125,6 +129,7 @@ fn start(arguments: Arguments, environment: &Environment) -> anyhow::Result<()> 
         }
         Verb::Key(verb) => runtime.block_on(key::run(load()?, verb)),
         Verb::Mail(verb) => runtime.block_on(mail::run(load()?, verb)),
+        Verb::Audit(verb) => runtime.block_on(audit::run(load()?, verb)),
         Verb::Trace(options) => runtime.block_on(trace::run(load()?, options)),
     }
 }

@@ -36,9 +36,9 @@ pub use presets::{Ask, Preset, PresetName, presets};
 pub use problems::{Problem, Problems};
 pub use reference::markdown as reference_markdown;
 pub use sections::{
-    BrandingSettings, DatabaseSettings, KeySettings, PasswordLogin, PasswordSettings,
-    RateLimitSettings, SecretSettings, ServerSettings, SessionSettings, SignupEmail, SignupMode,
-    SignupSettings, StateSettings, TokenSettings,
+    AccountSettings, BrandingSettings, DatabaseSettings, KeySettings, PasswordLogin,
+    PasswordSettings, RateLimitSettings, SecretSettings, ServerSettings, SessionSettings,
+    SignupEmail, SignupMode, SignupSettings, StateSettings, TokenSettings,
 };
 pub use upstream_values::{Certificates, Day, Levels, Parameters};
 pub use upstreams::{
@@ -67,6 +67,8 @@ section! {
         passwords: PasswordSettings,
         /// Who may get an account.
         signup: SignupSettings,
+        /// What people may do with their accounts.
+        accounts: AccountSettings,
         /// Brakes against guessing.
         rate_limits: RateLimitSettings,
         /// How mail leaves. Without `url` and `sink` there is no mail, and what needs it is not offered.

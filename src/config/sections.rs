@@ -269,6 +269,16 @@ section! {
 }
 
 section! {
+    /// What people may do with their accounts.
+    pub struct AccountSettings {
+        /// Whether people may delete their own account.
+        self_deletion: bool = true,
+        /// How long a deleted account is shut before nothing is left of it.
+        deletion_grace: Span = Span::from_days(14),
+    }
+}
+
+section! {
     /// Brakes against guessing. They count in the short-lived state, but for wrong passwords, which
     /// count in the database.
     pub struct RateLimitSettings {

@@ -144,7 +144,7 @@ impl Confirming<'_> {
         let action = match self.link.purpose {
             LinkPurpose::ChangeEmail => "email_changed",
             LinkPurpose::UndoEmail => "email_restored",
-            LinkPurpose::VerifyEmail | LinkPurpose::Recover => "email_verified",
+            _ => "email_verified",
         };
         let event = Event::done(action).user(&before.id).address(self.whence.address);
         event.detail("email", email)

@@ -2,6 +2,7 @@
 //! apps of sign-outs, handing over mail, purging. Every instance does all of it; the database decides who is first.
 
 mod busy;
+mod deletions;
 mod keys;
 mod logout;
 mod mail;
@@ -30,6 +31,7 @@ pub fn start(app: &App) {
     app.tasks.spawn(every(Duration::from_secs(1), app.clone(), recovery::answer_all));
     app.tasks.spawn(every(Duration::from_secs(5), app.clone(), leases::tend));
     app.tasks.spawn(every(Duration::from_secs(60), app.clone(), purge));
+    app.tasks.spawn(every(Duration::from_secs(60), app.clone(), erase_deleted));
 }
 
 async fn every(interval: Duration, app: App, job: impl AsyncFn(&App) -> anyhow::Result<()>) {
@@ -56,6 +58,7 @@ async fn every(interval: Duration, app: App, job: impl AsyncFn(&App) -> anyhow::
     }
 }
 
+pub use deletions::erase_deleted;
 pub use logout::deliver as deliver_logouts;
 pub use mail::deliver_all as deliver_mail;
 pub use purge::purge;

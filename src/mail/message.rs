@@ -98,6 +98,17 @@ pub enum Message {
         /// Where one looks after it.
         account: Link,
     },
+    /// The account is shut, and will be gone.
+    AccountDeleted {
+        /// When nothing will be left of it.
+        until: Timestamp,
+        /// When it was deleted.
+        when: Timestamp,
+        /// From where.
+        from_where: String,
+        /// Where that is taken back.
+        keep: Link,
+    },
     /// A try of an administrator's.
     Test,
 }
@@ -121,6 +132,7 @@ impl Message {
             Self::MethodChanged { .. } => MailKind::MethodChanged,
             Self::AddressChanged { .. } => MailKind::AddressChanged,
             Self::PasswordAdded { .. } => MailKind::PasswordAdded,
+            Self::AccountDeleted { .. } => MailKind::AccountDeleted,
             Self::Test => MailKind::Test,
         }
     }
@@ -163,6 +175,9 @@ impl Message {
                 let what = format!("Your account at {brand} now has a password.");
                 let subject = format!("Your account at {brand} now has a password");
                 notice(subject, what, (*when, from_where)).linked("See how you sign in", account)
+            }
+            Self::AccountDeleted { until, when, from_where, keep } => {
+                account_deleted(brand, *until, (*when, from_where), keep)
             }
             Self::Test => Letter::new(format!("A test from {brand}"))
                 .say(format!("This is a test. Mail from {brand} reaches this address."))
@@ -268,6 +283,16 @@ fn address_changed(
             .linked("Undo the change", link)
             .close("If this was you, there is nothing to do. If it was not, undo the change."),
     }
+}
+
+fn account_deleted(brand: &str, until: Timestamp, at: (Timestamp, &str), keep: &Link) -> Letter {
+    let what = format!(
+        "Your account at {brand} is shut, and nobody can sign in to it. On {} everything about it is erased.",
+        until.for_people()
+    );
+    notice(format!("Your account at {brand} is deleted"), what, at)
+        .linked("Keep the account", keep)
+        .close("If this was you, there is nothing to do. If it was not, or you have changed your mind, keep the account and choose a new password.")
 }
 
 impl Action {

@@ -67,6 +67,83 @@ pub async fn list_of_trace(conn: &mut Connection, trace: &TraceId) -> QueryResul
         .await)
 }
 
+/// Which events are looked for.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// From when on.
+    pub since: Option<Timestamp>,
+    /// Before when.
+    pub until: Option<Timestamp>,
+    /// About this account.
+    pub user: Option<UserId>,
+    /// At this app.
+    pub client: Option<ClientId>,
+    /// By this upstream.
+    pub upstream: Option<UpstreamSlug>,
+    /// Of this action.
+    pub action: Option<String>,
+    /// That ended so.
+    pub outcome: Option<Outcome>,
+    /// From this network address.
+    pub address: Option<String>,
+}
+
+/// In which order, and how many.
+#[derive(Clone, Debug)]
+pub enum Page {
+    /// The newest ones, the newest first.
+    Newest(i64),
+    /// Those after this one, the oldest first.
+    After(Option<(Timestamp, String)>, i64),
+}
+
+/// A page of the events that are wanted.
+pub async fn list(
+    conn: &mut Connection,
+    wanted: &Wanted,
+    page: &Page,
+) -> QueryResult<Vec<AuditEvent>> {
+    use audit_events as events;
+    on_backend!(conn, |conn| {
+        let mut query = events::table.select(AuditEvent::as_select()).into_boxed();
+        if let Some(since) = wanted.since {
+            query = query.filter(events::at.ge(since));
+        }
+        if let Some(until) = wanted.until {
+            query = query.filter(events::at.lt(until));
+        }
+        if let Some(user) = &wanted.user {
+            query = query.filter(events::user_id.eq(user));
+        }
+        if let Some(client) = &wanted.client {
+            query = query.filter(events::client_id.eq(client));
+        }
+        if let Some(upstream) = &wanted.upstream {
+            query = query.filter(events::upstream.eq(upstream));
+        }
+        if let Some(action) = &wanted.action {
+            query = query.filter(events::action.eq(action));
+        }
+        if let Some(outcome) = wanted.outcome {
+            query = query.filter(events::outcome.eq(outcome));
+        }
+        if let Some(address) = &wanted.address {
+            query = query.filter(events::address.eq(address));
+        }
+        let query = match page {
+            Page::Newest(limit) => {
+                query.order((events::at.desc(), events::id.desc())).limit(*limit)
+            }
+            Page::After(None, limit) => query.order((events::at, events::id)).limit(*limit),
+            Page::After(Some((at, id)), limit) => {
+                let later = events::at.gt(*at).or(events::at.eq(*at).and(events::id.gt(id)));
+                query.filter(later).order((events::at, events::id)).limit(*limit)
+            }
+        };
+        query.load(conn).await
+    })
+}
+
 /// The newest events, the newest first.
 pub async fn list_newest(conn: &mut Connection, limit: i64) -> QueryResult<Vec<AuditEvent>> {
     on_backend!(conn, |conn| audit_events::table

@@ -30,6 +30,8 @@ text_enum! {
         AddressChanged = "address_changed",
         /// The account has a password now.
         PasswordAdded = "password_added",
+        /// The account is deleted.
+        AccountDeleted = "account_deleted",
         /// A try of an administrator's.
         Test = "test",
     }
@@ -38,7 +40,8 @@ text_enum! {
 impl MailKind {
     /// What tells somebody about a change of their own account: a stranger cannot cause it, and must
     /// not be able to hold it up.
-    pub const NOTICES: [Self; 3] = [Self::MethodChanged, Self::AddressChanged, Self::PasswordAdded];
+    pub const NOTICES: [Self; 4] =
+        [Self::MethodChanged, Self::AddressChanged, Self::PasswordAdded, Self::AccountDeleted];
 
     /// Whether this is such a notice.
     pub fn is_notice(self) -> bool {

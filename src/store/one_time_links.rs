@@ -19,6 +19,8 @@ text_enum! {
         ChangeEmail = "change_email",
         /// Gives an account the address back that it had.
         UndoEmail = "undo_email",
+        /// Takes the deletion of an account back.
+        KeepAccount = "keep_account",
     }
 }
 

@@ -213,6 +213,14 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    deletions (user_id) {
+        user_id -> Text,
+        asked_at -> BigInt,
+        due_at -> BigInt,
+    }
+}
+
 diesel::joinable!(identities -> users (user_id));
 diesel::joinable!(sessions -> users (user_id));
 diesel::joinable!(leases -> sessions (session_id));

@@ -189,6 +189,18 @@ pub async fn list_of_address(conn: &mut Connection, key: &str) -> QueryResult<Ve
         .await)
 }
 
+/// What these accounts are called.
+pub async fn usernames(
+    conn: &mut Connection,
+    ids: &[UserId],
+) -> QueryResult<Vec<(UserId, String)>> {
+    on_backend!(conn, |conn| users::table
+        .filter(users::id.eq_any(ids))
+        .select((users::id, users::username))
+        .load(conn)
+        .await)
+}
+
 /// Those of these canonical usernames that somebody has.
 pub async fn taken_usernames(conn: &mut Connection, keys: &[String]) -> QueryResult<Vec<String>> {
     on_backend!(conn, |conn| users::table
@@ -307,6 +319,33 @@ pub async fn release_address(
         ))
         .execute(conn)
         .await)
+}
+
+/// Gives the account another username and name; `false` if the username is somebody else's.
+#[must_use = "false means that the username is taken"]
+pub async fn rename(
+    conn: &mut Connection,
+    id: &UserId,
+    (username, key): (&str, &str),
+    name: Option<&str>,
+    now: Timestamp,
+) -> QueryResult<bool> {
+    let renamed = on_backend!(conn, |conn| diesel::update(users::table.find(id))
+        .set((
+            users::username.eq(username),
+            users::username_key.eq(key),
+            users::name.eq(name),
+            users::updated_at.eq(now),
+        ))
+        .execute(conn)
+        .await);
+    match renamed {
+        Err(diesel::result::Error::DatabaseError(
+            diesel::result::DatabaseErrorKind::UniqueViolation,
+            _,
+        )) => Ok(false),
+        other => other.map(|rows| rows == 1),
+    }
 }
 
 /// Takes the password away; `false` if there was none.

@@ -17,6 +17,7 @@
 mod support {
     pub(crate) mod app;
     pub(crate) mod browser;
+    mod canary;
     pub(crate) mod clock;
     pub(crate) mod database;
     pub(crate) mod fake_upstream;
@@ -48,6 +49,7 @@ mod logout;
 mod mail;
 mod openidconnect_client;
 mod outages;
+mod own_account;
 mod pages;
 mod password;
 mod recovery;

@@ -22,7 +22,7 @@ use crate::{
     foundation::{ids::UserId, secret::Secret},
     sessions,
     store::{
-        Connection, StoreError, audit_events,
+        Connection, StoreError, audit_events, deletions,
         grants::RevokedBecause,
         users::{self, User},
     },
@@ -202,7 +202,15 @@ async fn disable(tools: &Tools, username: &str) -> anyhow::Result<()> {
 async fn enable(tools: &Tools, username: &str) -> anyhow::Result<()> {
     let mut connection = tools.connection().await?;
     let user = find(&mut connection, username).await?;
-    if !users::enable(&mut connection, &user.id, tools.now()).await? {
+    let now = tools.now();
+    let opened = connection
+        .transaction(async |conn| {
+            // Its owner may have deleted it.
+            let _ = deletions::take_back(conn, &user.id).await?;
+            Ok::<_, StoreError>(users::enable(conn, &user.id, now).await?)
+        })
+        .await?;
+    if !opened {
         bail!("{username} was not shut");
     }
     note(tools, &mut connection, Event::done("user_enabled").user(&user.id)).await?;

@@ -1,9 +1,12 @@
 //! A person's own page: who I am here, my ways in, my sessions.
 
+pub mod deletion;
 pub mod email;
+pub mod keep;
 pub mod linking;
 mod own;
 pub mod password;
+pub mod profile;
 pub mod sessions;
 
 use std::{net::IpAddr, sync::Arc};
@@ -62,6 +65,7 @@ struct HomePage {
     sessions: Vec<SessionRow>,
     has_password: bool,
     may_change_email: bool,
+    may_delete: bool,
     notice: Option<String>,
 }
 
@@ -162,6 +166,7 @@ async fn show(
         sessions: sessions.iter().map(|row| session_row(app, row, own)).collect(),
         has_password: user.password_hash.is_some()
             && app.config.passwords.login == PasswordLogin::On,
+        may_delete: app.config.accounts.self_deletion,
         may_change_email: app.mail.is_configured() && user.email_issuer.is_none(),
         notice: None,
     };

@@ -261,6 +261,7 @@ async fn the_account_page() {
     <span class="tag good">Verified</span></dd></div>
     <div><dt>Groups</dt><dd><ul class="chips"><li class="tag"><bdi>berlin</bdi></li><li class="tag"><bdi>staff</bdi></li></ul></dd></div>
     </dl>
+    <p class="ways"><a class="button small" href="/account/profile">Change<span class="hidden"> your name or username</span></a></p>
     </section>
     <section aria-labelledby="identities">
     <h2 id="identities">Linked sign-ins</h2>
@@ -297,5 +298,6 @@ async fn the_account_page() {
     </form></li>
     </ul>
     </section>
+    <p class="aside"><a href="/account/delete">Delete your account</a></p>
     "##);
 }

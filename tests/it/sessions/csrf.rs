@@ -61,13 +61,16 @@ const FORGERIES: [Forgery; 12] = [
 ];
 
 /// Everything that may be posted: with a form token, or by an app, which proves itself otherwise.
-const GUARDED: [&str; 14] = [
+const GUARDED: [&str; 17] = [
     "END_SESSION_OF_MINE",
+    "KEEP_MY_ACCOUNT",
     "LINK",
     "LOGIN",
     "LOGOUT",
+    "MY_DELETION",
     "MY_EMAIL",
     "MY_PASSWORD",
+    "MY_PROFILE",
     "RECOVERY",
     "RECOVERY_CODE",
     "RECOVERY_PASSWORD",
@@ -224,6 +227,8 @@ async fn passwords_and_addresses_are_changed_from_our_own_page_alone() {
         ("password_change", "/account/password"),
         ("password_removal", "/account/password/remove"),
         ("email_change", "/account/email"),
+        ("profile_change", "/account/profile"),
+        ("account_deletion", "/account/delete"),
     ] {
         scene.assert_refused(action, path, &fields).await;
     }

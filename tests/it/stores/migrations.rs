@@ -11,8 +11,9 @@ use super::{
     raw::{self, empty},
 };
 
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 17] = [
     "audit_events",
+    "deletions",
     "facts",
     "grants",
     "identities",

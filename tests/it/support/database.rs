@@ -9,7 +9,7 @@ use keywright::{
 };
 use tokio::sync::OnceCell;
 
-use super::clock::TestClock;
+use super::{canary, clock::TestClock};
 
 /// The secret key of all tests.
 pub(crate) const SECRET_KEY: &str = "0123456789abcdef-the-secret-key-of-tests";
@@ -36,6 +36,7 @@ pub(crate) fn state_url() -> String {
 impl TestDatabase {
     /// A fresh copy of the template, with schema and signing keys.
     pub(crate) async fn new() -> Self {
+        canary::watch_logs();
         match TEMPLATE.get_or_init(make_template).await {
             Template::Sqlite(template) => {
                 let folder = tempfile::tempdir().unwrap();
@@ -82,6 +83,7 @@ async fn fill(url: &str) {
     // The writer of audit events holds the database until its queue is gone.
     tasks.close();
     tasks.wait().await;
+    canary::watch_events(url).await;
     if let Some(file) = url.strip_prefix("sqlite:") {
         // Everything has to be in the one file that is copied.
         let mut connection: diesel::SqliteConnection = diesel::Connection::establish(file).unwrap();
@@ -99,7 +101,7 @@ fn with_database(server: &str, name: &str) -> String {
     url.into()
 }
 
-async fn run(server: &str, sql: &str) {
+pub(super) async fn run(server: &str, sql: &str) {
     for _ in 0..50 {
         let mut connection = AsyncPgConnection::establish(server).await.unwrap();
         match connection.batch_execute(sql).await {
