@@ -29,6 +29,7 @@ pub fn public(app: &App) -> Router {
         .route(path::AUTHORIZE, get(authorize::authorize).post(authorize::authorize))
         .route(path::LOGIN, get(login::choose::show).post(login::password::post))
         .route(path::SIGNUP, get(signup::show).post(signup::post))
+        .route(path::INVITATION, get(signup::invited::show).post(signup::invited::accept))
         .route(path::UPSTREAM_START, get(login::start::start))
         .route(path::UPSTREAM_CALLBACK, get(login::callback::callback).post(login::callback::post))
         .route(path::UPSTREAM_SIGNED_OUT, get(logout::at_upstream::come_back))

@@ -27,6 +27,8 @@ pub mod path {
     pub const LOGIN: &str = "/login";
     /// Making a local account.
     pub const SIGNUP: &str = "/signup";
+    /// Taking an invitation.
+    pub const INVITATION: &str = "/invitation";
     /// A person's own pages.
     pub const ACCOUNT: &str = "/account";
     /// Ending one of one's sessions.
@@ -110,6 +112,11 @@ pub fn upstream_answer(slug: &UpstreamSlug, state: &str) -> String {
 /// Where somebody makes an account, as a part of a sign-in in progress.
 pub fn signup(flow: &str) -> String {
     format!("{}?flow={flow}", path::SIGNUP)
+}
+
+/// Where somebody goes on who has an invitation.
+pub fn invitation(flow: &str) -> String {
+    format!("{}?flow={flow}", path::INVITATION)
 }
 
 /// Where a sign-in in progress chooses its way.

@@ -1,8 +1,13 @@
-//! People: their passwords, and how an account comes to be.
+//! People: their passwords, how an account comes to be, and what they may.
 
+pub mod administrators;
+pub mod groups;
+pub mod house_rules;
+pub mod invitations;
 pub mod linking;
 pub mod local;
 pub mod passwords;
 pub mod provisioning;
 pub mod recorded;
 pub mod signup;
+pub mod toggles;

@@ -24,6 +24,8 @@ pub enum OpaqueKind {
     Browser,
     /// `state` of a sign-in at an upstream.
     UpstreamState,
+    /// The secret in the link of an invitation.
+    Invitation,
 }
 
 impl OpaqueKind {
@@ -34,6 +36,7 @@ impl OpaqueKind {
             Self::Session => "kw_se_",
             Self::Browser => "kw_br_",
             Self::UpstreamState => "kw_us_",
+            Self::Invitation => "kw_in_",
         }
     }
 }

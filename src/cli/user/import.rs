@@ -217,6 +217,7 @@ impl<'a> Reading<'a> {
             created_at,
             updated_at: self.now,
             email_issuer: None,
+            roles: std::iter::empty::<&str>().collect(),
         });
     }
 
