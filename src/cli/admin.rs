@@ -23,6 +23,7 @@ use crate::{
     store::{
         Connection, StoreError, StoreResult, audit_events,
         invitations::{self as rows, InvitationKind},
+        role_holders::Except,
     },
     urls::Urls,
 };
@@ -90,6 +91,12 @@ pub(super) async fn offer_first(app: &App) -> anyhow::Result<()> {
         })
         .await;
     let offered: Option<(Link, Timestamp)> = offered.map_err(|error: StoreError| error)?;
+    let meanings = connection.meanings().clone();
+    if offered.is_none()
+        && !administrators::any(&mut connection, &meanings, Except::default()).await?
+    {
+        tracing::warn!("nobody administers any more; for a new link: keywright admin link");
+    }
     if let Some((link, until)) = offered {
         say("There is no administrator yet. Open this link to become the first one:");
         say(link.as_str());

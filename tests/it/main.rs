@@ -26,6 +26,7 @@ mod support {
     pub(crate) mod smtp;
 }
 
+mod admin_link;
 mod assurance;
 mod authorize;
 mod bearer;
@@ -36,7 +37,9 @@ mod conformance;
 mod demo;
 mod documents;
 mod ephemeral;
+mod groups;
 mod http;
+mod invitations;
 mod jose;
 mod journeys;
 mod keys;

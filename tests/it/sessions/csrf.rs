@@ -61,7 +61,8 @@ const FORGERIES: [Forgery; 12] = [
 ];
 
 /// Everything that may be posted: with a form token, or by an app, which proves itself otherwise.
-const GUARDED: [&str; 6] = ["END_SESSION_OF_MINE", "LINK", "LOGIN", "LOGOUT", "SIGNUP", "UNLINK"];
+const GUARDED: [&str; 7] =
+    ["END_SESSION_OF_MINE", "INVITATION", "LINK", "LOGIN", "LOGOUT", "SIGNUP", "UNLINK"];
 const FOR_APPS: [&str; 5] = ["AUTHORIZE", "INTROSPECT", "REVOKE", "TOKEN", "USERINFO"];
 /// Posted from an upstream's page, which changes nothing until the browser that asked fetches it; and
 /// by an upstream itself, which signs what it says.
@@ -198,6 +199,22 @@ async fn ways_in_are_changed_from_our_own_page_alone() {
         let good = scene.post(path, &fields, SAME_ORIGIN, &Token::Own).await;
         assert_eq!(good.status, 404, "{good:?}");
     }
+}
+
+/// SS-05: taking an invitation.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_is_taken_from_our_own_page_alone() {
+    let mut scene = Scene::set().await;
+    let (_, link) = crate::invitations::make(&scene.app, crate::invitations::offer()).await;
+    let page = crate::invitations::open(&mut scene.browser, &link).await;
+    let form = page.form_to("/invitation");
+    let path = format!("/invitation?{}", form.action.query().unwrap());
+    scene.assert_refused("invitation", &path, &[]).await;
+    assert_eq!(scene.app.count("users WHERE groups <> '[]'").await, 0);
+
+    let good = scene.post(&path, &[], SAME_ORIGIN, &Token::Own).await;
+    assert_eq!(good.status, 303, "{good:?}");
+    assert_eq!(scene.app.count("users WHERE groups <> '[]'").await, 1);
 }
 
 /// SS-05: signing out.

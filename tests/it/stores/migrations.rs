@@ -11,11 +11,13 @@ use super::{
     raw::{self, empty},
 };
 
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 16] = [
     "audit_events",
     "facts",
     "grants",
+    "groups",
     "identities",
+    "invitations",
     "leases",
     "logout_deliveries",
     "mail_outbox",
