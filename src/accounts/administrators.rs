@@ -4,8 +4,6 @@
 //! Whoever takes the role from somebody holds one fact until the transaction ends and looks then, so that
 //! of two who would leave nobody, one comes after the other and finds out.
 
-use std::sync::Arc;
-
 use crate::store::{
     Connection, StoreResult, facts,
     groups::{ADMINISTRATOR, Meanings},
@@ -42,7 +40,7 @@ pub async fn remain_without(
     account: &User,
     identity: &Identity,
 ) -> StoreResult<bool> {
-    let meanings = Arc::clone(conn.meanings());
+    let meanings = conn.meanings();
     let groups = meanings.widen(identity.groups.to_vec());
     let gives = meanings.roles(&groups).any(|role| role == ADMINISTRATOR);
     if !gives || account.disabled_at.is_some() {
@@ -56,7 +54,7 @@ pub async fn remain_besides(conn: &mut Connection, person: &Person) -> StoreResu
     if person.user.disabled_at.is_some() || !person.is_administrator() {
         return Ok(true);
     }
-    let meanings = Arc::clone(conn.meanings());
+    let meanings = conn.meanings();
     any(conn, &meanings, Except { account: Some(&person.user.id), identity: None }).await
 }
 

@@ -188,7 +188,7 @@ pub async fn take(
     if !invitation.kind.administers() {
         return Ok(true);
     }
-    let meanings = conn.meanings().clone();
+    let meanings = conn.meanings();
     let others = Except { account: Some(user), identity: None };
     let is_first = invitation.kind == InvitationKind::FirstAdministrator;
     if is_first && administrators::any(conn, &meanings, others).await? {

@@ -228,11 +228,11 @@ impl Parts {
     /// Whether whoever is on this way may make a local account.
     pub fn signup_is_open(&self, interaction: Option<&Interaction>) -> bool {
         let invited = interaction.and_then(Interaction::invitation);
-        let invites = self.door(Door::Local).mode;
+        let mode = self.door(Door::Local).mode;
         let opens = match invited {
             Some((_, kind)) if kind.administers() => true,
-            Some(_) => invites != SignupMode::Closed,
-            None => invites == SignupMode::Open,
+            Some(_) => mode != SignupMode::Closed,
+            None => mode == SignupMode::Open,
         };
         opens && self.config.passwords.login == PasswordLogin::On
     }

@@ -82,7 +82,7 @@ pub(super) async fn offer_first(app: &App) -> anyhow::Result<()> {
     let mut connection = app.connection().await?;
     let offered = connection
         .transaction(async |conn| {
-            let meanings = conn.meanings().clone();
+            let meanings = conn.meanings();
             if !administrators::is_first_wanted(conn, &meanings).await? {
                 return Ok(None);
             }
@@ -91,7 +91,7 @@ pub(super) async fn offer_first(app: &App) -> anyhow::Result<()> {
         })
         .await;
     let offered: Option<(Link, Timestamp)> = offered.map_err(|error: StoreError| error)?;
-    let meanings = connection.meanings().clone();
+    let meanings = connection.meanings();
     if offered.is_none()
         && !administrators::any(&mut connection, &meanings, Except::default()).await?
     {

@@ -390,14 +390,8 @@ fn shut_out(confirmed: &Confirmed, arrival: Option<Arrival>) -> Option<UpstreamF
         Some(Arrival::NotAdmitted(refusal) | Arrival::NotAllowed(refusal)) => {
             ("not_admitted", refusal.what)
         }
-        // Nobody is made who was not known.
-        None
-        | Some(
-            Arrival::Created(_)
-            | Arrival::LostRace
-            | Arrival::InvitationUseless(_)
-            | Arrival::InvitedAtAnotherAddress,
-        ) => ("account_gone", "there is no such account here any more".to_owned()),
+        // Nobody is made here who was not known.
+        None | Some(_) => ("account_gone", "there is no such account here any more".to_owned()),
     };
     Some(UpstreamFault::unacceptable(reason, what))
 }

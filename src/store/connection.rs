@@ -112,8 +112,8 @@ impl Connection {
     }
 
     /// What groups meant when the connection left the pool.
-    pub const fn meanings(&self) -> &Arc<Meanings> {
-        &self.meanings
+    pub fn meanings(&self) -> Arc<Meanings> {
+        Arc::clone(&self.meanings)
     }
 
     /// Counts a statement: how many a flow takes is part of what is tested. Answers whether it is

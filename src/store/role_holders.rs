@@ -63,7 +63,7 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-fn one_holds(lists: Vec<TextList>, text: &str) -> bool {
+fn one_holds(lists: &[TextList], text: &str) -> bool {
     lists.iter().any(|list| list.to_vec().iter().any(|own| own == text))
 }
 
@@ -95,7 +95,7 @@ async fn any_without_group(
             found.select(users::roles).load(conn).await
         }
     )?;
-    Ok(one_holds(lists, role))
+    Ok(one_holds(&lists, role))
 }
 
 async fn any_in_group(conn: &mut Connection, group: &str, except: Except<'_>) -> QueryResult<bool> {
@@ -114,7 +114,7 @@ async fn any_in_group(conn: &mut Connection, group: &str, except: Except<'_>) ->
             found.select(users::groups).load(conn).await
         }
     )?;
-    Ok(one_holds(lists, group))
+    Ok(one_holds(&lists, group))
 }
 
 async fn any_by_upstream(
@@ -141,5 +141,5 @@ async fn any_by_upstream(
             found.select(identities::groups).load(conn).await
         }
     )?;
-    Ok(one_holds(lists, group))
+    Ok(one_holds(&lists, group))
 }

@@ -110,7 +110,7 @@ pub async fn find(conn: &mut Connection, id: &SessionId) -> QueryResult<Option<(
 
 fn fold(
     rows: Vec<(Session, User, Option<TextList>)>,
-    meanings: &Arc<Meanings>,
+    meanings: Arc<Meanings>,
 ) -> Option<(Session, Person)> {
     let session = rows.as_slice().first().map(|(session, ..)| session.clone())?;
     let person = rows.into_iter().map(|(_, user, groups)| (user, groups)).collect();

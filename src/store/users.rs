@@ -227,7 +227,7 @@ pub async fn find_person(conn: &mut Connection, id: &UserId) -> QueryResult<Opti
 /// Puts the rows of a join with `identities` together again.
 pub(super) fn fold_person(
     rows: Vec<(User, Option<TextList>)>,
-    meanings: &Arc<Meanings>,
+    meanings: Arc<Meanings>,
 ) -> Option<Person> {
     let mut groups = Vec::with_capacity(rows.len());
     let mut user = None;
@@ -235,7 +235,7 @@ pub(super) fn fold_person(
         groups.extend(upstream_groups);
         user = Some(row);
     }
-    user.map(|user| Person::new(user, groups, Arc::clone(meanings)))
+    user.map(|user| Person::new(user, groups, meanings))
 }
 
 /// Whether anybody has a local password.

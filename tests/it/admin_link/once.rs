@@ -82,7 +82,7 @@ async fn it_is_never_opened_again() {
     assert_eq!(join(&mut app.browser(), &first(&app).await.1, "anna").await.status, 303);
     let wanted = async |app: &TestApp| {
         let mut connection = app.app.connection().await.unwrap();
-        let meanings = connection.meanings().clone();
+        let meanings = connection.meanings();
         rules::is_first_wanted(&mut connection, &meanings).await.unwrap()
     };
     assert!(!wanted(&app).await);
@@ -115,7 +115,7 @@ async fn one_who_came_another_way_is_the_first() {
     assert_eq!(answer.status, 410, "{}", answer.text());
     assert_eq!(app.count("users").await, 1);
     let mut connection = app.app.connection().await.unwrap();
-    let meanings = connection.meanings().clone();
+    let meanings = connection.meanings();
     assert!(!rules::is_first_wanted(&mut connection, &meanings).await.unwrap());
     assert!(rules::ever(&mut connection).await.unwrap());
 }

@@ -96,6 +96,27 @@ fn an_invitation_for_an_address_goes_by_mail() {
     assert_eq!((shown["mailed"].clone(), shown["link"].is_string()), (json!(false), true));
 }
 
+/// RC-01: what comes by mail is the link, from the issuer, and it is good.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_mail_holds_a_good_link() {
+    let place = place(&format!("{INVITE}[mail]\nsink = \"page\"\n"));
+    let server = place.serve().await;
+    run(&place, "invite create --email anna@corp.test --group staff").ok();
+    for _ in 0..200 {
+        let page = server.management("/mail").unwrap().body;
+        if let Some((_, rest)) = page.split_once("http://localhost:8080/invitation?") {
+            let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "_=-".contains(c)));
+            let path = format!("/invitation?{}", &rest[..end.unwrap()]);
+            assert_eq!(server.get(&path).unwrap().status, 303, "{path}: {page}");
+            // The one link in the log is that for the first administrator.
+            assert_eq!(server.log().matches("kw_in_").count(), 1, "{}", server.log());
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("no mail came: {}", server.log());
+}
+
 fn doors(place: &Place) -> [(Value, Value); 2] {
     let shown = run(place, "signup show --json").ok().json();
     ["local", "federated"].map(|door| (shown[door]["mode"].clone(), shown[door]["said_by"].clone()))

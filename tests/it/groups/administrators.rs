@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use keywright::{
     accounts::administrators,
-    store::{StoreError, role_holders::Except, users},
+    store::{role_holders::Except, users},
 };
 use serde_json::json;
 
@@ -102,11 +102,11 @@ async fn everybody_who_administers_is_found() {
     let bob = app.add_user("bob", &[]).await;
     let any = async |except: Except<'_>| {
         let mut connection = app.app.connection().await.unwrap();
-        let meanings = connection.meanings().clone();
+        let meanings = connection.meanings();
         let found = connection
             .transaction(async |conn| {
                 administrators::hold(conn).await?;
-                Ok::<_, StoreError>(administrators::any(conn, &meanings, except).await?)
+                administrators::any(conn, &meanings, except).await
             })
             .await;
         found.unwrap()

@@ -272,3 +272,15 @@ async fn a_shut_form_stays_shut() {
         }
     }
 }
+
+/// A week after its end nothing of it is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_forgotten() {
+    let app = house().await;
+    make(&app, offer()).await;
+    for (days, left) in [(7, 1), (6, 1), (2, 0)] {
+        app.clock.advance(days * 86_400);
+        keywright::jobs::purge(&app.app).await.unwrap();
+        assert_eq!(app.count("invitations").await, left, "{days}");
+    }
+}
