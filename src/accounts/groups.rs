@@ -3,6 +3,7 @@
 //! The configuration wins where both name one. Nothing of it is copied into the database, so that a
 //! group that is no longer declared means nothing any more, at once and everywhere.
 
+pub use crate::config::group_name_fault as name_fault;
 use crate::{
     config::GroupDefinition,
     store::{
@@ -13,8 +14,6 @@ use crate::{
 
 /// The fact that counts the changes: whoever has seen this number has seen them all.
 pub const REVISION: &str = "groups.revision";
-/// The longest name of a group, in characters; an upstream's are no longer either.
-const LONGEST: usize = 255;
 
 /// Where a group is looked after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,15 +99,6 @@ pub async fn load(conn: &mut Connection, declared: &[GroupDefinition]) -> StoreR
 pub async fn note_change(conn: &mut Connection) -> StoreResult<()> {
     facts::increment(conn, REVISION).await?;
     Ok(())
-}
-
-/// Why this cannot be the name of a group, or nothing if it can.
-pub fn name_fault(name: &str) -> Option<&'static str> {
-    let bad = name.trim() != name
-        || name.is_empty()
-        || name.chars().count() > LONGEST
-        || name.chars().any(char::is_control);
-    bad.then_some("must have 1 to 255 visible characters, and no space at its ends")
 }
 
 /// Why one group cannot belong to another, or nothing if it can: groups are nested once.

@@ -1,6 +1,7 @@
 //! What administrators change while servers run: what groups mean, and how far the doors are open.
 //!
-//! Each instance looks every second and holds what it has seen, so that no request asks for it.
+//! Each instance looks every second and holds what it has seen, so that no request asks for it. While the
+//! database is away that stays as it was: nobody gets an account or a token of a person without it.
 
 use std::sync::{
     PoisonError, RwLock,

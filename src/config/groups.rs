@@ -26,7 +26,7 @@ pub(super) fn check(groups: &[GroupDefinition], problems: &mut Problems) {
     for (index, group) in groups.iter().enumerate() {
         let at = |name: &str| format!("groups.{index}.{name}");
         let name = &group.name;
-        if let Some(fault) = text_fault(name) {
+        if let Some(fault) = group_name_fault(name) {
             problems.add(&at("name"), format!("{name:?}"), fault);
         }
         if !seen.insert(name) {
@@ -50,7 +50,7 @@ fn check_parent(
         return;
     };
     let nested = groups.iter().any(|other| other.name == *parent && other.parent.is_some());
-    if let Some(fault) = text_fault(parent) {
+    if let Some(fault) = group_name_fault(parent) {
         problems.add(at, format!("{parent:?}"), fault);
     } else if *parent == group.name {
         problems.add(at, format!("{parent:?}"), "is the group itself; leave it out");
@@ -60,7 +60,8 @@ fn check_parent(
     }
 }
 
-fn text_fault(text: &str) -> Option<&'static str> {
+/// Why this cannot be the name of a group, or nothing if it can. An upstream's are no longer either.
+pub fn group_name_fault(text: &str) -> Option<&'static str> {
     let bad = text.trim() != text
         || text.is_empty()
         || text.chars().count() > 255

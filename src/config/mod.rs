@@ -26,7 +26,7 @@ mod values;
 pub use addresses::{DatabaseUrl, Issuer, Pattern, StateUrl};
 pub use client_claims::{ClaimValue, ClientClaim, GroupValue, PersonClaim};
 pub use clients::{ClaimPlacement, ClientSettings, ClientType, PkcePolicy};
-pub use groups::{GroupDefinition, is_role};
+pub use groups::{GroupDefinition, group_name_fault, is_role};
 pub use lists::OneOrMore;
 pub use load::{Environment, load, parse};
 pub use mail::{MailAddress, MailServer, MailSettings, MailSink, StartTls};

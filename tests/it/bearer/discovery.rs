@@ -227,8 +227,8 @@ async fn every_listed_algorithm_signs() {
 async fn every_listed_scope_and_claim_is_given() {
     let upstream = FakeUpstream::start().await;
     let rule = "groups = { claim = \"groups\" }";
-    let role = "[[groups]]\nname = \"staff\"\nrole = \"member\"";
-    let app = TestApp::builder().config(role).upstream("kc", &upstream, rule).start().await;
+    let groups = "[[groups]]\nname = \"staff\"\nrole = \"member\"";
+    let app = TestApp::builder().config(groups).upstream("kc", &upstream, rule).start().await;
     upstream.set_person(json!({
         "sub": "7", "preferred_username": "alice", "email": "alice@corp.test", "acr": "2",
         "email_verified": true, "name": "Alice Berg", "groups": ["staff"], "amr": ["otp"],
