@@ -143,7 +143,7 @@ fn a_file_with_mistakes_changes_nothing_and_tells_all_of_them() {
     let ended = import(&place, &text.join("\n"), &["--json"]);
     assert_eq!(ended.status, Some(1), "{ended:?}");
     let problems = ended.json()["problems"].as_array().unwrap().clone();
-    assert_eq!(problems.len(), 19);
+    assert_eq!(problems.len(), 20);
     assert_eq!((&problems[0]["line"], &problems[0]["field"]), (&json!(2), &json!("JSON")));
     assert_eq!(list(&place).len(), 1);
 }
