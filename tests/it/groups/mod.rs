@@ -129,7 +129,7 @@ async fn a_group_gives_what_it_means() {
     assert!(!access.contains_key("roles") && !access.contains_key("groups"), "{access:?}");
 }
 
-/// AD-05, PT-03 of roles: a role that is taken away is gone at the next issue, and at once where we are
+/// A role that is taken away is gone at the next issue, and at once where we are
 /// asked; no session and no refresh token carries it on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_that_is_taken_away_is_gone() {
