@@ -16,7 +16,7 @@ use crate::{
     foundation::{
         clock::{Span, Timestamp},
         digest::{TokenDigest, base64url},
-        ids::{ClientId, SessionId, TraceId, UpstreamSlug, UserId},
+        ids::{ClientId, InvitationId, SessionId, TraceId, UpstreamSlug, UserId},
         random::{self, Random},
     },
     protocol::{
@@ -25,6 +25,7 @@ use crate::{
         scope::Scope,
         words::{Prompt, ResponseMode},
     },
+    store::invitations::InvitationKind,
 };
 
 /// How many hops a story keeps.
@@ -84,6 +85,13 @@ pub enum Purpose {
         user_id: UserId,
         /// The session in which it was asked for.
         session_id: SessionId,
+    },
+    /// The person has an invitation, which is taken once it is known who they are.
+    Invited {
+        /// The invitation. Its secret stays behind.
+        invitation: InvitationId,
+        /// What it is for.
+        kind: InvitationKind,
     },
 }
 
@@ -168,7 +176,17 @@ impl Interaction {
     pub fn request(&self) -> Option<&AuthorizationRequest> {
         match &self.purpose {
             Purpose::Authorize(request) => Some(request),
-            Purpose::Account | Purpose::Prove | Purpose::Link { .. } => None,
+            Purpose::Account | Purpose::Prove | Purpose::Link { .. } | Purpose::Invited { .. } => {
+                None
+            }
+        }
+    }
+
+    /// The invitation that the person has, if they have one, and what it is for.
+    pub const fn invitation(&self) -> Option<(&InvitationId, InvitationKind)> {
+        match &self.purpose {
+            Purpose::Invited { invitation, kind } => Some((invitation, *kind)),
+            _ => None,
         }
     }
 
@@ -220,6 +238,8 @@ impl Interaction {
             Purpose::Prove => prompt == Prompt::Login,
             // Whoever happens to be signed in there need not be who is meant.
             Purpose::Link { .. } => prompt == Prompt::SelectAccount,
+            // Whoever left a session open at the upstream must not administer by it.
+            Purpose::Invited { kind, .. } => prompt == Prompt::Login && kind.administers(),
         }
     }
 

@@ -34,6 +34,7 @@ pub fn public(app: &App) -> Router {
         .route(path::RECOVERY, get(recovery::show).post(recovery::ask))
         .route(path::RECOVERY_CODE, post(recovery::code::post))
         .route(path::RECOVERY_PASSWORD, post(recovery::password::post))
+        .route(path::INVITATION, get(signup::invited::show).post(signup::invited::accept))
         .route(path::UPSTREAM_START, get(login::start::start))
         .route(path::UPSTREAM_CALLBACK, get(login::callback::callback).post(login::callback::post))
         .route(path::UPSTREAM_SIGNED_OUT, get(logout::at_upstream::come_back))

@@ -35,6 +35,8 @@ pub mod path {
     pub const RECOVERY_CODE: &str = "/recovery/code";
     /// The new password.
     pub const RECOVERY_PASSWORD: &str = "/recovery/password";
+    /// Taking an invitation.
+    pub const INVITATION: &str = "/invitation";
     /// A person's own pages.
     pub const ACCOUNT: &str = "/account";
     /// Ending one of one's sessions.
@@ -137,6 +139,11 @@ pub fn signup(flow: &str) -> String {
 /// Where somebody gets back into their account, as a part of a sign-in in progress.
 pub fn recovery(flow: &str) -> String {
     format!("{}?flow={flow}", path::RECOVERY)
+}
+
+/// Where somebody goes on who has an invitation.
+pub fn invitation(flow: &str) -> String {
+    format!("{}?flow={flow}", path::INVITATION)
 }
 
 /// Where a sign-in in progress chooses its way.

@@ -1,5 +1,6 @@
 //! The end of an account, by its owner: shut at once, erased later, taken back until then.
 
+use super::administrators;
 use crate::{
     clients::Clients,
     foundation::{
@@ -17,25 +18,41 @@ use crate::{
     },
 };
 
-/// Shuts the account and plans its end; every session and every token is over. Answers the account
-/// and when it is erased; `None` if it is shut already.
+/// What came of deleting an account.
+#[derive(Debug)]
+pub enum Deleting {
+    /// It is shut, and erased then.
+    Done(Box<User>, Timestamp),
+    /// It was shut before.
+    Shut,
+    /// Nobody else administers (AD-06).
+    LastAdministrator,
+}
+
+/// Shuts the account and plans its end; every session and every token is over.
 pub async fn delete(
     conn: &mut Connection,
     id: &UserId,
     clients: &Clients,
     grace: Span,
     now: Timestamp,
-) -> StoreResult<Option<(User, Timestamp)>> {
+) -> StoreResult<Deleting> {
+    administrators::hold(conn).await?;
     let Some(user) = users::hold_alone(conn, id).await? else {
-        return Ok(None);
+        return Ok(Deleting::Shut);
     };
+    if let Some(person) = users::find_person(conn, id).await?
+        && !administrators::remain_besides(conn, &person).await?
+    {
+        return Ok(Deleting::LastAdministrator);
+    }
     let due_at = now.plus(grace);
     let deletion = Deletion { user_id: id.clone(), asked_at: now, due_at };
     if !users::disable(conn, id, now).await? || !deletions::plan(conn, &deletion).await? {
-        return Ok(None);
+        return Ok(Deleting::Shut);
     }
     sessions::end_all_of_user(conn, id, clients, RevokedBecause::AccountDeleted, now).await?;
-    Ok(Some((user, due_at)))
+    Ok(Deleting::Done(Box::new(user), due_at))
 }
 
 /// The account that a link takes back, as long as it can.

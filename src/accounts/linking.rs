@@ -3,7 +3,7 @@
 //! An identity is linked on proof of both sides and never moves: the account's own person has asked
 //! for it, and the upstream has just said who it is. What belongs to somebody else stays theirs.
 
-use super::provisioning::Entrance;
+use super::{administrators, provisioning::Entrance};
 use crate::{
     config::{PasswordLogin, UpstreamSettings},
     federation::{Asserted, Upstreams, gates::Refusal},
@@ -193,6 +193,8 @@ pub enum Unlinking {
     Unknown,
     /// It is the last way into the account (LK-19).
     LastWayIn,
+    /// By it alone somebody administers (AD-06).
+    LastAdministrator,
 }
 
 /// Takes an identity away from its account. The sessions that it has begun are left to the caller.
@@ -208,6 +210,9 @@ pub async fn unlink(
     let all = identities::list_of_user(conn, user).await?;
     if !ways.remain_without(&account, &all, &identity.id) {
         return Ok(Unlinking::LastWayIn);
+    }
+    if !administrators::remain_without(conn, &account, &identity).await? {
+        return Ok(Unlinking::LastAdministrator);
     }
     identities::delete(conn, &identity.id).await?;
     Ok(Unlinking::Gone(Box::new(identity)))

@@ -1,6 +1,10 @@
-//! People: their passwords, and how an account comes to be.
+//! People: their passwords, how an account comes to be, and what they may.
 
+pub mod administrators;
 pub mod deletion;
+pub mod groups;
+pub mod house_rules;
+pub mod invitations;
 pub mod linking;
 pub mod local;
 pub mod one_time_links;
@@ -9,4 +13,5 @@ pub mod provisioning;
 pub mod recorded;
 pub mod recovery;
 pub mod signup;
+pub mod toggles;
 pub mod verification;

@@ -3,7 +3,10 @@
 //! An account is found by issuer and subject and by nothing else: not by e-mail, not by name. Who
 //! is unknown gets a new account if the rules allow it, and never somebody else's.
 
-use super::recorded;
+use super::{
+    invitations::{self, Useless},
+    recorded,
+};
 use crate::{
     config::SignupMode,
     federation::{
@@ -13,13 +16,15 @@ use crate::{
     foundation::names::{email_key, username_key},
     foundation::{
         clock::Timestamp,
-        ids::{IdentityId, UserId},
+        ids::{IdentityId, InvitationId, UserId},
         random::{self, Random},
         seal::KeyRing,
+        text_list::TextList,
     },
     store::{
         Connection, StoreResult,
         identities::{self, Confirmation, Identity, LinkedBy},
+        invitations::Invitation,
         users::{self, Profile, User},
     },
 };
@@ -40,6 +45,10 @@ pub enum Arrival {
     NotAdmitted(Refusal),
     /// The person is unknown and may not have an account.
     NotAllowed(Refusal),
+    /// The person is unknown, and the invitation that they have is of no use.
+    InvitationUseless(Useless),
+    /// The person is unknown, and the invitation that they have is for another address.
+    InvitedAtAnotherAddress,
     /// The same person was created by another request just now: look again.
     LostRace,
 }
@@ -51,6 +60,8 @@ pub struct Entrance<'a> {
     pub upstream: &'a Upstream,
     /// Who may get an account where the upstream has no rule of its own.
     pub federated: SignupMode,
+    /// The invitation that the person has, if it counts.
+    pub invitation: Option<&'a InvitationId>,
     /// The keys under which rows are sealed.
     pub rows: &'a KeyRing,
     /// Where chance comes from.
@@ -75,11 +86,14 @@ impl Entrance<'_> {
         if let Some(user) = self.confirm_identity(conn, asserted).await? {
             return self.refresh(conn, asserted, user).await;
         }
+        if let Some(invitation) = self.invitation {
+            return self.arrive_invited(conn, asserted, invitation).await;
+        }
         let signup = gates::signup(settings, self.federated, person);
         if let Some(refusal) = gates::refusal(&signup) {
             return Ok(Arrival::NotAllowed(refusal));
         }
-        let user = create_user(conn, asserted, self.random, self.now).await?;
+        let user = create_user(conn, asserted, None, self).await?;
         if self.add_identity(conn, asserted, &user.id, LinkedBy::SignUp).await? {
             Ok(Arrival::Created(user))
         } else {
@@ -199,12 +213,13 @@ fn refreshed(user: &User, asserted: &Asserted) -> Profile {
 }
 
 /// Makes an account under the first free username.
-async fn create_user(
+pub(super) async fn create_user(
     conn: &mut Connection,
     asserted: &Asserted,
-    random: &dyn Random,
-    now: Timestamp,
+    invitation: Option<&Invitation>,
+    entrance: &Entrance<'_>,
 ) -> StoreResult<User> {
+    let (random, now) = (entrance.random, entrance.now);
     let person = &asserted.person;
     let wanted = person.username.clone().unwrap_or_else(|| "person".to_owned());
     let numbered = (2..=NUMBERED).map(|number| format!("{wanted}-{number}"));
@@ -227,7 +242,11 @@ async fn create_user(
         created_at: now,
         updated_at: now,
         email_issuer: person.email.is_some().then(|| asserted.issuer.clone()),
+        roles: TextList::default(),
     };
+    if let Some(invitation) = invitation {
+        invitations::endow(&mut user, invitation);
+    }
     for username in std::iter::once(wanted.clone()).chain(numbered).chain(chance) {
         user.username_key = username_key(&username);
         user.username = username;

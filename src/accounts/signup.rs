@@ -105,6 +105,7 @@ impl Application {
             created_at: now,
             updated_at: now,
             email_issuer: None,
+            roles: std::iter::empty::<&str>().collect(),
         }
     }
 }

@@ -12,8 +12,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     accounts::{
+        house_rules::HouseRules,
         local::LocalAccounts,
         passwords::{Passwords, guessing::Guesses},
+        toggles::{Door, Toggle},
     },
     audit::Audit,
     clients::Clients,
@@ -22,10 +24,11 @@ use crate::{
     federation::{HttpClient, Upstreams},
     foundation::{
         clock::{Clock, Timestamp},
+        ids::InvitationId,
         random::Random,
         seal::{KeyRing, Purpose},
     },
-    interactions::FlowBrake,
+    interactions::{FlowBrake, Interaction},
     keys::{self, Rotation, SigningKeys},
     mail::Mail,
     metrics::Metrics,
@@ -68,6 +71,8 @@ pub struct Parts {
     pub flow_brake: FlowBrake,
     /// Whether there are local accounts.
     pub local_accounts: LocalAccounts,
+    /// What administrators change at run time.
+    pub rules: HouseRules,
     /// Mail.
     pub mail: Mail,
     /// Where audit events go.
@@ -147,6 +152,8 @@ impl App {
             |purpose| KeyRing::derive(&secret, &config.secrets.previous_secret_keys, purpose);
         let rows_ring = Arc::new(ring(Purpose::Rows));
         bring_up_to_date(&store, &rows_ring, &*random).await?;
+        let rules = HouseRules::new(&config.groups, &config.signup);
+        rules.look(&store).await?;
         let rotation = rotation(&config, &random)?;
         let max_age = config.keys.jwks_max_age;
         let keys =
@@ -170,6 +177,7 @@ impl App {
             guesses: Guesses::new(ring(Purpose::Guessing), &config.rate_limits),
             flow_brake: FlowBrake::default(),
             local_accounts: LocalAccounts::new(config.passwords.login),
+            rules,
             mail: Mail::new(&config, Arc::clone(&rows_ring), Arc::clone(&random))?,
             rows_ring,
             csrf_ring: ring(Purpose::Csrf),
@@ -215,10 +223,28 @@ impl Parts {
         self.local_accounts.any(async || self.store.connection().await, now).await
     }
 
-    /// Whether anybody may make a local account.
-    pub fn signup_is_open(&self) -> bool {
-        let passwords = self.config.passwords.login == PasswordLogin::On;
-        passwords && self.config.signup.local == SignupMode::Open
+    /// How far a door to new accounts is open.
+    pub fn door(&self, door: Door) -> Toggle {
+        self.rules.door(door)
+    }
+
+    /// Whether whoever is on this way may make a local account.
+    pub fn signup_is_open(&self, interaction: Option<&Interaction>) -> bool {
+        let invited = interaction.and_then(Interaction::invitation);
+        let mode = self.door(Door::Local).mode;
+        let opens = match invited {
+            Some((_, kind)) if kind.administers() => true,
+            Some(_) => mode != SignupMode::Closed,
+            None => mode == SignupMode::Open,
+        };
+        opens && self.config.passwords.login == PasswordLogin::On
+    }
+
+    /// The invitation of whoever is on this way, if it counts: `signup.disabled` leaves only those that
+    /// make administrators.
+    pub fn invitation_of<'i>(&self, interaction: &'i Interaction) -> Option<&'i InvitationId> {
+        let (invitation, kind) = interaction.invitation()?;
+        (kind.administers() || !self.config.signup.disabled).then_some(invitation)
     }
 
     /// Whether whoever has lost their password can get back in by mail.

@@ -20,6 +20,12 @@ pub(super) fn check(config: &Config) {
         config.upstreams.len(),
         config.clients.len(),
     ));
+    let by = if config.signup.disabled { " (signup.disabled, DISABLE_SIGNUP)" } else { "" };
+    let (local, federated) = (config.signup.local, config.signup.federated);
+    say(&format!(
+        "New accounts: by the form {local}, from upstreams {federated}{by}. What is in force, with what was \
+         set at run time: keywright signup show"
+    ));
 }
 
 pub(super) fn reference() {

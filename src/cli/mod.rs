@@ -3,15 +3,19 @@
 //! What a verb prints goes to standard output, what it logs to standard error. Exit status: 0 done,
 //! 1 failed, 78 the configuration is wrong.
 
+mod admin;
 mod audit;
 mod config;
 mod demo;
 mod doctor;
+mod group;
+mod invite;
 mod key;
 mod mail;
 mod migrate;
 mod output;
 mod serve;
+mod signup;
 mod tools;
 mod trace;
 mod upstream;
@@ -49,9 +53,21 @@ enum Verb {
     /// Check the configuration, or print its reference.
     #[command(subcommand)]
     Config(config::Verb),
-    /// Local accounts.
+    /// Accounts, and what they may.
     #[command(subcommand)]
     User(user::Verb),
+    /// Administrators.
+    #[command(subcommand)]
+    Admin(admin::Verb),
+    /// Groups: what each belongs to, and which role it gives.
+    #[command(subcommand)]
+    Group(group::Verb),
+    /// Invitations.
+    #[command(subcommand)]
+    Invite(invite::Verb),
+    /// How far the doors to new accounts are open.
+    #[command(subcommand)]
+    Signup(signup::Verb),
     /// Upstreams: what their rules make of claims, and the presets.
     #[command(subcommand)]
     Upstream(upstream::Verb),
@@ -124,6 +140,10 @@ fn start(arguments: Arguments, environment: &Environment) -> anyhow::Result<()> 
             Ok(())
         }
         Verb::User(verb) => runtime.block_on(user::run(load()?, verb)),
+        Verb::Admin(verb) => runtime.block_on(admin::run(load()?, verb)),
+        Verb::Group(verb) => runtime.block_on(group::run(load()?, verb)),
+        Verb::Invite(verb) => runtime.block_on(invite::run(load()?, verb)),
+        Verb::Signup(verb) => runtime.block_on(signup::run(load()?, verb)),
         Verb::Upstream(upstream::Verb::Explain(options)) => {
             runtime.block_on(upstream::explain(load()?, environment, options))
         }

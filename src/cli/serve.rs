@@ -8,6 +8,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::admin;
 use crate::{
     app::{Ambient, App},
     config::{Config, DatabaseUrl},
@@ -29,6 +30,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let probes = server::bind(settings.management_listen, "server.management_listen").await?;
     let stop = StopSignal::listen()?;
     let app = App::start(config, Ambient::default()).await?;
+    admin::offer_first(&app).await?;
     jobs::start(&app);
     let drain = settings.drain_timeout.to_std();
     let (serving, managing) = (app.stopping.clone(), CancellationToken::new());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::bail;
 
 use crate::{
+    accounts::groups,
     app::{self, Ambient},
     clients::Clients,
     config::{Config, Problems},
@@ -48,6 +49,8 @@ impl Tools {
                 bail!("the database has not seen the migration {name} yet; run: keywright migrate")
             }
         }
+        let declared = groups::load(&mut store.connection().await?, &config.groups).await?;
+        store.set_meanings(declared);
         Ok(Self { config, store, ambient: Ambient::default() })
     }
 

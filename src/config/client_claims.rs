@@ -22,6 +22,8 @@ text_enum! {
         Email = "email",
         /// All groups.
         Groups = "groups",
+        /// All roles.
+        Roles = "roles",
         /// The upstream by which the person has come, by slug; "local" for an account of our own.
         Upstream = "upstream",
     }

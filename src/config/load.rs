@@ -86,16 +86,18 @@ fn overlay(table: &mut Table, environment: &Environment, problems: &mut Problems
     disable_signup(table, environment, problems);
 }
 
-/// `DISABLE_SIGNUP=true` is both toggles closed, whatever else is said.
+/// `DISABLE_SIGNUP=true` shuts both doors, whatever else is said.
 fn disable_signup(table: &mut Table, environment: &Environment, problems: &mut Problems) {
     let Some(value) = environment.get("DISABLE_SIGNUP") else {
         return;
     };
     match value.to_lowercase().as_str() {
         "true" | "1" | "yes" => {
-            for toggle in ["local", "federated"] {
+            for (toggle, value) in
+                [("disabled", "true"), ("local", "closed"), ("federated", "closed")]
+            {
                 let path = ["signup".to_owned(), toggle.to_owned()];
-                set(table, &path, "closed", "DISABLE_SIGNUP", problems);
+                set(table, &path, value, "DISABLE_SIGNUP", problems);
             }
         }
         "false" | "0" | "no" | "" => {}

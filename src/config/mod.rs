@@ -9,6 +9,7 @@ pub(crate) mod reading;
 mod addresses;
 mod client_claims;
 mod clients;
+mod groups;
 mod lists;
 mod load;
 mod mail;
@@ -25,6 +26,7 @@ mod values;
 pub use addresses::{DatabaseUrl, Issuer, Pattern, StateUrl};
 pub use client_claims::{ClaimValue, ClientClaim, GroupValue, PersonClaim};
 pub use clients::{ClaimPlacement, ClientSettings, ClientType, PkcePolicy};
+pub use groups::{GroupDefinition, group_name_fault, is_role};
 pub use lists::OneOrMore;
 pub use load::{Environment, load, parse};
 pub use mail::{MailAddress, MailServer, MailSettings, MailSink, StartTls};
@@ -79,6 +81,8 @@ section! {
         upstreams: Vec<UpstreamSettings> = Vec::new(),
         /// The apps that sign people in through Keywright.
         clients: Vec<ClientSettings> = Vec::new(),
+        /// Groups that mean something: what each belongs to, and which role it gives.
+        groups: Vec<GroupDefinition> = Vec::new(),
     }
 }
 
@@ -93,5 +97,6 @@ impl Config {
         self.mail.check(&self.server.issuer, problems);
         upstreams::check(&self.upstreams, problems);
         clients::check(&self.clients, &self.upstreams, problems);
+        groups::check(&self.groups, problems);
     }
 }

@@ -257,8 +257,11 @@ impl PasswordSettings {
 }
 
 section! {
-    /// Who may get an account.
+    /// Who may get an account. `keywright signup` sets `local` and `federated` while servers run.
     pub struct SignupSettings {
+        /// Whether both doors are shut, whatever else is said, and invitations open neither. Also read from
+        /// `DISABLE_SIGNUP`.
+        disabled: bool = false,
         /// By the sign-up form of local accounts.
         local: SignupMode = SignupMode::Closed,
         /// Whether that form asks for an e-mail address.

@@ -37,6 +37,8 @@ pub(super) enum Ending<'a> {
     Error(&'a AuthorizationRequest, OAuthError),
     /// The person sees their own pages.
     Account,
+    /// The person takes an invitation, or not.
+    Invitation,
     /// The app gets nothing.
     Page(Box<PageError>),
 }
@@ -92,7 +94,8 @@ pub(super) async fn conclude<'a>(
     session: &'a Session,
 ) -> StoreResult<Ending<'a>> {
     let Some(request) = interaction.request() else {
-        return Ok(Ending::Account);
+        let invited = interaction.invitation().is_some();
+        return Ok(if invited { Ending::Invitation } else { Ending::Account });
     };
     // The client may have been removed while the person signed in (AZ-28).
     let Some(client) = app.clients.find(request.client_id.as_str()) else {

@@ -143,6 +143,13 @@ async fn end(
             Ok(refuse(app, &Target::of(request), &error, trace, Some(interaction)))
         }
         Ending::Account => Ok(see_other(urls::path::ACCOUNT)),
+        Ending::Invitation => {
+            // It goes on under the same name, for the same browser.
+            let mut interaction = interaction.clone();
+            let kept = interactions::put(&app.state, &mut interaction).await;
+            kept.map_err(|error| PageError::from(error).trace(trace))?;
+            Ok(see_other(&urls::invitation(&interaction.flow)))
+        }
         Ending::Page(error) => Err(error.trace(trace)),
     }
 }

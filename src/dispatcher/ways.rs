@@ -42,7 +42,7 @@ impl Ways {
         Ok(Self {
             upstreams: upstreams.cloned().collect(),
             passwords: would_do && app.has_local_accounts(now).await?,
-            signup: would_do && app.signup_is_open(),
+            signup: would_do && app.signup_is_open(Some(interaction)),
         })
     }
 

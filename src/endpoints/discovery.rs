@@ -184,7 +184,7 @@ fn metadata(app: &App) -> Value {
         "claims_supported": [
             "iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "at_hash",
             "preferred_username", "name", "picture", "updated_at", "email", "email_verified",
-            "groups",
+            "groups", "roles",
         ],
         "claims_parameter_supported": false,
         "request_parameter_supported": false,

@@ -36,6 +36,10 @@ text_id! {
     UpstreamSlug
 }
 text_id! {
+    /// An invitation.
+    InvitationId
+}
+text_id! {
     /// A mail in the outbox.
     MailId
 }
@@ -75,7 +79,7 @@ macro_rules! generated {
         }
     )+};
 }
-generated!(UserId, IdentityId, SessionId, GrantId, MailId, RecoveryId);
+generated!(UserId, IdentityId, SessionId, GrantId, InvitationId, MailId, RecoveryId);
 
 impl TraceId {
     /// A fresh id that a person can read out over the telephone: eight letters and digits out of

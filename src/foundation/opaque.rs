@@ -26,6 +26,8 @@ pub enum OpaqueKind {
     UpstreamState,
     /// A link that works once: it proves an address, or opens an account.
     OneTimeLink,
+    /// The secret in the link of an invitation.
+    Invitation,
 }
 
 impl OpaqueKind {
@@ -37,6 +39,7 @@ impl OpaqueKind {
             Self::Browser => "kw_br_",
             Self::UpstreamState => "kw_us_",
             Self::OneTimeLink => "kw_ol_",
+            Self::Invitation => "kw_in_",
         }
     }
 }

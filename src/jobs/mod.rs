@@ -8,6 +8,7 @@ mod logout;
 mod mail;
 mod purge;
 mod recovery;
+mod rules;
 mod upstreams;
 
 use std::time::Duration;
@@ -20,6 +21,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 pub fn start(app: &App) {
     app.tasks.spawn(every(Duration::from_secs(1), app.clone(), keys::refresh));
     app.tasks.spawn(every(Duration::from_secs(30), app.clone(), keys::tend));
+    app.tasks.spawn(every(Duration::from_secs(1), app.clone(), rules::look));
     app.tasks.spawn(every(Duration::from_secs(5), app.clone(), upstreams::look_after));
     app.tasks.spawn(every(DAY, app.clone(), upstreams::remind));
     let queues = logout::Queues::new();

@@ -6,7 +6,10 @@ use crate::{
     accounts::passwords::guessing,
     app::App,
     foundation::clock::Span,
-    store::{QueryResult, StoreResult, mail_outbox, one_time_links, purge as rows, signing_keys},
+    store::{
+        QueryResult, StoreResult, invitations, mail_outbox, one_time_links, purge as rows,
+        signing_keys,
+    },
 };
 
 /// What has expired stays for so long, for whoever wants to know what happened.
@@ -29,6 +32,7 @@ pub async fn purge(app: &App) -> anyhow::Result<()> {
     while one_batch(app, async |conn| rows::logout_deliveries(conn, expired).await).await? {}
     while one_batch(app, async |conn| mail_outbox::purge(conn, expired).await).await? {}
     while one_batch(app, async |conn| one_time_links::purge(conn, now).await).await? {}
+    while one_batch(app, async |conn| invitations::purge(conn, expired).await).await? {}
     while one_batch(app, async |conn| rows::revoked_access_tokens(conn, now).await).await? {}
     let forgotten = now.minus(guessing::FORGOTTEN_AFTER);
     while one_batch(app, async |conn| rows::password_guesses(conn, forgotten).await).await? {}

@@ -14,7 +14,10 @@ use super::{
     open, row,
 };
 use crate::{
-    accounts::provisioning::{Arrival, Entrance},
+    accounts::{
+        provisioning::{Arrival, Entrance},
+        toggles::Door,
+    },
     app::App,
     federation::{Confirmed, ConfirmedBy, KeptTokens, Unconfirmed, Upstream, UpstreamFault},
     foundation::{
@@ -338,7 +341,8 @@ impl Question {
     fn entrance(&self, now: Timestamp) -> Entrance<'_> {
         Entrance {
             upstream: &self.upstream,
-            federated: self.app.config.signup.federated,
+            federated: self.app.door(Door::Federated).mode,
+            invitation: None,
             rows: &self.app.rows_ring,
             random: self.app.random(),
             now,
@@ -386,9 +390,8 @@ fn shut_out(confirmed: &Confirmed, arrival: Option<Arrival>) -> Option<UpstreamF
         Some(Arrival::NotAdmitted(refusal) | Arrival::NotAllowed(refusal)) => {
             ("not_admitted", refusal.what)
         }
-        None | Some(Arrival::Created(_) | Arrival::LostRace) => {
-            ("account_gone", "there is no such account here any more".to_owned())
-        }
+        // Nobody is made here who was not known.
+        None | Some(_) => ("account_gone", "there is no such account here any more".to_owned()),
     };
     Some(UpstreamFault::unacceptable(reason, what))
 }

@@ -15,6 +15,8 @@ use diesel_async::{
     sync_connection_wrapper::SyncConnectionWrapper,
 };
 
+use super::groups::Meanings;
+
 /// The embedded database, driven from blocking threads.
 pub(super) type Sqlite = SyncConnectionWrapper<diesel::SqliteConnection>;
 
@@ -35,6 +37,7 @@ pub struct Connection {
     /// A statement was not answered, so nothing on this connection may be waited for any more.
     lost: bool,
     statements: Arc<AtomicU64>,
+    meanings: Arc<Meanings>,
 }
 
 /// How far a connection is in a transaction.
@@ -100,8 +103,17 @@ pub(super) async fn bounded<T>(
 }
 
 impl Connection {
-    pub(super) const fn new(backend: Backend, statements: Arc<AtomicU64>) -> Self {
-        Self { backend, transaction: Transaction::None, lost: false, statements }
+    pub(super) const fn new(
+        backend: Backend,
+        statements: Arc<AtomicU64>,
+        meanings: Arc<Meanings>,
+    ) -> Self {
+        Self { backend, transaction: Transaction::None, lost: false, statements, meanings }
+    }
+
+    /// What groups meant when the connection left the pool.
+    pub fn meanings(&self) -> Arc<Meanings> {
+        Arc::clone(&self.meanings)
     }
 
     /// Counts a statement: how many a flow takes is part of what is tested. Answers whether it is

@@ -36,6 +36,31 @@ pub async fn increment(conn: &mut Connection, name: &str) -> QueryResult<usize> 
         .await)
 }
 
+/// Sets a number, whatever it was.
+pub async fn set(conn: &mut Connection, name: &str, value: i64) -> QueryResult<usize> {
+    on_backend!(conn, |conn| diesel::insert_into(facts::table)
+        .values((facts::name.eq(name), facts::value.eq(value)))
+        .on_conflict(facts::name)
+        .do_update()
+        .set(facts::value.eq(value))
+        .execute(conn)
+        .await)
+}
+
+/// Forgets a number.
+pub async fn delete(conn: &mut Connection, name: &str) -> QueryResult<usize> {
+    on_backend!(conn, |conn| diesel::delete(facts::table.find(name)).execute(conn).await)
+}
+
+/// The numbers of these names, as far as there are any.
+pub async fn list(conn: &mut Connection, names: &[&str]) -> QueryResult<Vec<(String, i64)>> {
+    on_backend!(conn, |conn| facts::table
+        .filter(facts::name.eq_any(names))
+        .select((facts::name, facts::value))
+        .load(conn)
+        .await)
+}
+
 /// The number of this name.
 pub async fn find(conn: &mut Connection, name: &str) -> QueryResult<Option<i64>> {
     on_backend!(conn, |conn| facts::table

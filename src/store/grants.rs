@@ -212,7 +212,8 @@ pub async fn find_standing(
         return Ok(None);
     };
     let standing = if revoked { TokenStanding::Revoked } else { TokenStanding::Good };
-    let person = fold_person(rows.into_iter().map(|row| (row.1, row.2)).collect());
+    let rows = rows.into_iter().map(|row| (row.1, row.2)).collect();
+    let person = fold_person(rows, conn.meanings());
     Ok(person.map(|person| (grant, person, standing)))
 }
 

@@ -3,7 +3,7 @@
 use std::{
     path::Path,
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -17,6 +17,7 @@ use diesel_async::{
 use super::{
     connection::{Backend, Connection, Sqlite},
     error::{StoreError, StoreResult},
+    groups::Meanings,
     postgres, sqlite,
 };
 use crate::config::{DatabaseSettings, DatabaseUrl};
@@ -39,6 +40,7 @@ pub enum Access {
 pub struct Store {
     pool: Backing,
     statements: Arc<AtomicU64>,
+    meanings: RwLock<Arc<Meanings>>,
     /// Held for as long as the store lives; releases the file when dropped.
     _lock: Option<std::fs::File>,
 }
@@ -79,12 +81,22 @@ impl Store {
     }
 
     fn new(pool: Backing, lock: Option<std::fs::File>) -> Self {
-        Self { pool, statements: Arc::default(), _lock: lock }
+        Self { pool, statements: Arc::default(), meanings: RwLock::default(), _lock: lock }
     }
 
     /// How many statements were run so far.
     pub fn statements(&self) -> u64 {
         self.statements.load(Ordering::Relaxed)
+    }
+
+    /// What groups mean at the moment, as far as this process knows.
+    pub fn meanings(&self) -> Arc<Meanings> {
+        Arc::clone(&self.meanings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Tells every connection that leaves the pool from now on what groups mean.
+    pub fn set_meanings(&self, meanings: Meanings) {
+        *self.meanings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(meanings);
     }
 
     /// The name of the kind of database.
@@ -101,7 +113,8 @@ impl Store {
             Backing::Postgres(pool) => pool.get().await.map(Backend::Postgres),
             Backing::Sqlite(pool) => pool.get().await.map(Backend::Sqlite),
         };
-        let connect = |backend| Connection::new(backend, Arc::clone(&self.statements));
+        let connect =
+            |backend| Connection::new(backend, Arc::clone(&self.statements), self.meanings());
         backend.map(connect).map_err(|error: PoolError| {
             // The chain of causes says what the pool's own message leaves out.
             let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));

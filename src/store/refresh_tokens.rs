@@ -83,7 +83,8 @@ pub async fn find(conn: &mut Connection, digest: &TokenDigest) -> QueryResult<Op
     let Some((token, grant, _, _, (upstream, confirmed_at))) = first.cloned() else {
         return Ok(None);
     };
-    let person = fold_person(rows.into_iter().map(|row| (row.2, row.3)).collect());
+    let rows = rows.into_iter().map(|row| (row.2, row.3)).collect();
+    let person = fold_person(rows, conn.meanings());
     Ok(person.map(|person| Found { token, grant, person, upstream, confirmed_at }))
 }
 

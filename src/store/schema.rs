@@ -16,6 +16,34 @@ diesel::table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         email_issuer -> Nullable<Text>,
+        roles -> Text,
+    }
+}
+
+diesel::table! {
+    groups (name) {
+        name -> Text,
+        description -> Nullable<Text>,
+        parent -> Nullable<Text>,
+        role -> Nullable<Text>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    invitations (id) {
+        id -> Text,
+        digest -> Binary,
+        kind -> Text,
+        email -> Nullable<Text>,
+        email_key -> Nullable<Text>,
+        mailed -> Bool,
+        groups -> Text,
+        uses_left -> BigInt,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        revoked_at -> Nullable<BigInt>,
     }
 }
 

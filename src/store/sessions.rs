@@ -1,5 +1,7 @@
 //! Browser sessions.
 
+use std::sync::Arc;
+
 use diesel::QueryResult;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -7,6 +9,7 @@ use diesel_async::RunQueryDsl;
 use super::{
     Connection,
     audit_events::AuditEvent,
+    groups::Meanings,
     schema::{audit_events, identities, sessions, users},
     users::{Person, User, fold_person},
 };
@@ -91,7 +94,7 @@ pub async fn find_by_digest(
         .select((Session::as_select(), User::as_select(), identities::groups.nullable()))
         .load(conn)
         .await)?;
-    Ok(fold(rows))
+    Ok(fold(rows, conn.meanings()))
 }
 
 /// The session with this id, with its person; ended and expired ones too.
@@ -102,13 +105,16 @@ pub async fn find(conn: &mut Connection, id: &SessionId) -> QueryResult<Option<(
         .select((Session::as_select(), User::as_select(), identities::groups.nullable()))
         .load(conn)
         .await)?;
-    Ok(fold(rows))
+    Ok(fold(rows, conn.meanings()))
 }
 
-fn fold(rows: Vec<(Session, User, Option<TextList>)>) -> Option<(Session, Person)> {
+fn fold(
+    rows: Vec<(Session, User, Option<TextList>)>,
+    meanings: Arc<Meanings>,
+) -> Option<(Session, Person)> {
     let session = rows.as_slice().first().map(|(session, ..)| session.clone())?;
     let person = rows.into_iter().map(|(_, user, groups)| (user, groups)).collect();
-    fold_person(person).map(|person| (session, person))
+    fold_person(person, meanings).map(|person| (session, person))
 }
 
 /// The live sessions of an account, the newest first.

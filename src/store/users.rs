@@ -1,10 +1,12 @@
 //! People's accounts.
 
+use std::sync::Arc;
+
 use diesel::QueryResult;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::{Connection, schema::identities, schema::users};
+use super::{Connection, groups, groups::Meanings, schema::identities, schema::users};
 use crate::foundation::{clock::Timestamp, ids::UserId, text_list::TextList};
 
 /// A row of `users`.
@@ -40,6 +42,8 @@ pub struct User {
     pub updated_at: Timestamp,
     /// The issuer whose word the address and its verification are; none for what was given here.
     pub email_issuer: Option<String>,
+    /// Roles given here, as opposed to those that groups give.
+    pub roles: TextList,
 }
 
 /// What a sign-in at an upstream may change of an account.
@@ -81,23 +85,35 @@ pub struct Person {
     /// The account.
     pub user: User,
     upstream_groups: Vec<TextList>,
+    meanings: Arc<Meanings>,
 }
 
 impl Person {
-    /// An account whose upstream groups are known.
-    pub const fn new(user: User, upstream_groups: Vec<TextList>) -> Self {
-        Self { user, upstream_groups }
+    /// An account whose upstream groups are known, and what groups mean.
+    pub const fn new(user: User, upstream_groups: Vec<TextList>, meanings: Arc<Meanings>) -> Self {
+        Self { user, upstream_groups, meanings }
     }
 
-    /// Every group of the person, from here and from the upstreams, sorted, each once.
+    /// Every group of the person, sorted, each once: those from here and from the upstreams, and those
+    /// to which these belong.
     pub fn groups(&self) -> Vec<String> {
-        let mut groups: Vec<String> = std::iter::once(&self.user.groups)
-            .chain(&self.upstream_groups)
-            .flat_map(TextList::to_vec)
-            .collect();
-        groups.sort();
-        groups.dedup();
-        groups
+        let held = std::iter::once(&self.user.groups).chain(&self.upstream_groups);
+        self.meanings.widen(held.flat_map(TextList::to_vec))
+    }
+
+    /// Every role of the person, sorted, each once: those given here, and those of the groups.
+    pub fn roles(&self) -> Vec<String> {
+        let groups = self.groups();
+        let mut roles = self.user.roles.to_vec();
+        roles.extend(self.meanings.roles(&groups).cloned());
+        roles.sort();
+        roles.dedup();
+        roles
+    }
+
+    /// Whether the person administers Keywright, unless the account is shut.
+    pub fn is_administrator(&self) -> bool {
+        self.roles().iter().any(|role| role == groups::ADMINISTRATOR)
     }
 }
 
@@ -229,18 +245,21 @@ pub async fn find_person(conn: &mut Connection, id: &UserId) -> QueryResult<Opti
         .select((User::as_select(), identities::groups.nullable()))
         .load(conn)
         .await)?;
-    Ok(fold_person(rows))
+    Ok(fold_person(rows, conn.meanings()))
 }
 
 /// Puts the rows of a join with `identities` together again.
-pub(super) fn fold_person(rows: Vec<(User, Option<TextList>)>) -> Option<Person> {
+pub(super) fn fold_person(
+    rows: Vec<(User, Option<TextList>)>,
+    meanings: Arc<Meanings>,
+) -> Option<Person> {
     let mut groups = Vec::with_capacity(rows.len());
     let mut user = None;
     for (row, upstream_groups) in rows {
         groups.extend(upstream_groups);
         user = Some(row);
     }
-    user.map(|user| Person::new(user, groups))
+    user.map(|user| Person::new(user, groups, meanings))
 }
 
 /// Whether anybody has a local password.
@@ -416,4 +435,17 @@ pub async fn enable(conn: &mut Connection, id: &UserId, now: Timestamp) -> Query
     .execute(conn)
     .await)
     .map(|rows| rows == 1)
+}
+
+/// Replaces the groups and roles that were given here; `false` if there is no such account.
+#[must_use = "false means that there is no such account"]
+pub async fn set_rights(
+    conn: &mut Connection,
+    id: &UserId,
+    (groups, roles): (&TextList, &TextList),
+    now: Timestamp,
+) -> QueryResult<bool> {
+    let set = (users::groups.eq(groups), users::roles.eq(roles), users::updated_at.eq(now));
+    on_backend!(conn, |conn| diesel::update(users::table.find(id)).set(set).execute(conn).await)
+        .map(|rows| rows == 1)
 }

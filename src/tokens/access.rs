@@ -52,6 +52,9 @@ struct Claims<'a> {
     sid: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     groups: Option<Vec<String>>,
+    /// RFC 9068 §2.2.3.1.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    roles: Vec<String>,
 }
 
 /// What issuing needs of the house.
@@ -97,6 +100,7 @@ pub fn issue_for_person(
         acr: grant.acr,
         sid: Some(grant.session_id.as_str()),
         groups: scope.contains(GROUPS).then(|| person.groups()),
+        roles: if scope.contains(GROUPS) { person.roles() } else { Vec::new() },
         ..common(issuing, client, scope)
     };
     sign(issuing, client, &claims)
@@ -126,6 +130,7 @@ fn common<'a>(issuing: Issuing<'a>, client: &'a Client, scope: &Scope) -> Claims
         acr: None,
         sid: None,
         groups: None,
+        roles: Vec::new(),
     }
 }
 

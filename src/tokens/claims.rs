@@ -59,6 +59,7 @@ fn repeated(claim: PersonClaim, grant: &Grant, person: &Person) -> Option<Value>
         PersonClaim::Email if user.email_verified != Some(true) => None,
         PersonClaim::Email => user.email.as_ref().map(|email| json!(email)),
         PersonClaim::Groups => Some(json!(person.groups())),
+        PersonClaim::Roles => Some(json!(person.roles())),
         PersonClaim::Upstream => {
             Some(json!(grant.upstream.as_ref().map_or(LOCAL, UpstreamSlug::as_str)))
         }
@@ -89,6 +90,11 @@ fn about(person: &Person, scope: &Scope) -> Map<String, Value> {
     }
     if scope.contains(GROUPS) {
         put("groups", json!(person.groups()));
+        // Few people hold one, and apps that know none should not have to wonder.
+        let roles = person.roles();
+        if !roles.is_empty() {
+            put("roles", json!(roles));
+        }
     }
     claims
 }

@@ -4,9 +4,11 @@ use axum::http::{HeaderMap, StatusCode};
 
 use super::{browser::BrowserMark, error::PageError, params::Params};
 use crate::{
+    accounts::invitations::Useless,
     app::App,
     audit::Event,
     interactions::{self, Interaction},
+    urls,
 };
 
 /// The name of the parameter that holds a flow's name.
@@ -41,6 +43,27 @@ pub fn expired() -> PageError {
     .next_step("Go back to the app and sign in from there again.")
     .action("/account", "Go to your account")
     .event(Event::refused("sign_in", "flow_expired"))
+}
+
+/// The invitation is of no use (LK-17). Whoever has not got the secret of one learns nothing by it.
+pub fn useless_invitation(useless: Useless) -> PageError {
+    let (heading, why) = match useless {
+        Useless::Unknown => (
+            "There is no such invitation",
+            "The link is not complete, or it was never made here. Links in mails can lose their end.",
+        ),
+        Useless::Expired => ("This invitation has ended", "It was good until a while ago."),
+        Useless::Used => ("This invitation was used", "It has let in as many as it was made for."),
+        Useless::Revoked => {
+            ("This invitation was taken back", "Whoever made it does not want it used.")
+        }
+    };
+    PageError::new(useless.reason(), heading, why)
+        .status(StatusCode::GONE)
+        .next_step(
+            "Ask whoever invited you for a new one. If you have an account already, sign in.",
+        )
+        .action(urls::path::ACCOUNT, "Sign in")
 }
 
 /// Somebody else's sign-in, or cookies are blocked (AZ-22).

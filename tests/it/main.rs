@@ -29,6 +29,7 @@ mod support {
 }
 
 mod addresses;
+mod admin_link;
 mod assurance;
 mod authorize;
 mod bearer;
@@ -39,7 +40,9 @@ mod conformance;
 mod demo;
 mod documents;
 mod ephemeral;
+mod groups;
 mod http;
+mod invitations;
 mod jose;
 mod journeys;
 mod keys;

@@ -74,6 +74,7 @@ pub(super) async fn enrol(app: &App, people: &[SamplePerson]) -> anyhow::Result<
             created_at: now,
             updated_at: now,
             email_issuer: None,
+            roles: std::iter::empty::<&str>().collect(),
         };
         let added = users::insert(&mut app.connection().await?, &user).await?;
         anyhow::ensure!(added, "{} is there already", person.username);

@@ -26,6 +26,7 @@ pub(super) async fn examine(config: &Config, ambient: &Ambient, http: &HttpClien
         Ok(store) => {
             found.push(Finding::pass("database", format!("{}, up to date", store.kind())));
             found.extend(keys(config, ambient, &store).await);
+            found.extend(super::people::examine(config, &store).await);
         }
         Err(finding) => found.push(*finding),
     }

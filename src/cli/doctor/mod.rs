@@ -5,6 +5,7 @@
 
 mod house;
 mod mail;
+mod people;
 
 use std::{sync::Arc, time::Duration};
 

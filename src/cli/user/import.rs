@@ -22,6 +22,7 @@ use crate::{
         output::{say, say_json},
         tools::Tools,
     },
+    config::is_role,
     foundation::{
         clock::Timestamp,
         ids::UserId,
@@ -66,6 +67,8 @@ struct Line {
     name: Option<String>,
     #[serde(default)]
     groups: Vec<String>,
+    #[serde(default)]
+    roles: Vec<String>,
     password_hash: Option<String>,
     #[serde(default)]
     disabled: bool,
@@ -217,6 +220,7 @@ impl<'a> Reading<'a> {
             created_at,
             updated_at: self.now,
             email_issuer: None,
+            roles: line.roles.iter().collect(),
         });
     }
 
@@ -264,6 +268,10 @@ impl<'a> Reading<'a> {
         }
         if line.groups.iter().any(|group| bad(group)) {
             self.problem(at, "groups", fault);
+        }
+        if let Some(role) = line.roles.iter().find(|role| !is_role(role)) {
+            let fault = "must be 1 to 64 letters, digits, dots, hyphens, underscores, colons";
+            self.problem(at, "roles", format!("{role:?} {fault}"));
         }
         if line.groups.len() > MOST_GROUPS {
             self.problem(at, "groups", format!("must be at most {MOST_GROUPS}"));

@@ -1,7 +1,8 @@
-//! `keywright user add|list|disable|enable|set-password|recover|import`.
+//! `keywright user add|list|disable|enable|set-password|recover|grant|revoke|import`.
 
 mod import;
 mod recover;
+mod rights;
 
 use std::io::{IsTerminal as _, Read as _};
 
@@ -15,7 +16,10 @@ use super::{
     tools::Tools,
 };
 use crate::{
-    accounts::passwords::{Known, PasswordFault, Passwords},
+    accounts::{
+        administrators,
+        passwords::{Known, PasswordFault, Passwords},
+    },
     audit::Event,
     config::Config,
     foundation::names::{email_key, is_email, username_fault, username_key},
@@ -55,6 +59,10 @@ pub(super) enum Verb {
     SetPassword(SetPassword),
     /// Print a one-time link with which the person chooses a new password, and nobody learns it.
     Recover(recover::Recover),
+    /// Give an account groups and roles.
+    Grant(rights::Rights),
+    /// Take groups and roles away from an account.
+    Revoke(rights::Rights),
     /// Take over the people of another system, with the hashes of their passwords.
     Import(import::Import),
 }
@@ -100,6 +108,8 @@ pub(super) async fn run(config: Config, verb: Verb) -> anyhow::Result<()> {
         Verb::Enable { username } => enable(&tools, &username).await,
         Verb::SetPassword(set) => set_password(&tools, &set).await,
         Verb::Recover(recover) => recover::run(&tools, &recover).await,
+        Verb::Grant(rights) => rights::grant(&tools, &rights).await,
+        Verb::Revoke(rights) => rights::revoke(&tools, &rights).await,
         Verb::Import(import) => import::run(&tools, &import).await,
     }
 }
@@ -131,6 +141,7 @@ async fn add_user(tools: &Tools, add: Add) -> anyhow::Result<()> {
         created_at: now,
         updated_at: now,
         email_issuer: None,
+        roles: std::iter::empty::<&str>().collect(),
     };
     let mut connection = tools.connection().await?;
     if !users::insert(&mut connection, &user).await? {
@@ -177,6 +188,7 @@ fn user_json(user: &User) -> Value {
     json!({
         "id": user.id, "username": user.username, "email": user.email,
         "email_verified": user.email_verified, "name": user.name, "groups": user.groups.to_vec(),
+        "roles": user.roles.to_vec(),
         "has_password": user.password_hash.is_some(), "disabled_at": user.disabled_at,
         "created_at": user.created_at,
     })
@@ -188,10 +200,14 @@ async fn disable(tools: &Tools, username: &str) -> anyhow::Result<()> {
     let (clients, now) = (tools.clients(), tools.now());
     connection
         .transaction(async |conn| {
+            administrators::hold(conn).await?;
+            if let Some(person) = users::find_person(conn, &user.id).await? {
+                rights::refuse_last(conn, &person).await?;
+            }
             let _ = users::disable(conn, &user.id, now).await?;
             let because = RevokedBecause::UserDisabled;
             sessions::end_all_of_user(conn, &user.id, &clients, because, now).await?;
-            Ok::<_, StoreError>(())
+            anyhow::Ok(())
         })
         .await?;
     note(tools, &mut connection, Event::done("user_disabled").user(&user.id)).await?;

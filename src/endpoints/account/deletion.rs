@@ -9,10 +9,10 @@ use axum::{
 
 use super::own;
 use crate::{
-    accounts::deletion,
+    accounts::deletion::{self, Deleting},
     app::{App, Whence},
     audit::Event,
-    foundation::{clock::Timestamp, ids::UserId, names::username_key},
+    foundation::{ids::UserId, names::username_key},
     store::{StoreError, StoreResult, audit_events, users::User},
     urls::path,
     web::{
@@ -84,12 +84,18 @@ pub async fn delete(State(app): State<App>, request: Request) -> Result<Response
         let mark = BrowserMark::find_or_make(&app, &headers);
         return Ok(form(&app, &mark, user, Some("Type your username as it stands here.")));
     }
-    let due = delete_account(&app, &user.id, Whence { address: &from, at: now }).await?;
-    let text = match due {
-        Some(due) if due > now => {
+    let text = match delete_account(&app, &user.id, Whence { address: &from, at: now }).await? {
+        Deleting::Done(_, due) if due > now => {
             format!("Nobody can sign in to it any more. On {} it is erased.", due.for_people())
         }
-        _ => "Nobody can sign in to it any more, and it is erased within a minute.".to_owned(),
+        Deleting::Done(..) => {
+            "Nobody can sign in to it any more, and it is erased within a minute.".to_owned()
+        }
+        Deleting::Shut => "Nobody can sign in to it any more.".to_owned(),
+        Deleting::LastAdministrator => {
+            let event = Event::refused(ACTION, "last_administrator").user(&user.id);
+            return Err(own::last_administrator().event(event.address(from)));
+        }
     };
     let action =
         Link { href: path::ACCOUNT.to_owned(), label: "Sign in as somebody else".to_owned() };
@@ -98,25 +104,20 @@ pub async fn delete(State(app): State<App>, request: Request) -> Result<Response
     Ok(response)
 }
 
-async fn delete_account(
-    app: &App,
-    id: &UserId,
-    whence: Whence<'_>,
-) -> StoreResult<Option<Timestamp>> {
+async fn delete_account(app: &App, id: &UserId, whence: Whence<'_>) -> StoreResult<Deleting> {
     let grace = app.config.accounts.deletion_grace;
     let mut connection = app.connection().await?;
     connection
         .transaction(async |conn| {
             let deleted = deletion::delete(conn, id, &app.clients, grace, whence.at).await?;
-            let Some((user, due)) = deleted else {
-                return Ok(None);
-            };
-            let event = Event::done(ACTION).user(id).address(whence.address);
-            let event =
-                event.detail("username", user.username.as_str()).detail("due", due.rfc3339());
-            audit_events::insert(conn, &event.row(whence.at, app.random())).await?;
-            app.queue_deleted(conn, &user, due, whence).await?;
-            Ok::<_, StoreError>(Some(due))
+            if let Deleting::Done(user, due) = &deleted {
+                let event = Event::done(ACTION).user(id).address(whence.address);
+                let event = event.detail("username", user.username.as_str());
+                let event = event.detail("due", due.rfc3339()).row(whence.at, app.random());
+                audit_events::insert(conn, &event).await?;
+                app.queue_deleted(conn, user, *due, whence).await?;
+            }
+            Ok::<_, StoreError>(deleted)
         })
         .await
 }

@@ -11,7 +11,10 @@ use axum::{
 
 use super::own;
 use crate::{
-    accounts::linking::{self, Unlinking, WaysIn},
+    accounts::{
+        administrators,
+        linking::{self, Unlinking, WaysIn},
+    },
     app::App,
     audit::{Event, printable},
     dispatcher,
@@ -58,6 +61,9 @@ pub async fn unlink(State(app): State<App>, request: Request) -> Result<Response
     let mut connection = app.connection().await?;
     let unlinked = connection
         .transaction(async |conn| {
+            if session.person.is_administrator() {
+                administrators::hold(conn).await?;
+            }
             let unlinked = linking::unlink(conn, &handle, user, ways).await?;
             if let Unlinking::Gone(identity) = &unlinked {
                 let of = (user, &identity.upstream);
@@ -77,6 +83,10 @@ pub async fn unlink(State(app): State<App>, request: Request) -> Result<Response
         }
         Unlinking::LastWayIn => {
             Err(own::last_way_in().event(Event::refused("unlink", "last_way_in").user(user)))
+        }
+        Unlinking::LastAdministrator => {
+            let event = Event::refused("unlink", "last_administrator").user(user);
+            Err(own::last_administrator().event(event))
         }
     }
 }

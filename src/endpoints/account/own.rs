@@ -66,3 +66,15 @@ pub(super) fn last_way_in() -> PageError {
     .next_step("Connect another way to sign in first.")
     .action(urls::path::ACCOUNT, "Go to your account")
 }
+
+/// Nobody else would administer this place (AD-06).
+pub(super) fn last_administrator() -> PageError {
+    PageError::new(
+        "last_administrator",
+        "Nobody else administers this place",
+        "By this you do, and there is no other administrator.",
+    )
+    .status(StatusCode::CONFLICT)
+    .next_step("Make somebody else an administrator first.")
+    .action(urls::path::ACCOUNT, "Go to your account")
+}

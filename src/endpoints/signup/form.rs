@@ -8,6 +8,7 @@ use crate::{
     config::SignupEmail,
     foundation::secret::Secret,
     interactions::Interaction,
+    store::invitations::Invitation,
     urls,
     web::{browser::BrowserMark, csrf, pages::PageFrame, params::Params},
 };
@@ -25,6 +26,8 @@ pub(super) struct SignUpForm {
     csrf: String,
     asks_for_email: bool,
     needs_email: bool,
+    /// Whether the address is that of an invitation, and no other will do.
+    invited: bool,
     username: String,
     email: String,
     name: String,
@@ -32,38 +35,42 @@ pub(super) struct SignUpForm {
 }
 
 impl SignUpForm {
-    /// The form as it first appears, with the address that the app has named.
+    /// The form as it first appears, with the address of the invitation, or that the app has named.
     pub(super) fn empty(
         app: &App,
         interaction: &Interaction,
         mark: &BrowserMark,
-        hint: &str,
+        invitation: Option<&Invitation>,
     ) -> Self {
-        let email = if hint.contains('@') { hint.to_owned() } else { String::new() };
+        let hint = interaction.login_hint().filter(|hint| hint.contains('@'));
+        let invited = invitation.and_then(|invitation| invitation.email.as_deref());
+        let email = invited.or(hint).unwrap_or_default().to_owned();
         let (username, name, password) = (String::new(), String::new(), Secret::new(""));
         let nobody = Application { username, email, name, password };
-        Self::again(app, interaction, mark, &nobody, Faults::default())
+        Self::again(app, (interaction, mark), invitation, &nobody, Faults::default())
     }
 
     /// The form with what was typed, but for the password, and what is wrong with it.
     pub(super) fn again(
         app: &App,
-        interaction: &Interaction,
-        mark: &BrowserMark,
+        (interaction, mark): (&Interaction, &BrowserMark),
+        invitation: Option<&Invitation>,
         typed: &Application,
         faults: Faults,
     ) -> Self {
         let request = interaction.request();
         let client = request.and_then(|request| app.clients.find(request.client_id.as_str()));
         let email = app.config.signup.email;
+        let invited = invitation.is_some_and(|invitation| invitation.email.is_some());
         Self {
             page: PageFrame::new(app),
             app_name: client.map(|client| client.settings.name.clone()),
             action: urls::signup(&interaction.flow),
             sign_in: urls::login(&interaction.flow),
             csrf: csrf::token(app, mark),
-            asks_for_email: email != SignupEmail::Off,
-            needs_email: email == SignupEmail::Required,
+            asks_for_email: invited || email != SignupEmail::Off,
+            needs_email: invited || email == SignupEmail::Required,
+            invited,
             username: typed.username.clone(),
             email: typed.email.clone(),
             name: typed.name.clone(),
@@ -72,15 +79,25 @@ impl SignUpForm {
     }
 }
 
-/// What was typed.
-pub(super) fn read(params: &Params, email: SignupEmail) -> Application {
+/// What was typed. Whoever is invited at an address need not type it.
+pub(super) fn read(
+    params: &Params,
+    email: SignupEmail,
+    invitation: Option<&Invitation>,
+) -> Application {
     let text = |name: &str, most: usize| -> String {
         let typed = params.get(name).unwrap_or_default().trim();
         typed.chars().filter(|c| !c.is_control()).take(most).collect()
     };
+    let invited = invitation.and_then(|invitation| invitation.email.clone());
+    let typed = text("email", 320);
     Application {
         username: text("username", 320),
-        email: if email == SignupEmail::Off { String::new() } else { text("email", 320) },
+        email: match invited {
+            Some(own) if typed.is_empty() => own,
+            None if email == SignupEmail::Off => String::new(),
+            _ => typed,
+        },
         name: text("name", MAX_NAME),
         password: Secret::new(params.get("password").unwrap_or_default()),
     }

@@ -1,6 +1,8 @@
 //! `GET|POST /signup`: making a local account, as a part of signing in.
 
 mod form;
+pub mod invited;
+mod undone;
 
 use axum::{
     extract::{Request, State},
@@ -8,20 +10,23 @@ use axum::{
     response::Response,
 };
 
-use self::form::SignUpForm;
+use self::{form::SignUpForm, undone::Undone};
 use crate::{
     accounts::{
+        invitations,
         passwords::{HashingFault, NotTaken},
         signup::{Application, Faults},
     },
     app::App,
     audit::Event,
     dispatcher::{self, begin_session, welcome},
-    foundation::{clock::Timestamp, ids::TraceId, secret::Secret},
+    foundation::{clock::Timestamp, ids::TraceId, names::email_key, secret::Secret},
     interactions::{self, Interaction, Purpose},
     protocol::acr::Level,
     sessions::Proof,
-    store::{StoreResult, audit_events, sessions::Session, users, users::User},
+    store::{
+        Connection, audit_events, invitations::Invitation, sessions::Session, users, users::User,
+    },
     urls,
     web::{
         address,
@@ -36,6 +41,7 @@ use crate::{
 };
 
 const TAKEN: &str = "Somebody has this username already. Choose another one.";
+const ANOTHER_ADDRESS: &str = "The invitation is for another address. Leave this field as it was.";
 const TOO_MANY: &str = "Too many accounts were made where you are. Wait an hour and try again.";
 
 /// `GET /signup`.
@@ -51,8 +57,8 @@ pub async fn show(State(app): State<App>, request: Request) -> Result<Response, 
     let (interaction, mark) = flow::find(&app, &headers, &params).await?;
     refuse_closed(&app, Some(&interaction))?;
     refuse_unaccepted(&app, &interaction)?;
-    let hint = interaction.login_hint().unwrap_or_default();
-    let template = SignUpForm::empty(&app, &interaction, &mark, hint);
+    let invitation = invited::of(&app, &interaction, now).await?;
+    let template = SignUpForm::empty(&app, &interaction, &mark, invitation.as_ref());
     Ok(page(StatusCode::OK, &template))
 }
 
@@ -79,11 +85,13 @@ pub async fn post(State(app): State<App>, request: Request) -> Result<Response, 
     let (interaction, mark) = flow::find(&app, &headers, &params).await?;
     refuse_closed(&app, Some(&interaction))?;
     refuse_unaccepted(&app, &interaction)?;
-    let applicant = form::read(&params, app.config.signup.email);
+    let invitation = invited::of(&app, &interaction, now).await?;
+    let applicant = form::read(&params, app.config.signup.email, invitation.as_ref());
     let trace = interaction.trace_id.clone();
     let address = from.to_string();
-    let mut arriving = Arriving { app: &app, headers: &headers, interaction, mark, address, now };
-    let faults = applicant.faults(app.config.signup.email);
+    let headers = &headers;
+    let mut arriving = Arriving { app: &app, headers, interaction, mark, invitation, address, now };
+    let faults = arriving.faults(&applicant);
     if let Some(reason) = faults.reason() {
         return Ok(arriving.refuse(&applicant, faults, reason));
     }
@@ -108,11 +116,22 @@ struct Arriving<'a> {
     headers: &'a HeaderMap,
     interaction: Interaction,
     mark: BrowserMark,
+    invitation: Option<Invitation>,
     address: String,
     now: Timestamp,
 }
 
 impl Arriving<'_> {
+    /// What is wrong with what was typed. An invitation is for its own address only (LK-17).
+    fn faults(&self, applicant: &Application) -> Faults {
+        let mut faults = applicant.faults(self.app.config.signup.email);
+        if let Some(invitation) = self.invitation.as_ref().filter(|own| own.email.is_some()) {
+            let is_own = invitations::is_for(invitation, Some(&email_key(&applicant.email)));
+            faults.email = (!is_own).then(|| ANOTHER_ADDRESS.to_owned());
+        }
+        faults
+    }
+
     /// Makes the account and signs the person in.
     async fn arrive(
         &mut self,
@@ -121,7 +140,12 @@ impl Arriving<'_> {
     ) -> Result<Response, PageError> {
         let (app, now) = (self.app, self.now);
         let (username, email) = (applicant.username.clone(), applicant.email.clone());
-        let user = applicant.into_user(hash, app.random(), now);
+        let mut user = applicant.into_user(hash, app.random(), now);
+        if let Some(invitation) = &self.invitation {
+            invitations::endow(&mut user, invitation);
+            // The secret came to this address and nowhere else.
+            user.email_verified = user.email_verified.map(|_| invitation.mailed);
+        }
         dispatcher::claim(app, &mut self.interaction).await?;
         self.interaction.note(now, format!("{username} made an account"));
         match self.store(&user).await {
@@ -140,13 +164,16 @@ impl Arriving<'_> {
                 };
                 Ok(self.refuse(&again, faults, "username_taken"))
             }
-            Err(error) => Err(dispatcher::stay(app, &mut self.interaction, error.into()).await),
+            Err(undone) => {
+                let page = undone.page(&self.interaction);
+                Err(dispatcher::stay(app, &mut self.interaction, page).await)
+            }
         }
     }
 
     /// The account with its event, and the session, in one transaction; nothing if the username is
     /// taken.
-    async fn store(&self, user: &User) -> StoreResult<Option<(Session, Secret)>> {
+    async fn store(&self, user: &User) -> Result<Option<(Session, Secret)>, Undone> {
         let (app, now) = (self.app, self.now);
         let former = browser::session(app, self.headers, now).await?.map(|former| former.session);
         let event = Event::done("sign_up").user(&user.id).trace(&self.interaction.trace_id);
@@ -165,15 +192,43 @@ impl Arriving<'_> {
         let mut connection = app.connection().await?;
         connection
             .transaction(async |conn| {
+                self.check_address(conn).await?;
                 if !users::insert(conn, user).await? {
                     return Ok(None);
                 }
                 audit_events::insert(conn, &event).await?;
+                self.take_invitation(conn, user).await?;
                 app.queue_welcome(conn, user, now).await?;
                 let (former, interaction) = (former.as_ref(), &self.interaction);
-                begin_session(app, conn, former, proof, interaction, now).await.map(Some)
+                let begun = begin_session(app, conn, former, proof, interaction, now).await?;
+                Ok(Some(begun))
             })
             .await
+    }
+
+    /// An address that the invitation verifies is no other account's: two of them could not sign in with
+    /// it.
+    async fn check_address(&self, conn: &mut Connection) -> Result<(), Undone> {
+        let verified = self.invitation.as_ref().filter(|invitation| invitation.mailed);
+        let Some(key) = verified.and_then(|invitation| invitation.email_key.clone()) else {
+            return Ok(());
+        };
+        let taken = users::taken_addresses(conn, &[key]).await?;
+        if taken.is_empty() { Ok(()) } else { Err(Undone::AddressTaken) }
+    }
+
+    /// Uses the invitation, if there is one, for the account that was just made.
+    async fn take_invitation(&self, conn: &mut Connection, user: &User) -> Result<(), Undone> {
+        let Some(invitation) = &self.invitation else {
+            return Ok(());
+        };
+        if !invitations::take(conn, invitation, &user.id, self.now).await? {
+            return Err(Undone::Useless);
+        }
+        let event = invitations::event(invitation, &user.id).trace(&self.interaction.trace_id);
+        let event = event.address(self.address.clone()).row(self.now, self.app.random());
+        audit_events::insert(conn, &event).await?;
+        Ok(())
     }
 
     /// The form again, with what is wrong.
@@ -181,8 +236,9 @@ impl Arriving<'_> {
         let event = Event::refused("sign_up", reason).trace(&self.interaction.trace_id);
         let event = event.address(self.address.clone());
         self.app.audit.note(event.detail("username", applicant.username.as_str()));
+        let way = (&self.interaction, &self.mark);
         let template =
-            SignUpForm::again(self.app, &self.interaction, &self.mark, applicant, faults);
+            SignUpForm::again(self.app, way, self.invitation.as_ref(), applicant, faults);
         page(StatusCode::UNPROCESSABLE_ENTITY, &template)
     }
 
@@ -197,7 +253,7 @@ impl Arriving<'_> {
 
 /// Nobody may make an account (LK-11): neither by the page nor by its form.
 fn refuse_closed(app: &App, interaction: Option<&Interaction>) -> Result<(), PageError> {
-    if app.signup_is_open() {
+    if app.signup_is_open(interaction) {
         return Ok(());
     }
     let page = PageError::new(

@@ -8,6 +8,7 @@ use crate::{
     refresh::family::{Tokens, ask, open_app, redeem_as, sign_in_with},
     support::{
         app::{Answer, ISSUER, TestApp},
+        fake_upstream::FakeUpstream,
         journey::{VERIFIER, authorize_path, code_by_session, code_for},
     },
 };
@@ -224,7 +225,10 @@ async fn every_listed_algorithm_signs() {
 /// IN-10: every listed scope is granted, and every listed claim is told by somebody.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_listed_scope_and_claim_is_given() {
-    let (app, upstream) = TestApp::with_upstream().await;
+    let upstream = FakeUpstream::start().await;
+    let rule = "groups = { claim = \"groups\" }";
+    let groups = "[[groups]]\nname = \"staff\"\nrole = \"member\"";
+    let app = TestApp::builder().config(groups).upstream("kc", &upstream, rule).start().await;
     upstream.set_person(json!({
         "sub": "7", "preferred_username": "alice", "email": "alice@corp.test", "acr": "2",
         "email_verified": true, "name": "Alice Berg", "groups": ["staff"], "amr": ["otp"],

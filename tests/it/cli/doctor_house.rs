@@ -36,10 +36,24 @@ async fn a_running_house_passes_everything() {
     let issuer = format!("http://localhost:{}", place.port);
     place.set("KEYWRIGHT_SERVER__ISSUER", &issuer);
     let server = place.serve().await;
+    assert_eq!(found(&doctor(&place).ok(), "administrator").0, "warn", "nobody administers yet");
+    place.run(&["user", "add", "anna"]).ok();
+    place.run(&["user", "grant", "anna", "--role", "admin"]).ok();
     let ended = doctor(&place).ok();
-    for check in ["configuration", "database", "secret_key", "signing_keys", "state", "issuer"] {
+    for check in [
+        "configuration",
+        "database",
+        "secret_key",
+        "signing_keys",
+        "signup",
+        "administrator",
+        "state",
+        "issuer",
+    ] {
         assert_eq!(found(&ended, check).0, "pass", "{ended:?}");
     }
+    let doors = found(&ended, "signup").1;
+    assert_eq!(doors, "local is closed (by: configuration), federated is open (by: configuration)");
     drop(server);
     // Without the server nobody can say how the world sees it; everything else still stands.
     let ended = doctor(&place).ok();

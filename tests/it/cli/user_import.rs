@@ -24,7 +24,7 @@ fn list(place: &Place) -> Vec<Value> {
 fn people() -> String {
     let anna = json!({
         "username": "Anna", "email": "Anna@corp.test", "email_verified": true,
-        "name": "Anna Berg", "groups": ["staff", "ops"], "password_hash": BCRYPT,
+        "name": "Anna Berg", "groups": ["staff", "ops"], "roles": ["auditor"], "password_hash": BCRYPT,
         "created_at": "2019-05-17T11:30:00+02:00",
     });
     let bea = json!({ "username": "bea", "email": "bea@corp.test", "disabled": true });
@@ -45,6 +45,7 @@ fn people_come_with_all_that_is_known_of_them() {
     assert_eq!(anna["email"], "Anna@corp.test");
     assert_eq!((&anna["email_verified"], &anna["has_password"]), (&json!(true), &json!(true)));
     assert_eq!(anna["groups"], json!(["staff", "ops"]));
+    assert_eq!(anna["roles"], json!(["auditor"]));
     assert_eq!(anna["created_at"], 1_558_085_400);
     assert_eq!(anna["disabled_at"], Value::Null);
     let bea = &listed[1];
@@ -108,6 +109,7 @@ fn a_file_with_mistakes_changes_nothing_and_tells_all_of_them() {
         ),
         (r#"{"username":"j","name":"a\u0007b"}"#.to_owned(), "name: must have 1 to 200"),
         (r#"{"username":"k","groups":["ok",""]}"#.to_owned(), "groups: must have 1 to 200"),
+        (r#"{"username":"r","roles":["a b"]}"#.to_owned(), "roles: \"a b\" must be 1 to 64"),
         (
             r#"{"username":"l","password_hash":"$md5$secret-part"}"#.to_owned(),
             "password_hash: cannot be checked",
@@ -134,14 +136,14 @@ fn a_file_with_mistakes_changes_nothing_and_tells_all_of_them() {
         .map(|(at, (_, fault))| format!("line {}: {fault}", at + 1))
         .collect();
     let mut expected: Vec<&str> = told.iter().map(String::as_str).collect();
-    expected.push("nothing is stored; problems: 19");
+    expected.push("nothing is stored; problems: 20");
     let ended = import(&place, &text.join("\n"), &[]);
     ended.shows_none_of(&["secret-part", "$2b$"]);
     ended.failed(1, &expected);
     let ended = import(&place, &text.join("\n"), &["--json"]);
     assert_eq!(ended.status, Some(1), "{ended:?}");
     let problems = ended.json()["problems"].as_array().unwrap().clone();
-    assert_eq!(problems.len(), 19);
+    assert_eq!(problems.len(), 20);
     assert_eq!((&problems[0]["line"], &problems[0]["field"]), (&json!(2), &json!("JSON")));
     assert_eq!(list(&place).len(), 1);
 }

@@ -136,3 +136,22 @@ async fn nobody_deletes_an_account_by_mistake() {
     assert_eq!(browser.get("/account/delete").await.status, 403);
     assert_eq!(app.refusals("account_deletion").await, ["deletion_off"]);
 }
+
+/// AD-06: the last administrator stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_administrator_stays() {
+    let app = TestApp::start().await;
+    app.add_user("bob", &[]).await;
+    app.add_user("alice", &[]).await;
+    let promote =
+        |name: &str| format!("UPDATE users SET roles = '[\"admin\"]' WHERE username = '{name}'");
+    crate::refresh::outside::execute(&app, &promote("bob")).await;
+    let mut browser = app.browser();
+    sign_in(&mut browser, "bob").await;
+    let page = delete(&mut browser, "bob").await;
+    assert_eq!(page.status, 409, "{}", page.text());
+    assert_eq!(app.refusals("account_deletion").await, ["last_administrator"]);
+    assert!(gets_in(&app).await);
+    crate::refresh::outside::execute(&app, &promote("alice")).await;
+    assert_eq!(delete(&mut browser, "bob").await.status, 200);
+}

@@ -64,11 +64,16 @@ async fn every_page(app: &TestApp) -> Vec<(&'static str, Page)> {
         ("wrong address", &authorize_path("web", &[("redirect_uri", "https://evil.test/cb")])),
         ("unknown state", "/upstream/kc/callback?state=x&code=y"),
         ("no upstream", "/upstream/none/start"),
+        ("no such invitation", "/invitation?invitation=x"),
     ] {
         pages.push((name, browser.get(path).await));
     }
     pages.push(("forged form", browser.post_form("/login", &[("username", "x")]).await));
     pages.push(("no form", browser.post_form("/logout", &[("confirm", "yes")]).await));
+    let (_, link) = crate::invitations::make(app, crate::invitations::offer()).await;
+    let invitation = crate::invitations::open(&mut browser, &link).await;
+    pages.push(("invitation", invitation));
+    pages.push(("invitation of a stranger", app.browser().visit(&link).await.last().clone()));
     let csrf = own.form_to("/logout").value("csrf").unwrap().to_owned();
     for (name, path, more) in [
         ("no such link", "/account/unlink", ("handle", "x")),

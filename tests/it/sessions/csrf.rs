@@ -61,8 +61,9 @@ const FORGERIES: [Forgery; 12] = [
 ];
 
 /// Everything that may be posted: with a form token, or by an app, which proves itself otherwise.
-const GUARDED: [&str; 17] = [
+const GUARDED: [&str; 18] = [
     "END_SESSION_OF_MINE",
+    "INVITATION",
     "KEEP_MY_ACCOUNT",
     "LINK",
     "LOGIN",
@@ -239,6 +240,22 @@ async fn passwords_and_addresses_are_changed_from_our_own_page_alone() {
     assert_eq!(changed, 0);
     let good = scene.post("/account/password", &fields, SAME_ORIGIN, &Token::Own).await;
     assert_eq!(good.status, 200, "{good:?}");
+}
+
+/// SS-05: taking an invitation.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_is_taken_from_our_own_page_alone() {
+    let mut scene = Scene::set().await;
+    let (_, link) = crate::invitations::make(&scene.app, crate::invitations::offer()).await;
+    let page = crate::invitations::open(&mut scene.browser, &link).await;
+    let form = page.form_to("/invitation");
+    let path = format!("/invitation?{}", form.action.query().unwrap());
+    scene.assert_refused("invitation", &path, &[]).await;
+    assert_eq!(scene.app.count("users WHERE groups <> '[]'").await, 0);
+
+    let good = scene.post(&path, &[], SAME_ORIGIN, &Token::Own).await;
+    assert_eq!(good.status, 303, "{good:?}");
+    assert_eq!(scene.app.count("users WHERE groups <> '[]'").await, 1);
 }
 
 /// SS-05: signing out.

@@ -1,6 +1,7 @@
 //! Making a local account.
 
 mod refusals;
+mod toggles;
 
 use crate::{
     sessions::SESSION,

@@ -11,12 +11,14 @@ use super::{
     raw::{self, empty},
 };
 
-const TABLES: [&str; 17] = [
+const TABLES: [&str; 19] = [
     "audit_events",
     "deletions",
     "facts",
     "grants",
+    "groups",
     "identities",
+    "invitations",
     "leases",
     "logout_deliveries",
     "mail_outbox",

@@ -35,6 +35,15 @@ pub(super) async fn texts(url: &str, sql: &str) -> Vec<String> {
     rows.into_iter().map(|row| row.text).collect()
 }
 
+/// Runs statements past the store.
+pub(crate) async fn run(url: &str, sql: &str) {
+    if url.starts_with("sqlite:") {
+        sqlite(url).batch_execute(sql).unwrap();
+    } else {
+        postgres(url).await.batch_execute(sql).await.unwrap();
+    }
+}
+
 /// An empty database of the kind that this run uses.
 pub(crate) async fn empty() -> (String, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();

@@ -45,6 +45,7 @@ pub(super) async fn insert_user(conn: &mut Connection, username: &str) -> UserId
         created_at: NOW,
         updated_at: NOW,
         email_issuer: None,
+        roles: std::iter::empty::<&str>().collect(),
     };
     assert!(users::insert(conn, &user).await.unwrap());
     user.id

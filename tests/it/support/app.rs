@@ -271,6 +271,7 @@ impl TestApp {
             created_at: now,
             updated_at: now,
             email_issuer: None,
+            roles: std::iter::empty::<&str>().collect(),
         };
         assert!(users::insert(&mut self.app.connection().await.unwrap(), &user).await.unwrap());
         user

@@ -74,6 +74,7 @@ fn disable_signup_closes_both_ways() {
     let config = config::parse(text, &environment).unwrap();
     assert_eq!(config.signup.local, config::SignupMode::Closed);
     assert_eq!(config.signup.federated, config::SignupMode::Closed);
+    assert!(config.signup.disabled, "whatever is set at run time");
 }
 
 /// The upstream's own rule decides for this upstream, whether the toggle is open or closed.

@@ -17,8 +17,10 @@ use axum::{
 use super::{begin_session, welcome};
 use crate::{
     accounts::{
+        invitations::Useless,
         linking::Joining,
         provisioning::{Arrival, Entrance},
+        toggles::Door,
     },
     app::App,
     audit::printable,
@@ -248,6 +250,8 @@ impl Arriving<'_> {
             Undone::Disabled => self.account_unavailable(),
             Undone::NotAdmitted(refusal) => self.not_admitted(&refusal),
             Undone::NotAllowed(refusal) => self.no_account(&refusal),
+            Undone::InvitationUseless(useless) => self.invitation_useless(useless),
+            Undone::InvitedAtAnotherAddress => self.invited_at_another_address(),
             Undone::Store(error) => self.told(PageError::from(error)),
         }
     }
@@ -255,7 +259,8 @@ impl Arriving<'_> {
     fn entrance(&self) -> Entrance<'_> {
         Entrance {
             upstream: self.upstream,
-            federated: self.app.config.signup.federated,
+            federated: self.app.door(Door::Federated).mode,
+            invitation: self.app.invitation_of(&self.departure.interaction),
             rows: &self.app.rows_ring,
             random: self.app.random(),
             now: self.now,
@@ -280,6 +285,8 @@ impl Arriving<'_> {
             Arrival::Disabled(_) => Err(Undone::Disabled),
             Arrival::NotAdmitted(refusal) => Err(Undone::NotAdmitted(refusal)),
             Arrival::NotAllowed(refusal) => Err(Undone::NotAllowed(refusal)),
+            Arrival::InvitationUseless(useless) => Err(Undone::InvitationUseless(useless)),
+            Arrival::InvitedAtAnotherAddress => Err(Undone::InvitedAtAnotherAddress),
         }
     }
 }
@@ -290,6 +297,8 @@ enum Undone {
     Disabled,
     NotAdmitted(Refusal),
     NotAllowed(Refusal),
+    InvitationUseless(Useless),
+    InvitedAtAnotherAddress,
     Store(StoreError),
 }
 

@@ -4,13 +4,14 @@ use axum::http::StatusCode;
 
 use super::Arriving;
 use crate::{
+    accounts::invitations::Useless,
     audit::Event,
     dispatcher::with_way_on,
     federation::{
         ACR_TOO_LOW, FaultKind, UpstreamFault,
         gates::{Refusal, Wants},
     },
-    web::error::PageError,
+    web::{error::PageError, flow},
 };
 
 const NOT_OUR_DOMAIN: &str = "Your e-mail address there is not verified, or not one of ours.";
@@ -97,6 +98,26 @@ impl Arriving<'_> {
         let explanation = format!("{name} signed you in, but you have no account here. {why}");
         let event = self.event(reason).detail("what", refusal.what.as_str());
         self.turned_away(event, reason, "There is no account for you here yet", explanation)
+    }
+
+    /// The person is unknown, and their invitation is of no use.
+    pub(super) fn invitation_useless(&self, useless: Useless) -> PageError {
+        let page = flow::useless_invitation(useless);
+        self.with_story(page.event(self.event(useless.reason())), "Sign in with another account")
+    }
+
+    /// The person is unknown, and their invitation is for somebody else (LK-17).
+    pub(super) fn invited_at_another_address(&self) -> PageError {
+        let name = &self.upstream.settings.name;
+        let explanation = format!(
+            "{name} signed you in, but with another address than the one that was invited, or none."
+        );
+        let reason = "invitation_other_address";
+        let page = PageError::new(reason, "This invitation is for somebody else", explanation)
+            .status(StatusCode::UNPROCESSABLE_ENTITY)
+            .next_step("Sign in with the account of that address, or ask whoever invited you.")
+            .event(self.event(reason));
+        self.with_story(page, "Sign in with another account")
     }
 
     /// Nobody like this may enter through the upstream.

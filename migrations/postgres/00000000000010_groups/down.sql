@@ -1,0 +1,3 @@
+DROP INDEX users_with_roles;
+ALTER TABLE users DROP COLUMN roles;
+DROP TABLE groups;

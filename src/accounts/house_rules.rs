@@ -1,0 +1,62 @@
+//! What administrators change while servers run: what groups mean, and how far the doors are open.
+//!
+//! Each instance looks every second and holds what it has seen, so that no request asks for it. While the
+//! database is away that stays as it was: nobody gets an account or a token of a person without it.
+
+use std::sync::{
+    PoisonError, RwLock,
+    atomic::{AtomicI64, Ordering},
+};
+
+use super::{
+    groups,
+    toggles::{self, Door, SetHere, Toggle},
+};
+use crate::{
+    config::{GroupDefinition, SignupSettings},
+    store::{Store, StoreResult, facts},
+};
+
+/// The rules as this instance has last seen them.
+#[derive(Debug)]
+pub struct HouseRules {
+    /// The groups that the configuration declares.
+    declared: Vec<GroupDefinition>,
+    settings: SignupSettings,
+    set: RwLock<SetHere>,
+    /// The last change of groups that was seen.
+    revision: AtomicI64,
+}
+
+impl HouseRules {
+    /// The rules of the configuration. Nobody has looked yet.
+    pub fn new(declared: &[GroupDefinition], settings: &SignupSettings) -> Self {
+        Self {
+            declared: declared.to_vec(),
+            settings: settings.clone(),
+            set: RwLock::default(),
+            revision: AtomicI64::new(-1),
+        }
+    }
+
+    /// Looks what has changed: one statement, and one more when groups have.
+    pub async fn look(&self, store: &Store) -> StoreResult<()> {
+        let names = [groups::REVISION, Door::Local.fact(), Door::Federated.fact()];
+        let mut connection = store.connection().await?;
+        let seen = facts::list(&mut connection, &names).await?;
+        *self.set.write().unwrap_or_else(PoisonError::into_inner) = SetHere::of_facts(&seen);
+        let revision = seen.iter().find(|(name, _)| name == groups::REVISION);
+        let revision = revision.map_or(0, |(_, value)| *value);
+        if revision != self.revision.load(Ordering::Acquire) {
+            store.set_meanings(groups::load(&mut connection, &self.declared).await?);
+            self.revision.store(revision, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// How far a door is open.
+    pub fn door(&self, door: Door) -> Toggle {
+        let set = *self.set.read().unwrap_or_else(PoisonError::into_inner);
+        toggles::in_force(&self.settings, set, door)
+    }
+}

@@ -1,0 +1,115 @@
+//! `keywright signup show|set|reset`: how far the doors to new accounts are open, while servers run.
+
+use anyhow::ensure;
+use clap::{Args, Subcommand, builder::PossibleValuesParser};
+use serde_json::{Value, json};
+
+use super::{
+    output::{say, say_json, say_table},
+    tools::Tools,
+};
+use crate::{
+    accounts::toggles::{self, Door, SaidBy, SetHere, Toggle},
+    audit::Event,
+    config::{Config, SignupMode},
+    store::audit_events,
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Say how far the doors are open, and who has said so.
+    Show {
+        /// As one line of JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Set a door, whatever the configuration says; every server follows within a second.
+    Set(Set),
+    /// Let the configuration decide again.
+    Reset,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Set {
+    /// The form for local accounts.
+    #[arg(long, value_name = "WHO", value_parser = modes())]
+    local: Option<String>,
+    /// The first sign-in at an upstream that has no rule of its own.
+    #[arg(long, value_name = "WHO", value_parser = modes())]
+    federated: Option<String>,
+}
+
+fn modes() -> PossibleValuesParser {
+    PossibleValuesParser::new(SignupMode::ALL.iter().map(|mode| mode.as_str()))
+}
+
+pub(super) async fn run(config: Config, verb: Verb) -> anyhow::Result<()> {
+    let tools = Tools::open(config).await?;
+    match verb {
+        Verb::Show { json } => {
+            let set = toggles::read(&mut tools.connection().await?).await?;
+            show(&tools, set, json);
+            Ok(())
+        }
+        Verb::Set(set) => {
+            let of = |word: Option<String>| word.as_deref().and_then(SignupMode::from_word);
+            let (local, federated) = (of(set.local), of(set.federated));
+            ensure!(
+                local.is_some() || federated.is_some(),
+                "name a door and who may come in: --local open|invite|closed, --federated ..."
+            );
+            let doors = [(Door::Local, local), (Door::Federated, federated)];
+            let doors = doors.into_iter().filter(|(_, mode)| mode.is_some());
+            store(&tools, "signup_set", &doors.collect::<Vec<_>>()).await
+        }
+        Verb::Reset => {
+            store(&tools, "signup_reset", &[(Door::Local, None), (Door::Federated, None)]).await
+        }
+    }
+}
+
+async fn store(
+    tools: &Tools,
+    action: &'static str,
+    doors: &[(Door, Option<SignupMode>)],
+) -> anyhow::Result<()> {
+    let (now, random) = (tools.now(), tools.random());
+    let mut connection = tools.connection().await?;
+    let set = connection
+        .transaction(async |conn| {
+            let mut event = Event::done(action).detail("by", "command line");
+            for (door, mode) in doors {
+                toggles::set(conn, *door, *mode).await?;
+                if let Some(mode) = mode {
+                    event = event.detail(door.as_str(), mode.as_str());
+                }
+            }
+            audit_events::insert(conn, &event.row(now, &*random)).await?;
+            toggles::read(conn).await.map_err(anyhow::Error::from)
+        })
+        .await?;
+    show(tools, set, false);
+    Ok(())
+}
+
+fn show(tools: &Tools, set: SetHere, as_json: bool) {
+    let of = |door: &Door| (*door, toggles::in_force(&tools.config.signup, set, *door));
+    let doors: Vec<(Door, Toggle)> = Door::ALL.iter().map(of).collect();
+    if as_json {
+        let entry = |(door, toggle): &(Door, Toggle)| {
+            let value = json!({ "mode": toggle.mode, "said_by": toggle.said_by });
+            (door.as_str().to_owned(), value)
+        };
+        say_json(&Value::Object(doors.iter().map(entry).collect()));
+        return;
+    }
+    let row = |(door, toggle): &(Door, Toggle)| {
+        vec![door.to_string(), toggle.mode.to_string(), toggle.said_by.to_string()]
+    };
+    say_table(&["DOOR", "OPEN TO", "SAID BY"], &doors.iter().map(row).collect::<Vec<_>>());
+    if doors.iter().any(|(_, toggle)| toggle.said_by == SaidBy::Switch) {
+        say(
+            "signup.disabled (DISABLE_SIGNUP) shuts both; what is set here counts when it is gone.",
+        );
+    }
+}
