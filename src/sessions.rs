@@ -19,9 +19,9 @@ use crate::{
         Connection, StoreResult,
         audit_events::{self, AuditEvent},
         grants::{self, RevokedBecause},
-        leases, logout_deliveries,
+        leases, logout_deliveries, personal_access_tokens,
         sessions::{self, Session},
-        users::Person,
+        users::{AccountKind, Person},
     },
 };
 
@@ -69,6 +69,8 @@ pub fn is_live(
         && now < session.expires_at
         && now.since(session.last_seen_at) < settings.idle_lifetime
         && person.user.disabled_at.is_none()
+        // Nobody signs in to a program's account, by whatever way somebody might think of.
+        && person.user.kind == AccountKind::Person
 }
 
 /// The live session that a cookie names.
@@ -198,6 +200,8 @@ pub async fn end_all_of_upstream(
     for session in sessions::list_of_upstream(conn, user, upstream).await? {
         end(conn, &session, clients, because, now).await?;
     }
+    // What was made on the upstream's word does not outlive it.
+    personal_access_tokens::revoke_of_upstream(conn, (user, upstream), now).await?;
     Ok(())
 }
 
@@ -211,6 +215,10 @@ pub async fn end_all_of_user(
 ) -> StoreResult<()> {
     let ended = sessions::end_all_of_user(conn, user, now).await?;
     grants::revoke_of_user(conn, user, because, now).await?;
+    if because == RevokedBecause::UserDisabled {
+        // They do not come back with the account.
+        personal_access_tokens::revoke_of_user(conn, user, now).await?;
+    }
     for session in &ended {
         tell(conn, session, clients, now).await?;
         leases::delete(conn, session).await?;

@@ -20,7 +20,7 @@ use crate::{
     store::{
         Connection, StoreResult,
         identities::{self, Confirmation, Identity, LinkedBy},
-        users::{self, Profile, User},
+        users::{self, AccountKind, Profile, User},
     },
 };
 
@@ -227,6 +227,7 @@ async fn create_user(
         created_at: now,
         updated_at: now,
         email_issuer: person.email.is_some().then(|| asserted.issuer.clone()),
+        kind: AccountKind::Person,
     };
     for username in std::iter::once(wanted.clone()).chain(numbered).chain(chance) {
         user.username_key = username_key(&username);

@@ -9,7 +9,7 @@ use crate::{
         random::Random,
         secret::Secret,
     },
-    store::users::User,
+    store::users::{AccountKind, User},
 };
 
 use super::passwords::{Known, PasswordFault};
@@ -105,6 +105,7 @@ impl Application {
             created_at: now,
             updated_at: now,
             email_issuer: None,
+            kind: AccountKind::Person,
         }
     }
 }

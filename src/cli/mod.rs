@@ -11,6 +11,7 @@ mod mail;
 mod migrate;
 mod output;
 mod serve;
+mod token;
 mod tools;
 mod trace;
 mod upstream;
@@ -51,6 +52,9 @@ enum Verb {
     /// Local accounts.
     #[command(subcommand)]
     User(user::Verb),
+    /// Personal access tokens.
+    #[command(subcommand)]
+    Token(token::Verb),
     /// Upstreams: what their rules make of claims, and the presets.
     #[command(subcommand)]
     Upstream(upstream::Verb),
@@ -123,6 +127,7 @@ fn start(arguments: Arguments, environment: &Environment) -> anyhow::Result<()> 
         Verb::Upstream(upstream::Verb::Explain(options)) => {
             runtime.block_on(upstream::explain(load()?, environment, options))
         }
+        Verb::Token(verb) => runtime.block_on(token::run(load()?, verb)),
         Verb::Key(verb) => runtime.block_on(key::run(load()?, verb)),
         Verb::Mail(verb) => runtime.block_on(mail::run(load()?, verb)),
         Verb::Trace(options) => runtime.block_on(trace::run(load()?, options)),

@@ -36,6 +36,10 @@ text_id! {
     UpstreamSlug
 }
 text_id! {
+    /// A personal access token, as lists and events name it; not its secret.
+    PersonalAccessTokenId
+}
+text_id! {
     /// A mail in the outbox.
     MailId
 }
@@ -71,7 +75,7 @@ macro_rules! generated {
         }
     )+};
 }
-generated!(UserId, IdentityId, SessionId, GrantId, MailId);
+generated!(UserId, IdentityId, SessionId, GrantId, PersonalAccessTokenId, MailId);
 
 impl TraceId {
     /// A fresh id that a person can read out over the telephone: eight letters and digits out of

@@ -24,6 +24,8 @@ pub enum OpaqueKind {
     Browser,
     /// `state` of a sign-in at an upstream.
     UpstreamState,
+    /// What a person gives to a program that acts for them.
+    PersonalAccessToken,
 }
 
 impl OpaqueKind {
@@ -34,6 +36,7 @@ impl OpaqueKind {
             Self::Session => "kw_se_",
             Self::Browser => "kw_br_",
             Self::UpstreamState => "kw_us_",
+            Self::PersonalAccessToken => "kw_pat_",
         }
     }
 }

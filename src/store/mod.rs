@@ -22,6 +22,7 @@ pub mod leases;
 pub mod logout_deliveries;
 pub mod mail_outbox;
 pub mod password_guesses;
+pub mod personal_access_tokens;
 pub mod purge;
 pub mod refresh_tokens;
 pub mod revoked_access_tokens;

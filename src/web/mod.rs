@@ -14,4 +14,5 @@ pub mod error;
 pub mod flow;
 pub mod pages;
 pub mod params;
+pub mod personal_access_token;
 pub mod throttle;

@@ -29,7 +29,7 @@ use crate::{
     },
     store::{
         Connection, audit_events,
-        users::{self, User},
+        users::{self, AccountKind, User},
     },
 };
 
@@ -217,6 +217,7 @@ impl<'a> Reading<'a> {
             created_at,
             updated_at: self.now,
             email_issuer: None,
+            kind: AccountKind::Person,
         });
     }
 

@@ -23,7 +23,8 @@ use crate::{
     store::{
         Connection, StoreError, audit_events,
         grants::RevokedBecause,
-        users::{self, User},
+        personal_access_tokens,
+        users::{self, AccountKind, User},
     },
 };
 
@@ -50,7 +51,7 @@ pub(super) enum Verb {
         /// The username.
         username: String,
     },
-    /// Replace the password: the account's sessions and tokens end.
+    /// Replace the password: the account's sessions and tokens end, personal access tokens too.
     SetPassword(SetPassword),
     /// Take over the people of another system, with the hashes of their passwords.
     Import(import::Import),
@@ -72,6 +73,10 @@ pub(super) struct Add {
     /// Read the password from standard input.
     #[arg(long)]
     password_stdin: bool,
+    /// A program's account: nobody can ever sign in to it. It works by tokens (keywright token) and as
+    /// the `service_account` of an app.
+    #[arg(long, conflicts_with_all = ["email", "password_stdin"])]
+    service: bool,
 }
 
 #[derive(Debug, Args)]
@@ -127,12 +132,14 @@ async fn add_user(tools: &Tools, add: Add) -> anyhow::Result<()> {
         created_at: now,
         updated_at: now,
         email_issuer: None,
+        kind: if add.service { AccountKind::Service } else { AccountKind::Person },
     };
     let mut connection = tools.connection().await?;
     if !users::insert(&mut connection, &user).await? {
         bail!("username {:?}: is taken", user.username);
     }
-    note(tools, &mut connection, Event::done("user_added").user(&user.id)).await?;
+    let event = Event::done("user_added").user(&user.id).detail("kind", user.kind.as_str());
+    note(tools, &mut connection, event).await?;
     say(&format!("Added {} ({}).", user.username, user.id));
     Ok(())
 }
@@ -160,18 +167,19 @@ async fn list(tools: &Tools, as_json: bool) -> anyhow::Result<()> {
                 user.username.clone(),
                 user.email.clone().unwrap_or_else(|| "-".to_owned()),
                 user.groups.to_vec().join(", "),
+                user.kind.as_str().to_owned(),
                 if user.disabled_at.is_some() { "shut" } else { "open" }.to_owned(),
                 user.created_at.rfc3339(),
             ]
         })
         .collect();
-    say_table(&["USERNAME", "E-MAIL", "GROUPS", "STATE", "CREATED"], &rows);
+    say_table(&["USERNAME", "E-MAIL", "GROUPS", "KIND", "STATE", "CREATED"], &rows);
     Ok(())
 }
 
 fn user_json(user: &User) -> Value {
     json!({
-        "id": user.id, "username": user.username, "email": user.email,
+        "id": user.id, "username": user.username, "kind": user.kind, "email": user.email,
         "email_verified": user.email_verified, "name": user.name, "groups": user.groups.to_vec(),
         "has_password": user.password_hash.is_some(), "disabled_at": user.disabled_at,
         "created_at": user.created_at,
@@ -214,6 +222,9 @@ async fn set_password(tools: &Tools, set: &SetPassword) -> anyhow::Result<()> {
         );
     }
     let user = find(&mut tools.connection().await?, &set.username).await?;
+    if user.kind == AccountKind::Service {
+        bail!("{} is a service account: nobody signs in to it", user.username);
+    }
     let known = Known {
         username: user.username.clone(),
         email: user.email.clone(),
@@ -227,6 +238,8 @@ async fn set_password(tools: &Tools, set: &SetPassword) -> anyhow::Result<()> {
             let _ = users::set_password_hash(conn, &user.id, &hash, now).await?;
             let because = RevokedBecause::PasswordChanged;
             sessions::end_all_of_user(conn, &user.id, &clients, because, now).await?;
+            // An administrator does this when somebody else may have been in (PT-11).
+            personal_access_tokens::revoke_of_user(conn, &user.id, now).await?;
             Ok::<_, StoreError>(())
         })
         .await?;

@@ -14,7 +14,7 @@ use keywright::{
         grants::{self, Grant},
         refresh_tokens::{self, RefreshToken},
         sessions::{self, Session},
-        users::{self, User},
+        users::{self, AccountKind, User},
     },
 };
 
@@ -45,6 +45,7 @@ pub(super) async fn insert_user(conn: &mut Connection, username: &str) -> UserId
         created_at: NOW,
         updated_at: NOW,
         email_issuer: None,
+        kind: AccountKind::Person,
     };
     assert!(users::insert(conn, &user).await.unwrap());
     user.id

@@ -17,7 +17,7 @@ use keywright::{
     router,
     store::{
         audit_events::{self, AuditEvent},
-        users::{self, User},
+        users::{self, AccountKind, User},
     },
 };
 use serde_json::Value;
@@ -271,6 +271,7 @@ impl TestApp {
             created_at: now,
             updated_at: now,
             email_issuer: None,
+            kind: AccountKind::Person,
         };
         assert!(users::insert(&mut self.app.connection().await.unwrap(), &user).await.unwrap());
         user
