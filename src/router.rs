@@ -39,6 +39,8 @@ pub fn public(app: &App) -> Router {
         .route("/", get(account::front_door))
         .route(path::ACCOUNT, get(account::home))
         .route(path::END_SESSION_OF_MINE, post(account::sessions::end))
+        .route(path::TOKENS_OF_MINE, get(account::tokens::show).post(account::tokens::make))
+        .route(path::REVOKE_TOKEN_OF_MINE, post(account::tokens::revoke))
         .route(path::PROVE, get(account::prove))
         .route(path::LINK, post(account::linking::link))
         .route(path::UNLINK, post(account::linking::unlink))

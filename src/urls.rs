@@ -31,6 +31,10 @@ pub mod path {
     pub const ACCOUNT: &str = "/account";
     /// Ending one of one's sessions.
     pub const END_SESSION_OF_MINE: &str = "/account/sessions/end";
+    /// One's own personal access tokens.
+    pub const TOKENS_OF_MINE: &str = "/account/tokens";
+    /// Revoking one of them.
+    pub const REVOKE_TOKEN_OF_MINE: &str = "/account/tokens/revoke";
     /// Proving anew who one is.
     pub const PROVE: &str = "/account/prove";
     /// Linking an account at an upstream to one's own.

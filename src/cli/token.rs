@@ -80,7 +80,8 @@ pub(super) async fn run(config: Config, verb: Verb) -> anyhow::Result<()> {
 }
 
 async fn find(connection: &mut Connection, username: &str) -> anyhow::Result<Person> {
-    let unknown = || format!("--user {username:?}: there is no such account; see: keywright user list");
+    let unknown =
+        || format!("--user {username:?}: there is no such account; see: keywright user list");
     let user = users::find_by_username(connection, &username_key(username)).await?;
     let user = user.with_context(unknown)?;
     users::find_person(connection, &user.id).await?.with_context(unknown)
@@ -171,7 +172,9 @@ fn in_words(fault: Fault, tools: &Tools, create: &Create, rights: &Scope) -> Str
             create.name,
             personal::LONGEST_NAME
         ),
-        Fault::NameTaken => format!("--name {:?}: {} has a token of this name", create.name, create.user),
+        Fault::NameTaken => {
+            format!("--name {:?}: {} has a token of this name", create.name, create.user)
+        }
         Fault::TooMany => format!("{} has too many tokens; revoke one first", create.user),
         Fault::Scope => {
             let wanted: Scope = create.scopes.iter().collect();

@@ -36,9 +36,9 @@ pub use presets::{Ask, Preset, PresetName, presets};
 pub use problems::{Problem, Problems};
 pub use reference::markdown as reference_markdown;
 pub use sections::{
-    BrandingSettings, DatabaseSettings, KeySettings, PasswordLogin, PasswordSettings, PersonalAccessTokens,
-    RateLimitSettings, SecretSettings, ServerSettings, SessionSettings, SignupEmail, SignupMode,
-    SignupSettings, StateSettings, TokenSettings,
+    BrandingSettings, DatabaseSettings, KeySettings, PasswordLogin, PasswordSettings,
+    PersonalAccessTokens, RateLimitSettings, SecretSettings, ServerSettings, SessionSettings,
+    SignupEmail, SignupMode, SignupSettings, StateSettings, TokenSettings,
 };
 pub use upstream_values::{Certificates, Day, Levels, Parameters};
 pub use upstreams::{

@@ -145,9 +145,8 @@ pub async fn revoke(
     user: &UserId,
     now: Timestamp,
 ) -> QueryResult<bool> {
-    let own = tokens::table
-        .find(id)
-        .filter(tokens::user_id.eq(user).and(tokens::revoked_at.is_null()));
+    let own =
+        tokens::table.find(id).filter(tokens::user_id.eq(user).and(tokens::revoked_at.is_null()));
     on_backend!(conn, |conn| diesel::update(own)
         .set(tokens::revoked_at.eq(now))
         .execute(conn)

@@ -227,9 +227,7 @@ impl VerifiedAccessToken {
     pub fn origin(&self) -> Origin {
         let parts: Vec<&str> = self.jti().split('.').collect();
         match parts.as_slice() {
-            [FROM_PERSONAL, id, _] => {
-                Origin::PersonalAccessToken(PersonalAccessTokenId::new(*id))
-            }
+            [FROM_PERSONAL, id, _] => Origin::PersonalAccessToken(PersonalAccessTokenId::new(*id)),
             [FROM_ACCOUNT, id, _] => Origin::ServiceAccount(UserId::new(*id)),
             [grant, _, ..] => Origin::Grant(GrantId::new(*grant)),
             _ => Origin::Client,

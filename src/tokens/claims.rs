@@ -49,11 +49,7 @@ fn own(claim: &ClientClaim, upstream: Option<&UpstreamSlug>, person: &Person) ->
     values.next().or(fixed)
 }
 
-fn repeated(
-    claim: PersonClaim,
-    upstream: Option<&UpstreamSlug>,
-    person: &Person,
-) -> Option<Value> {
+fn repeated(claim: PersonClaim, upstream: Option<&UpstreamSlug>, person: &Person) -> Option<Value> {
     let user = &person.user;
     match claim {
         PersonClaim::Sub => Some(json!(user.id)),

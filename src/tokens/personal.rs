@@ -108,9 +108,7 @@ fn is_name(name: &str) -> bool {
 
 fn is_allowed(life: Life, settings: &TokenSettings) -> bool {
     match life {
-        Life::For(span) => {
-            span > Span::ZERO && span <= settings.personal_access_token_max_lifetime
-        }
+        Life::For(span) => span > Span::ZERO && span <= settings.personal_access_token_max_lifetime,
         Life::Lasting => settings.personal_access_tokens == PersonalAccessTokens::Lasting,
     }
 }

@@ -197,6 +197,8 @@ async fn other_methods_are_refused() {
         ("/logout", "GET,HEAD,POST"),
         ("/account", "GET,HEAD"),
         ("/account/sessions/end", "POST"),
+        ("/account/tokens", "GET,HEAD,POST"),
+        ("/account/tokens/revoke", "POST"),
         ("/assets/x", "GET,HEAD"),
         ("/.well-known/jwks.json", "GET,HEAD"),
         ("/.well-known/openid-configuration", "GET,HEAD"),

@@ -3,6 +3,7 @@
 pub mod linking;
 mod own;
 pub mod sessions;
+pub mod tokens;
 
 use std::{net::IpAddr, sync::Arc};
 

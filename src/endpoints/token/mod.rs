@@ -145,10 +145,7 @@ impl<'a> Story<'a> {
 }
 
 /// `POST /token`.
-pub async fn token(
-    State(app): State<App>,
-    request: ClientRequest,
-) -> Result<Response, WireError> {
+pub async fn token(State(app): State<App>, request: ClientRequest) -> Result<Response, WireError> {
     let now = app.now();
     app.keys.catch_up(&app.store, now).await;
     let (client, params) = (&*request.client, &request.params);

@@ -54,7 +54,9 @@ fn refuse(exchange: &Exchange<'_>, dead: &Dead) -> WireError {
 fn check_form(exchange: &Exchange<'_>) -> Result<(), OAuthError> {
     let given = exchange.param("subject_token_type", "subject_token_type is missing")?;
     if given != ACCESS_TOKEN {
-        return Err(OAuthError::invalid_request("subject_token_type must be that of access tokens"));
+        return Err(OAuthError::invalid_request(
+            "subject_token_type must be that of access tokens",
+        ));
     }
     let wanted = exchange.params.get("requested_token_type");
     if !matches!(wanted, None | Some(ACCESS_TOKEN | JWT)) {
@@ -85,17 +87,10 @@ fn narrowed(exchange: &Exchange<'_>, reach: Scope) -> Result<Scope, OAuthError> 
     Ok(asked)
 }
 
-fn issue(
-    exchange: &Exchange<'_>,
-    good: &Good,
-    scope: &Scope,
-) -> Result<TokenResponse, WireError> {
+fn issue(exchange: &Exchange<'_>, good: &Good, scope: &Scope) -> Result<TokenResponse, WireError> {
     let until = personal::ends_at(&good.token, &exchange.app.config.tokens);
     let issuing = Issuing { until, ..exchange.app.issuing(exchange.now) };
     let (client, token) = (exchange.client, &good.token.id);
     let access = access::issue_in_exchange(issuing, client, token, &good.person, scope)?;
-    Ok(TokenResponse {
-        issued_token_type: Some(ACCESS_TOKEN),
-        ..TokenResponse::of(access, scope)
-    })
+    Ok(TokenResponse { issued_token_type: Some(ACCESS_TOKEN), ..TokenResponse::of(access, scope) })
 }

@@ -8,6 +8,7 @@ mod key;
 mod mail;
 mod program;
 mod serve;
+mod token;
 mod trace;
 mod upstream;
 mod user;

@@ -61,7 +61,16 @@ const FORGERIES: [Forgery; 12] = [
 ];
 
 /// Everything that may be posted: with a form token, or by an app, which proves itself otherwise.
-const GUARDED: [&str; 6] = ["END_SESSION_OF_MINE", "LINK", "LOGIN", "LOGOUT", "SIGNUP", "UNLINK"];
+const GUARDED: [&str; 8] = [
+    "END_SESSION_OF_MINE",
+    "LINK",
+    "LOGIN",
+    "LOGOUT",
+    "REVOKE_TOKEN_OF_MINE",
+    "SIGNUP",
+    "TOKENS_OF_MINE",
+    "UNLINK",
+];
 const FOR_APPS: [&str; 5] = ["AUTHORIZE", "INTROSPECT", "REVOKE", "TOKEN", "USERINFO"];
 /// Posted from an upstream's page, which changes nothing until the browser that asked fetches it; and
 /// by an upstream itself, which signs what it says.
@@ -198,6 +207,22 @@ async fn ways_in_are_changed_from_our_own_page_alone() {
         let good = scene.post(path, &fields, SAME_ORIGIN, &Token::Own).await;
         assert_eq!(good.status, 404, "{good:?}");
     }
+}
+
+/// SS-05, PT-01: making and revoking tokens.
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_made_and_revoked_from_our_own_page_alone() {
+    let scene = Scene::set().await;
+    let fields = [("name", "backup"), ("lifetime", "30d"), ("scope.openid", "yes")];
+    scene.assert_refused("make_token", "/account/tokens", &fields).await;
+    assert_eq!(scene.app.count("personal_access_tokens").await, 0);
+    let good = scene.post("/account/tokens", &fields, SAME_ORIGIN, &Token::Own).await;
+    assert_eq!(good.status, 200, "{good:?}");
+
+    let fields = [("handle", "none")];
+    scene.assert_refused("revoke_token", "/account/tokens/revoke", &fields).await;
+    let good = scene.post("/account/tokens/revoke", &fields, SAME_ORIGIN, &Token::Own).await;
+    assert_eq!(good.status, 404, "{good:?}");
 }
 
 /// SS-05: signing out.

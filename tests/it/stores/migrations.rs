@@ -11,7 +11,7 @@ use super::{
     raw::{self, empty},
 };
 
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 15] = [
     "audit_events",
     "facts",
     "grants",
@@ -20,6 +20,7 @@ const TABLES: [&str; 14] = [
     "logout_deliveries",
     "mail_outbox",
     "password_guesses",
+    "personal_access_tokens",
     "refresh_tokens",
     "revoked_access_tokens",
     "sealed_facts",
