@@ -39,6 +39,15 @@ pub fn public(app: &App) -> Router {
         .route("/", get(account::front_door))
         .route(path::ACCOUNT, get(account::home))
         .route(path::END_SESSION_OF_MINE, post(account::sessions::end))
+        .route(path::END_OTHER_SESSIONS_OF_MINE, post(account::sessions::end_others))
+        .route(
+            path::EVERYWHERE,
+            get(account::sessions::ask).post(account::sessions::end_everywhere),
+        )
+        .route(path::APPS_OF_MINE, get(account::apps::show))
+        .route(path::DISCONNECT_APP_OF_MINE, post(account::apps::disconnect))
+        .route(path::ACTIVITY, get(account::activity::show))
+        .route(path::EXPORT, post(account::export::export))
         .route(path::TOKENS_OF_MINE, get(account::tokens::show).post(account::tokens::make))
         .route(path::REVOKE_TOKEN_OF_MINE, post(account::tokens::revoke))
         .route(path::PROVE, get(account::prove))

@@ -3,6 +3,8 @@
 //! The cookie holds a secret of which only the digest is stored. Whoever signs in gets a new secret
 //! every time, so a planted cookie is worth nothing (SS-01).
 
+use serde_json::json;
+
 use crate::{
     clients::Clients,
     config::SessionSettings,
@@ -20,7 +22,7 @@ use crate::{
         audit_events::{self, AuditEvent},
         grants::{self, RevokedBecause},
         leases, logout_deliveries, personal_access_tokens,
-        sessions::{self, Session},
+        sessions::{self, Room, Session},
         users::{AccountKind, Person},
     },
 };
@@ -156,8 +158,27 @@ pub async fn begin(
         Some(_) => Session { id: SessionId::generate(random, now), ..session },
         None => session,
     };
-    sessions::insert(conn, &session, event).await?;
+    let room =
+        Room { most: settings.max_per_person, used_since: now.minus(settings.idle_lifetime) };
+    for oldest in sessions::insert(conn, &session, event, room).await? {
+        end(conn, &oldest, clients, RevokedBecause::TooManySessions, now).await?;
+        audit_events::insert(conn, &too_many(&oldest, event, random)).await?;
+    }
     Ok((session, secret.reveal()))
+}
+
+/// The event of a session that ended because a further one has begun.
+fn too_many(oldest: &Session, begun: &AuditEvent, random: &dyn Random) -> AuditEvent {
+    let because = RevokedBecause::TooManySessions.as_str();
+    AuditEvent {
+        // Sorts by time, like all our ids.
+        id: UserId::generate(random, begun.at).as_str().to_owned(),
+        action: "end_session".to_owned(),
+        client_id: None,
+        upstream: oldest.upstream.clone(),
+        detail: json!({ "session": oldest.id, "because": because }).to_string(),
+        ..begun.clone()
+    }
 }
 
 /// Ends a session and the families of tokens that began in it, and plans to tell the apps. Apps that
@@ -172,9 +193,9 @@ pub async fn end(
     let ended = sessions::end(conn, &session.id, &session.user_id, now).await?;
     let keeping = match because {
         // OIDC Back-Channel Logout §2.7 says the same of an upstream's sign-out.
-        RevokedBecause::SignedOut | RevokedBecause::UpstreamLogout => {
-            clients.keeping_offline_access()
-        }
+        RevokedBecause::SignedOut
+        | RevokedBecause::UpstreamLogout
+        | RevokedBecause::TooManySessions => clients.keeping_offline_access(),
         _ => Vec::new(),
     };
     grants::revoke_of_session(conn, &session.id, &keeping, because, now).await?;

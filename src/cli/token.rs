@@ -137,7 +137,7 @@ async fn make(tools: &Tools, create: Create) -> anyhow::Result<()> {
     }
     let maker = Maker { user: &person.user.id, upstream: None, level: None, network: None };
     let (token, secret) = personal::make(&wish, maker, &*tools.random(), tools.now());
-    let event = Event::done("token_made").user(&person.user.id);
+    let event = Event::done("make_token").user(&person.user.id);
     let event = event.detail("token", token.id.as_str()).detail("name", token.name.as_str());
     let event = event.detail("by", "command line").row(tools.now(), &*tools.random());
     let kept = connection
@@ -202,7 +202,7 @@ async fn revoke(tools: &Tools, username: &str, named: &str) -> anyhow::Result<()
         format!("{username} has no token {named:?}; see: keywright token list --user {username}")
     })?;
     let now = tools.now();
-    let event = Event::done("token_revoked").user(user).detail("token", token.id.as_str());
+    let event = Event::done("revoke_token").user(user).detail("token", token.id.as_str());
     let event = event.detail("name", token.name.as_str()).detail("by", "command line");
     let event = event.row(now, &*tools.random());
     connection

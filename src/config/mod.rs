@@ -87,6 +87,7 @@ impl Config {
         self.secrets.check(&self.server.issuer, problems);
         self.tokens.check(problems);
         self.keys.check(problems);
+        self.sessions.check(problems);
         self.passwords.check(problems);
         self.mail.check(&self.server.issuer, problems);
         upstreams::check(&self.upstreams, problems);

@@ -198,6 +198,17 @@ section! {
         idle_lifetime: Span = Span::from_hours(12),
         /// A session ends after this long, used or not.
         absolute_lifetime: Span = Span::from_days(7),
+        /// So many one person may have. A further one ends the oldest.
+        max_per_person: u32 = 50,
+    }
+}
+
+impl SessionSettings {
+    pub(super) fn check(&self, problems: &mut Problems) {
+        if !(1..=1_000).contains(&self.max_per_person) {
+            let fix = "must be between 1 and 1000";
+            problems.add("sessions.max_per_person", self.max_per_person, fix);
+        }
     }
 }
 

@@ -46,6 +46,7 @@ mod logout;
 mod mail;
 mod openidconnect_client;
 mod outages;
+mod own_pages;
 mod pages;
 mod password;
 mod personal_access_tokens;

@@ -1,5 +1,8 @@
 //! A person's own page: who I am here, my ways in, my sessions.
 
+pub mod activity;
+pub mod apps;
+pub mod export;
 pub mod linking;
 mod own;
 pub mod sessions;

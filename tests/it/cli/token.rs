@@ -124,6 +124,7 @@ fn wrong_settings_are_named() {
              redirect_uris = [\"https://x.test/cb\"]\nservice_account = \"backup\"\n",
             ["clients.1.service_account", "client_credentials"],
         ),
+        ("[sessions]\nmax_per_person = 0\n", ["sessions.max_per_person", "between 1 and 1000"]),
     ] {
         place.configure(&format!("{SETTINGS}{text}"));
         place.run(&["config", "check"]).failed(78, &texts);

@@ -1,6 +1,9 @@
 //! Making a token: by its owner alone, within what its owner may do, shown once.
 
-use keywright::foundation::opaque::{Opaque, OpaqueKind};
+use keywright::{
+    foundation::opaque::{Opaque, OpaqueKind},
+    store::audit_events::AuditEvent,
+};
 
 use super::{APPS, ask_for, assert_dead, house, make, secret_on, seen_by, signed_in};
 use crate::{
@@ -29,7 +32,7 @@ async fn a_token_is_shown_once() {
     let row = texts(&app, "SELECT name || scope || networks AS value FROM personal_access_tokens");
     assert!(!row.await.concat().contains(&token[7..]));
     let events = app.events().await;
-    let made = events.iter().find(|event| event.action == "token_made").unwrap();
+    let made = events.iter().find(|event| event.action == "make_token").unwrap();
     assert!(made.detail.contains("notes:read") && made.address.is_some(), "{made:?}");
     for event in &events {
         assert!(!event.detail.contains(&token), "LG-01: {event:?}");
@@ -192,7 +195,8 @@ async fn tokens_are_their_owners() {
     assert_dead(&app, &token).await;
     assert_eq!(alice.submit(&page, &form).await.status, 404, "once");
     let events = app.events().await;
-    assert_eq!(events.iter().filter(|event| event.action == "token_revoked").count(), 1);
+    let revoked = |event: &&AuditEvent| event.action == "revoke_token" && event.reason.is_none();
+    assert_eq!(events.iter().filter(revoked).count(), 1);
     assert!(alice.get("/account/tokens").await.text().contains("You have none."));
 }
 

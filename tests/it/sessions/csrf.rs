@@ -61,8 +61,12 @@ const FORGERIES: [Forgery; 12] = [
 ];
 
 /// Everything that may be posted: with a form token, or by an app, which proves itself otherwise.
-const GUARDED: [&str; 8] = [
+const GUARDED: [&str; 12] = [
+    "DISCONNECT_APP_OF_MINE",
+    "END_OTHER_SESSIONS_OF_MINE",
     "END_SESSION_OF_MINE",
+    "EVERYWHERE",
+    "EXPORT",
     "LINK",
     "LOGIN",
     "LOGOUT",
@@ -223,6 +227,31 @@ async fn tokens_are_made_and_revoked_from_our_own_page_alone() {
     scene.assert_refused("revoke_token", "/account/tokens/revoke", &fields).await;
     let good = scene.post("/account/tokens/revoke", &fields, SAME_ORIGIN, &Token::Own).await;
     assert_eq!(good.status, 404, "{good:?}");
+}
+
+/// SS-05: what ends more than one session, takes an app away, or tells everything. Last what is signed
+/// out by.
+#[tokio::test(flavor = "multi_thread")]
+async fn own_pages_are_posted_from_our_own_page_alone() {
+    let scene = Scene::set().await;
+    for (action, path, good) in [
+        ("disconnect_app", "/account/apps/disconnect", 404),
+        ("export", "/account/export", 200),
+        ("end_other_sessions", "/account/sessions/end-others", 303),
+    ] {
+        let fields = [("app", "none")];
+        // The other session is gone with the last of them.
+        scene.assert_refused(action, path, &fields).await;
+        let answer = scene.post(path, &fields, SAME_ORIGIN, &Token::Own).await;
+        assert_eq!(answer.status, good, "{answer:?}");
+    }
+    assert_eq!(person_of(&scene.app, &scene.other_secret).await, None);
+
+    let scene = Scene::set().await;
+    scene.assert_refused("sign_out_everywhere", "/account/everywhere", &[("tokens", "yes")]).await;
+    let good = scene.post("/account/everywhere", &[], SAME_ORIGIN, &Token::Own).await;
+    assert_eq!(good.status, 200, "{good:?}");
+    assert_eq!(person_of(&scene.app, &scene.secret).await, None);
 }
 
 /// SS-05: signing out.

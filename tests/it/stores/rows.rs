@@ -13,7 +13,7 @@ use keywright::{
         audit_events::{AuditEvent, Outcome},
         grants::{self, Grant},
         refresh_tokens::{self, RefreshToken},
-        sessions::{self, Session},
+        sessions::{self, Room, Session},
         users::{self, AccountKind, User},
     },
 };
@@ -143,5 +143,7 @@ pub(super) async fn insert_session(
     };
     let began =
         AuditEvent { action: "sign_in".to_owned(), ..event(&format!("beginning of {name}"), NOW) };
-    sessions::insert(conn, &session, &began).await.unwrap();
+    let room = Room { most: 50, used_since: NOW.minus(Span::from_days(1)) };
+    let beyond = sessions::insert(conn, &session, &began, room).await.unwrap();
+    assert!(beyond.is_empty());
 }

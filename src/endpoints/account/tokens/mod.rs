@@ -144,7 +144,7 @@ pub async fn revoke(State(app): State<App>, request: Request) -> Result<Response
     let Some(token) = own else {
         return Err(unknown().event(Event::refused("revoke_token", "token_unknown").user(user)));
     };
-    let event = about("token_revoked", &token, from).row(now, app.random());
+    let event = about("revoke_token", &token, from).row(now, app.random());
     let what = format!("the personal access token \"{}\" was revoked", token.name);
     let told = (what, own::from_where(from, &headers));
     connection
@@ -192,7 +192,7 @@ impl View<'_> {
             network: Some(&network),
         };
         let (token, secret) = personal::make(wish, maker, app.random(), now);
-        let event = about("token_made", &token, from).detail("scope", token.scope.as_str());
+        let event = about("make_token", &token, from).detail("scope", token.scope.as_str());
         let event = event.row(now, app.random());
         let what = format!("the personal access token \"{}\" was made", token.name);
         let told = (what, own::from_where(from, self.headers));
