@@ -40,10 +40,7 @@ pub fn public(app: &App) -> Router {
         .route(path::ACCOUNT, get(account::home))
         .route(path::END_SESSION_OF_MINE, post(account::sessions::end))
         .route(path::END_OTHER_SESSIONS_OF_MINE, post(account::sessions::end_others))
-        .route(
-            path::EVERYWHERE,
-            get(account::sessions::ask).post(account::sessions::end_everywhere),
-        )
+        .route(path::EVERYWHERE, get(account::sessions::ask).post(account::sessions::everywhere))
         .route(path::APPS_OF_MINE, get(account::apps::show))
         .route(path::DISCONNECT_APP_OF_MINE, post(account::apps::disconnect))
         .route(path::ACTIVITY, get(account::activity::show))

@@ -143,10 +143,7 @@ pub async fn ask(State(app): State<App>, request: Request) -> Result<Response, P
 /// `POST /account/everywhere`: every session of the person, every family of tokens, also those of apps
 /// that work offline, and on request the personal access tokens (LO-09). Codes that are under way die
 /// with their sessions.
-pub async fn end_everywhere(
-    State(app): State<App>,
-    request: Request,
-) -> Result<Response, PageError> {
+pub async fn everywhere(State(app): State<App>, request: Request) -> Result<Response, PageError> {
     let now = app.now();
     let from = address::of(&app, request.extensions(), request.headers());
     let (headers, params) = params::of_page(request).await?;

@@ -1,9 +1,10 @@
 //! What people read about what has happened to their account.
 
+use super::post;
 use crate::{
     refresh::{family::sign_in_with, outside::execute},
     sessions::sign_in,
-    support::{app::TestApp, journey::sign_in_on_page},
+    support::app::TestApp,
 };
 
 /// Events are told in words and names, the newest first, and nobody's but one's own.
@@ -14,17 +15,15 @@ async fn people_read_what_happened_to_them() {
     app.add_user("eve", &[]).await;
     sign_in_with(&app, &mut app.browser(), "evil", "eve").await;
     let mut browser = app.browser();
-    let page = browser.visit("/account").await;
-    let form = page.last().form_to("/login").fill("username", "bob").fill("password", "wrong");
-    browser.submit(page.last(), &form).await;
-    app.clock.advance(60);
-    let page = browser.visit("/account").await;
-    sign_in_on_page(&mut browser, &page, "bob").await;
-    sign_in_with(&app, &mut app.browser(), "web", "bob").await;
+    sign_in(&mut browser, "bob").await;
+    app.clock.advance(301);
+    assert_eq!(post(&mut browser, "/account/export", &[]).await.status, 403);
     app.app.audit.flush().await;
+    app.clock.advance(60);
+    sign_in_with(&app, &mut app.browser(), "web", "bob").await;
     let text = browser.get("/account/activity").await.text();
     assert!(text.contains("Signing in") && text.contains("for <bdi>Web</bdi>"), "{text}");
-    assert!(text.contains("Refused: <bdi>wrong password</bdi>"), "{text}");
+    assert!(text.contains("Refused: <bdi>reauth required</bdi>"), "{text}");
     assert!(text.contains("from <bdi dir=\"ltr\">10."), "{text}");
     assert!(!text.contains("Evil"), "{text}");
     let (good, refused) = (text.find("for <bdi>Web"), text.find("Refused"));

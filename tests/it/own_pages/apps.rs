@@ -23,11 +23,8 @@ async fn apps_with_living_tokens_are_listed() {
     first.refreshed(&app).await;
     let last = app.app.now().for_people();
     let page = browser.get("/account/apps").await;
-    let apps: Vec<String> = page
-        .forms()
-        .iter()
-        .map(|form| form.value("app").unwrap_or_default().to_owned())
-        .collect();
+    let apps: Vec<String> =
+        page.forms().iter().map(|form| form.value("app").unwrap_or_default().to_owned()).collect();
     assert_eq!(apps, ["members", "web"]);
     let text = page.text();
     assert!(text.contains(&format!("Since {since}. Last used {last}.")), "{text}");
