@@ -95,7 +95,7 @@ async fn personal_access_token(
     let Ok(good) = personal_access_token::find(app, secret, now).await? else {
         return Ok(None);
     };
-    let Ok(scope) = good.scope_at(&request.client) else {
+    let Ok(scope) = good.scope_at(&request.client, now) else {
         return Ok(None);
     };
     personal_access_token::note_use(app, &good.token, Showing::to_client(request), now).await;

@@ -113,7 +113,7 @@ async fn without_sign_in(
                 return Ok(None);
             };
             let good = personal_access_token::examine(app, connection, token, now).await?;
-            let good = good.ok().filter(|good| good.scope_at(client).is_ok());
+            let good = good.ok().filter(|good| good.scope_at(client, now).is_ok());
             Ok(good.map(|good| Bearer::Program(Box::new(good))))
         }
         Origin::ServiceAccount(id) => {

@@ -2,7 +2,9 @@
 //! UserInfo.
 //!
 //! The database is asked at each use, and the owner's rights are looked up then: what was revoked is
-//! dead everywhere at once (PT-10), and what its owner has lost the token has lost (PT-03).
+//! dead everywhere at once (PT-10), and what its owner has lost the token has lost (PT-03). Where the
+//! word of an upstream counts for a time only (`max_staleness`), no token outlives that time: it is
+//! good again once the upstream has confirmed its owner anew.
 
 use std::net::IpAddr;
 
@@ -15,12 +17,12 @@ use crate::{
     clients::Client,
     foundation::{
         clock::{Span, Timestamp},
-        ids::{ClientId, UserId},
+        ids::{ClientId, UpstreamSlug, UserId},
         opaque::Opaque,
     },
     protocol::scope::{OFFLINE_ACCESS, Scope},
     store::{
-        Connection, StoreError, StoreResult, audit_events,
+        Connection, StoreError, StoreResult, audit_events, identities,
         personal_access_tokens::{self as rows, PersonalAccessToken, Use},
         users::{self, Person},
     },
@@ -39,6 +41,15 @@ pub struct Good {
     pub token: PersonalAccessToken,
     /// For whom it speaks.
     pub person: Person,
+    word: Option<Word>,
+}
+
+/// What the upstream by which the owner had come has said of them.
+#[derive(Debug)]
+struct Word {
+    confirmed_at: Timestamp,
+    /// For how long that counts, for everybody.
+    limit: Option<Span>,
 }
 
 /// Why a personal access token is worth nothing.
@@ -51,9 +62,16 @@ pub struct Dead {
 }
 
 impl Good {
+    /// When the word of the upstream ends on which it rests at an app; none if it counts for ever.
+    pub fn word_ends_at(&self, client: &Client) -> Option<Timestamp> {
+        let word = self.word.as_ref()?;
+        let limit = word.limit.into_iter().chain(client.settings.max_staleness).min()?;
+        Some(word.confirmed_at.plus(limit))
+    }
+
     /// How far it reaches at an app: what its owner let it, what the app understands, and only if
     /// the app would let its owner in now.
-    pub fn scope_at(&self, client: &Client) -> Result<Scope, Dead> {
+    pub fn scope_at(&self, client: &Client, now: Timestamp) -> Result<Scope, Dead> {
         let dead = |reason| Dead { reason, user: Some(self.person.user.id.clone()) };
         if !client.acts_for_people() {
             return Err(dead("client_acts_for_nobody"));
@@ -61,6 +79,9 @@ impl Good {
         let (upstream, level) = (self.token.upstream.as_ref(), self.token.acr);
         if let Some(reason) = client.turns_away(&self.person, upstream, level) {
             return Err(dead(reason));
+        }
+        if self.word_ends_at(client).is_some_and(|end| end <= now) {
+            return Err(dead("lease_too_old"));
         }
         let own = Scope::from(self.token.scope.clone()).limited_to(&client.scope);
         let scope: Scope = own.iter().filter(|word| *word != OFFLINE_ACCESS).collect();
@@ -97,18 +118,41 @@ pub(super) async fn examine(
     let Some(person) = person else {
         return Ok(Err(dead("user_unknown")));
     };
-    let upstream = token.upstream.as_ref();
+    let word = match &token.upstream {
+        None => None,
+        Some(slug) => match find_word(app, connection, (&token.user_id, slug)).await? {
+            Some(word) => Some(word),
+            None => return Ok(Err(dead("upstream_unknown"))),
+        },
+    };
+    let ended = |word: &Word| word.limit.is_some_and(|limit| word.confirmed_at.plus(limit) <= now);
     let reason = if person.user.disabled_at.is_some() {
         Some("user_disabled")
-    } else if upstream.is_some_and(|slug| app.upstreams.find(slug.as_str()).is_none()) {
-        Some("upstream_unknown")
+    } else if word.as_ref().is_some_and(ended) {
+        Some("lease_too_old")
     } else {
         personal::death(&token, &app.config.tokens, now)
     };
     Ok(match reason {
         Some(reason) => Err(dead(reason)),
-        None => Ok(Good { token, person }),
+        None => Ok(Good { token, person, word }),
     })
+}
+
+/// What an upstream has said of somebody; nothing if it is not there any more, or does not know them.
+async fn find_word(
+    app: &App,
+    connection: &mut Connection,
+    (user, slug): (&UserId, &UpstreamSlug),
+) -> StoreResult<Option<Word>> {
+    let Some(upstream) = app.upstreams.find(slug.as_str()) else {
+        return Ok(None);
+    };
+    let identities = identities::list_of_user(connection, user).await?;
+    let by_it = identities.iter().filter(|identity| identity.upstream == *slug);
+    let limit = upstream.settings.max_staleness;
+    let word = by_it.map(|identity| identity.confirmed_at).max();
+    Ok(word.map(|confirmed_at| Word { confirmed_at, limit }))
 }
 
 /// To whom a token was shown, from where, and with what.

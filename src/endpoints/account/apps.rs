@@ -69,12 +69,12 @@ pub async fn show(State(app): State<App>, request: Request) -> Result<Response, 
     let issued = refresh_tokens::last_issued(&mut connection, user, now).await;
     let issued: HashMap<_, _> = issued.map_err(StoreError::from)?.into_iter().collect();
     drop(connection);
-    let used = |grant: &Grant| issued.get(&grant.id).copied().flatten();
+    let last_issued = |grant: &Grant| issued.get(&grant.id).copied().flatten();
     let mark = BrowserMark::find_or_make(&app, headers);
     let template = AppsPage {
         page: PageFrame::new(&app),
         csrf: csrf::token(&app, &mark),
-        apps: by_app(&living, used).iter().map(|(id, one)| row(&app, id, one)).collect(),
+        apps: by_app(&living, last_issued).iter().map(|(id, one)| row(&app, id, one)).collect(),
     };
     let mut response = page(StatusCode::OK, &template);
     cookies::add(response.headers_mut(), mark.cookie(&app));
@@ -83,12 +83,12 @@ pub async fn show(State(app): State<App>, request: Request) -> Result<Response, 
 
 fn by_app(
     living: &[Grant],
-    used: impl Fn(&Grant) -> Option<Timestamp>,
+    last_issued: impl Fn(&Grant) -> Option<Timestamp>,
 ) -> BTreeMap<ClientId, Connected> {
     let mut apps: BTreeMap<ClientId, Connected> = BTreeMap::new();
     for grant in living {
         let (since, scope) = (grant.created_at, Scope::from(grant.scope.clone()));
-        let last_used = used(grant).map_or(since, |issued| issued.max(since));
+        let last_used = last_issued(grant).map_or(since, |issued| issued.max(since));
         let fresh = Connected { since, last_used, scope: scope.clone() };
         let one = apps.entry(grant.client_id.clone()).or_insert(fresh);
         one.since = one.since.min(since);

@@ -191,9 +191,9 @@ fn signed_out(app: &App, headers: &HeaderMap, with_tokens: bool) -> Response {
     let mut remaining = vec!["Apps that you opened, until their own sessions end".to_owned()];
     let tokens = "Your personal access tokens".to_owned();
     if with_tokens {
-        ended.push(tokens)
+        ended.push(tokens);
     } else {
-        remaining.push(tokens)
+        remaining.push(tokens);
     }
     let template = SignedOutPage {
         page: PageFrame::new(app),

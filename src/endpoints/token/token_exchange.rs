@@ -40,7 +40,7 @@ pub(super) async fn exchange(
     let (app, now) = (exchange.app, exchange.now);
     let good = personal_access_token::find(app, &secret, now).await?;
     let good = good.map_err(|dead| refuse(exchange, &dead))?;
-    let reach = good.scope_at(exchange.client).map_err(|dead| refuse(exchange, &dead))?;
+    let reach = good.scope_at(exchange.client, now).map_err(|dead| refuse(exchange, &dead))?;
     let scope = narrowed(exchange, reach)?;
     personal_access_token::note_use(app, &good.token, Showing::to_client(request), now).await;
     issue(exchange, &good, &scope)
@@ -88,9 +88,11 @@ fn narrowed(exchange: &Exchange<'_>, reach: Scope) -> Result<Scope, OAuthError> 
 }
 
 fn issue(exchange: &Exchange<'_>, good: &Good, scope: &Scope) -> Result<TokenResponse, WireError> {
-    let until = personal::ends_at(&good.token, &exchange.app.config.tokens);
-    let issuing = Issuing { until, ..exchange.app.issuing(exchange.now) };
     let (client, token) = (exchange.client, &good.token.id);
+    // Neither longer than the token, nor than the word of an upstream on which it rests.
+    let own = personal::ends_at(&good.token, &exchange.app.config.tokens);
+    let until = own.into_iter().chain(good.word_ends_at(client)).min();
+    let issuing = Issuing { until, ..exchange.app.issuing(exchange.now) };
     let access = access::issue_in_exchange(issuing, client, token, &good.person, scope)?;
     Ok(TokenResponse { issued_token_type: Some(ACCESS_TOKEN), ..TokenResponse::of(access, scope) })
 }

@@ -115,3 +115,36 @@ async fn a_token_goes_where_its_owner_could_go() {
     let app = restarted(app, |builder| builder.config(APPS)).await;
     assert_dead(&app, &token).await;
 }
+
+/// Where the word of an upstream counts for a time, no token outlives it, and none is lost by it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_does_not_outlive_the_word_of_an_upstream() {
+    let upstream = FakeUpstream::start().await;
+    let picky = "[[clients]]\nid = \"picky\"\nname = \"Picky\"\nmax_staleness = \"10m\"\n\
+                 secret = \"picky-secret-0123456789\"\n\
+                 redirect_uris = [\"https://web.test/cb\"]\n";
+    let builder = TestApp::builder().config(APPS).config(picky);
+    let app = builder.upstream("kc", &upstream, "max_staleness = \"20m\"").start().await;
+    let mut browser = app.browser();
+    browser.visit("/account").await;
+    let token = make(&mut browser, "by way of kc", &["openid", "notes:read"]).await;
+    let none = json!({ "active": false });
+    app.clock.advance(599);
+    assert_eq!(seen_by(&app, "picky", &token).await["active"], true);
+    app.clock.advance(1);
+    assert_eq!(seen_by(&app, "picky", &token).await, none);
+    assert_eq!(seen_by(&app, "notes", &token).await["active"], true);
+    app.clock.advance(599);
+    let answer = exchange_as(&app, "notes", &token, &[]).await;
+    assert_eq!(answer.json()["expires_in"], 1, "{answer:?}");
+    let jwt = answer.text("access_token");
+    app.clock.advance(1);
+    assert_dead(&app, &token).await;
+    assert_eq!(seen_by(&app, "notes", &jwt).await, none);
+    assert_eq!(app.refusals("token").await, ["lease_too_old"]);
+
+    // Once its owner is confirmed anew, it is good again.
+    app.browser().visit("/account").await;
+    assert_eq!(seen_by(&app, "notes", &token).await["active"], true);
+    assert_eq!(seen_by(&app, "picky", &token).await["active"], true);
+}
