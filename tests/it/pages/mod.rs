@@ -4,6 +4,7 @@ mod assets;
 mod hostile_text;
 mod html;
 mod looks;
+mod own;
 mod snapshots;
 mod stories;
 

@@ -27,7 +27,7 @@ fn redacted(page: &Page) -> String {
 }
 
 /// The part that differs between pages.
-fn main_of(page: &Page) -> String {
+pub(super) fn main_of(page: &Page) -> String {
     let text = redacted(page);
     let (_, rest) = text.split_once("<main>\n").unwrap();
     rest.split_once("</main>").unwrap().0.trim_end().to_owned()
