@@ -11,14 +11,18 @@ use crate::{
         clock::Span,
         digest::TokenDigest,
         ids::{ClientId, UpstreamSlug},
+        names::username_key,
     },
     protocol::{
         acr::Level,
         redirect_uri::{self, LoopbackPort},
-        scope::Scope,
+        scope::{self, Scope},
         words::GrantType,
     },
-    store::{Connection, StoreResult, facts, users::Person},
+    store::{
+        Connection, StoreResult, facts,
+        users::{AccountKind, Person, User},
+    },
 };
 
 const SECRET: &str = "client_secret";
@@ -70,6 +74,20 @@ impl Client {
     /// Whether it may use this grant type.
     pub fn may_use(&self, grant_type: GrantType) -> bool {
         self.settings.grant_types.contains(&grant_type)
+    }
+
+    /// Whether it is given anything on behalf of people. A client that only acts for itself has
+    /// scopes that are no person's to give.
+    pub fn acts_for_people(&self) -> bool {
+        self.may_use(GrantType::AuthorizationCode) || self.may_use(GrantType::TokenExchange)
+    }
+
+    /// Whether this is the service account that it is by itself, and open.
+    pub fn is_account(&self, user: &User) -> bool {
+        let name = self.settings.service_account.as_deref();
+        name.is_some_and(|name| username_key(name) == user.username_key)
+            && user.kind == AccountKind::Service
+            && user.disabled_at.is_none()
     }
 
     /// Whether people may be sent back to this address.
@@ -175,6 +193,26 @@ impl Clients {
     /// Every app.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Client>> {
         self.by_id.values()
+    }
+
+    /// What somebody who came this way may let a program do: see what apps are told about people, and
+    /// what the apps that let them in understand. A program refreshes nothing.
+    pub fn scope_of(
+        &self,
+        person: &Person,
+        upstream: Option<&UpstreamSlug>,
+        level: Option<Level>,
+    ) -> Scope {
+        let open = self.by_id.values().filter(|client| {
+            let settings = &client.settings;
+            settings.enabled
+                && client.acts_for_people()
+                && client.turns_away(person, upstream, level).is_none()
+        });
+        let mut words: Vec<&str> = open.flat_map(|client| client.scope.iter()).collect();
+        words.sort_unstable();
+        let known = scope::KNOWN.iter().copied().chain(words);
+        known.filter(|word| *word != scope::OFFLINE_ACCESS).collect()
     }
 
     /// The apps whose refresh tokens outlive a sign-out.

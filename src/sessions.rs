@@ -3,6 +3,8 @@
 //! The cookie holds a secret of which only the digest is stored. Whoever signs in gets a new secret
 //! every time, so a planted cookie is worth nothing (SS-01).
 
+use serde_json::json;
+
 use crate::{
     clients::Clients,
     config::SessionSettings,
@@ -19,9 +21,9 @@ use crate::{
         Connection, StoreResult,
         audit_events::{self, AuditEvent},
         grants::{self, RevokedBecause},
-        leases, logout_deliveries,
-        sessions::{self, Session},
-        users::Person,
+        leases, logout_deliveries, personal_access_tokens,
+        sessions::{self, Room, Session},
+        users::{AccountKind, Person},
     },
 };
 
@@ -69,6 +71,8 @@ pub fn is_live(
         && now < session.expires_at
         && now.since(session.last_seen_at) < settings.idle_lifetime
         && person.user.disabled_at.is_none()
+        // Nobody signs in to a program's account, by whatever way somebody might think of.
+        && person.user.kind == AccountKind::Person
 }
 
 /// The live session that a cookie names.
@@ -154,8 +158,27 @@ pub async fn begin(
         Some(_) => Session { id: SessionId::generate(random, now), ..session },
         None => session,
     };
-    sessions::insert(conn, &session, event).await?;
+    let room =
+        Room { most: settings.max_per_person, used_since: now.minus(settings.idle_lifetime) };
+    for oldest in sessions::insert(conn, &session, event, room).await? {
+        end(conn, &oldest, clients, RevokedBecause::TooManySessions, now).await?;
+        audit_events::insert(conn, &too_many(&oldest, event, random)).await?;
+    }
     Ok((session, secret.reveal()))
+}
+
+/// The event of a session that ended because a further one has begun.
+fn too_many(oldest: &Session, begun: &AuditEvent, random: &dyn Random) -> AuditEvent {
+    let because = RevokedBecause::TooManySessions.as_str();
+    AuditEvent {
+        // Sorts by time, like all our ids.
+        id: UserId::generate(random, begun.at).as_str().to_owned(),
+        action: "end_session".to_owned(),
+        client_id: None,
+        upstream: oldest.upstream.clone(),
+        detail: json!({ "session": oldest.id, "because": because }).to_string(),
+        ..begun.clone()
+    }
 }
 
 /// Ends a session and the families of tokens that began in it, and plans to tell the apps. Apps that
@@ -170,9 +193,9 @@ pub async fn end(
     let ended = sessions::end(conn, &session.id, &session.user_id, now).await?;
     let keeping = match because {
         // OIDC Back-Channel Logout §2.7 says the same of an upstream's sign-out.
-        RevokedBecause::SignedOut | RevokedBecause::UpstreamLogout => {
-            clients.keeping_offline_access()
-        }
+        RevokedBecause::SignedOut
+        | RevokedBecause::UpstreamLogout
+        | RevokedBecause::TooManySessions => clients.keeping_offline_access(),
         _ => Vec::new(),
     };
     grants::revoke_of_session(conn, &session.id, &keeping, because, now).await?;
@@ -198,6 +221,8 @@ pub async fn end_all_of_upstream(
     for session in sessions::list_of_upstream(conn, user, upstream).await? {
         end(conn, &session, clients, because, now).await?;
     }
+    // What was made on the upstream's word does not outlive it.
+    personal_access_tokens::revoke_of_upstream(conn, (user, upstream), now).await?;
     Ok(())
 }
 
@@ -240,6 +265,10 @@ async fn end_families(
     now: Timestamp,
 ) -> StoreResult<()> {
     grants::revoke_of_user(conn, user, because, now).await?;
+    if because.ends_what_programs_have() {
+        // They do not come back with the account.
+        personal_access_tokens::revoke_of_user(conn, user, now).await?;
+    }
     for session in ended {
         tell(conn, session, clients, now).await?;
         leases::delete(conn, session).await?;

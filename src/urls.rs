@@ -41,6 +41,22 @@ pub mod path {
     pub const ACCOUNT: &str = "/account";
     /// Ending one of one's sessions.
     pub const END_SESSION_OF_MINE: &str = "/account/sessions/end";
+    /// Ending all others.
+    pub const END_OTHER_SESSIONS_OF_MINE: &str = "/account/sessions/end-others";
+    /// Signing out everywhere.
+    pub const EVERYWHERE: &str = "/account/everywhere";
+    /// The apps that hold tokens of one's own.
+    pub const APPS_OF_MINE: &str = "/account/apps";
+    /// Taking them away from one.
+    pub const DISCONNECT_APP_OF_MINE: &str = "/account/apps/disconnect";
+    /// What has happened to one's account.
+    pub const ACTIVITY: &str = "/account/activity";
+    /// Everything that is held about oneself.
+    pub const EXPORT: &str = "/account/export";
+    /// One's own personal access tokens.
+    pub const TOKENS_OF_MINE: &str = "/account/tokens";
+    /// Revoking one of them.
+    pub const REVOKE_TOKEN_OF_MINE: &str = "/account/tokens/revoke";
     /// Proving anew who one is.
     pub const PROVE: &str = "/account/prove";
     /// One's password.

@@ -25,7 +25,7 @@ use crate::{
         Connection, StoreResult,
         identities::{self, Confirmation, Identity, LinkedBy},
         invitations::Invitation,
-        users::{self, Profile, User},
+        users::{self, AccountKind, Profile, User},
     },
 };
 
@@ -243,6 +243,7 @@ pub(super) async fn create_user(
         updated_at: now,
         email_issuer: person.email.is_some().then(|| asserted.issuer.clone()),
         roles: TextList::default(),
+        kind: AccountKind::Person,
     };
     if let Some(invitation) = invitation {
         invitations::endow(&mut user, invitation);

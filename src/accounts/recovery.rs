@@ -13,7 +13,8 @@ use crate::{
         grants::RevokedBecause,
         identities, mail_outbox,
         one_time_links::{self as links, LinkPurpose, OneTimeLink},
-        users::{self, User},
+        personal_access_tokens,
+        users::{self, AccountKind, User},
     },
 };
 
@@ -45,7 +46,7 @@ pub async fn find(conn: &mut Connection, name: &str) -> StoreResult<Found> {
         }
         found => found,
     };
-    let Some(user) = user else {
+    let Some(user) = user.filter(|user| user.kind == AccountKind::Person) else {
         return Ok(Found::Nobody("unknown"));
     };
     if user.disabled_at.is_some() {
@@ -136,6 +137,8 @@ pub async fn reset(
     let _ = users::set_password_hash(conn, &user.id, hash, now).await?;
     // Nothing that was begun before changes the address afterwards (LK-04).
     links::forget(conn, &user.id, &LinkPurpose::OF_ADDRESS).await?;
+    // Nor does what was given to programs (PT-11).
+    personal_access_tokens::revoke_of_user(conn, &user.id, now).await?;
     let because = RevokedBecause::PasswordChanged;
     sessions::end_all_of_user(conn, &user.id, clients, because, now).await?;
     Ok(Some(user))

@@ -9,7 +9,7 @@ use crate::{
         random::Random,
         secret::Secret,
     },
-    store::users::User,
+    store::users::{AccountKind, User},
 };
 
 use super::passwords::{Known, PasswordFault};
@@ -106,6 +106,7 @@ impl Application {
             updated_at: now,
             email_issuer: None,
             roles: std::iter::empty::<&str>().collect(),
+            kind: AccountKind::Person,
         }
     }
 }

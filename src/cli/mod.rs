@@ -16,6 +16,7 @@ mod migrate;
 mod output;
 mod serve;
 mod signup;
+mod token;
 mod tools;
 mod trace;
 mod upstream;
@@ -68,6 +69,9 @@ enum Verb {
     /// How far the doors to new accounts are open.
     #[command(subcommand)]
     Signup(signup::Verb),
+    /// Personal access tokens.
+    #[command(subcommand)]
+    Token(token::Verb),
     /// Upstreams: what their rules make of claims, and the presets.
     #[command(subcommand)]
     Upstream(upstream::Verb),
@@ -147,6 +151,7 @@ fn start(arguments: Arguments, environment: &Environment) -> anyhow::Result<()> 
         Verb::Upstream(upstream::Verb::Explain(options)) => {
             runtime.block_on(upstream::explain(load()?, environment, options))
         }
+        Verb::Token(verb) => runtime.block_on(token::run(load()?, verb)),
         Verb::Key(verb) => runtime.block_on(key::run(load()?, verb)),
         Verb::Mail(verb) => runtime.block_on(mail::run(load()?, verb)),
         Verb::Audit(verb) => runtime.block_on(audit::run(load()?, verb)),

@@ -83,6 +83,8 @@ section! {
         response_modes: Vec<ResponseMode> = vec![ResponseMode::Query, ResponseMode::FormPost],
         /// The scopes that it may have.
         scopes: Vec<String> = scope::KNOWN.iter().map(|word| (*word).to_owned()).collect(),
+        /// The service account that it is by `client_credentials`; otherwise it is itself.
+        service_account: Option<String>,
         /// Who its access tokens are for (`aud`), when it is not itself.
         audience: Option<String>,
         /// Whether it must use PKCE. Public and native clients always must.
@@ -233,6 +235,12 @@ fn check_grants(client: &ClientSettings, at: &dyn Fn(&str) -> String, problems: 
     if client.is_public() && client.has(GrantType::ClientCredentials) {
         let fix = "\"client_credentials\" needs a confidential client (RFC 6749 §4.4)";
         problems.add_bare(&at("grant_types"), fix);
+    }
+    if let Some(name) = &client.service_account
+        && !client.has(GrantType::ClientCredentials)
+    {
+        let fix = "is of use with \"client_credentials\" among grant_types only";
+        problems.add(&at("service_account"), format!("{name:?}"), fix);
     }
     for word in &client.scopes {
         if Scope::parse(word).is_none_or(|scope| scope.iter().count() != 1) {

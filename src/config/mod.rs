@@ -39,8 +39,8 @@ pub use problems::{Problem, Problems};
 pub use reference::markdown as reference_markdown;
 pub use sections::{
     AccountSettings, BrandingSettings, DatabaseSettings, KeySettings, PasswordLogin,
-    PasswordSettings, RateLimitSettings, SecretSettings, ServerSettings, SessionSettings,
-    SignupEmail, SignupMode, SignupSettings, StateSettings, TokenSettings,
+    PasswordSettings, PersonalAccessTokens, RateLimitSettings, SecretSettings, ServerSettings,
+    SessionSettings, SignupEmail, SignupMode, SignupSettings, StateSettings, TokenSettings,
 };
 pub use upstream_values::{Certificates, Day, Levels, Parameters};
 pub use upstreams::{
@@ -93,6 +93,7 @@ impl Config {
         self.secrets.check(&self.server.issuer, problems);
         self.tokens.check(problems);
         self.keys.check(problems);
+        self.sessions.check(problems);
         self.passwords.check(problems);
         self.mail.check(&self.server.issuer, problems);
         upstreams::check(&self.upstreams, problems);

@@ -98,6 +98,18 @@ fn is_weak(key: &str) -> bool {
     key.len() < 32 || kinds.len() < 8
 }
 
+text_enum! {
+    /// Whether people may have personal access tokens.
+    PersonalAccessTokens {
+        /// Nobody, and those that there are are worth nothing.
+        Off = "off",
+        /// Everybody, for a time.
+        Expiring = "expiring",
+        /// Everybody, for a time or for good.
+        Lasting = "lasting",
+    }
+}
+
 section! {
     /// Lifetimes of what is issued.
     pub struct TokenSettings {
@@ -114,6 +126,13 @@ section! {
         /// For this long after a rotation, the previous refresh token gets the same answer again,
         /// so that a lost reply does not sign anybody out. `"0s"` is strict.
         refresh_grace: Span = Span::from_seconds(10),
+        /// Whether people may have personal access tokens: none, such that expire, or also such that
+        /// last until they are revoked.
+        personal_access_tokens: PersonalAccessTokens = PersonalAccessTokens::Expiring,
+        /// How long a personal access token is good, unless its owner says otherwise.
+        personal_access_token_lifetime: Span = Span::from_days(90),
+        /// The longest that its owner may say. Made shorter, it counts for those that there are, too.
+        personal_access_token_max_lifetime: Span = Span::from_days(366),
     }
 }
 
@@ -135,6 +154,11 @@ impl TokenSettings {
         within("id_token_lifetime", self.id_token_lifetime, day);
         within("refresh_idle_lifetime", self.refresh_idle_lifetime, Span::from_days(366));
         within("refresh_absolute_lifetime", self.refresh_absolute_lifetime, Span::from_days(366));
+        let longest = self.personal_access_token_max_lifetime;
+        within("personal_access_token_max_lifetime", longest, Span::from_days(3_660));
+        if longest != Span::ZERO {
+            within("personal_access_token_lifetime", self.personal_access_token_lifetime, longest);
+        }
         if self.refresh_grace > Span::from_minutes(2) {
             problems.add("tokens.refresh_grace", self.refresh_grace, "must be at most \"2m\"");
         }
@@ -174,6 +198,17 @@ section! {
         idle_lifetime: Span = Span::from_hours(12),
         /// A session ends after this long, used or not.
         absolute_lifetime: Span = Span::from_days(7),
+        /// So many one person may have. A further one ends the oldest.
+        max_per_person: u32 = 50,
+    }
+}
+
+impl SessionSettings {
+    pub(super) fn check(&self, problems: &mut Problems) {
+        if !(1..=1_000).contains(&self.max_per_person) {
+            let fix = "must be between 1 and 1000";
+            problems.add("sessions.max_per_person", self.max_per_person, fix);
+        }
     }
 }
 
@@ -210,7 +245,7 @@ text_enum! {
         Closed = "closed",
     }
 }
-word_setting!(PasswordLogin, SignupEmail, SignupMode);
+word_setting!(PasswordLogin, PersonalAccessTokens, SignupEmail, SignupMode);
 
 section! {
     /// Local passwords.

@@ -14,16 +14,20 @@ use crate::{
         opaque::{Opaque, OpaqueKind},
     },
     leases::{self, Held, Standing},
-    protocol::{error::OAuthError, scope::Scope},
+    protocol::{
+        error::OAuthError,
+        scope::{GROUPS, Scope},
+    },
     store::{
         StoreError, StoreResult,
         refresh_tokens::{self, Found},
     },
-    tokens::access::VerifiedAccessToken,
+    tokens::{access::VerifiedAccessToken, personal},
     web::{
         bearer,
         client_request::ClientRequest,
         error::{WireError, json},
+        personal_access_token::{self, Showing},
     },
 };
 
@@ -40,9 +44,12 @@ pub async fn introspect(
         return Err(OAuthError::invalid_client(fault).into());
     }
     let token = request.token()?;
-    let found = match Opaque::parse(OpaqueKind::RefreshToken, token) {
-        Some(opaque) => refresh_token(&app, client, &opaque, now).await?,
-        None => access_token(&app, client, token, now).await?,
+    let found = if let Some(opaque) = Opaque::parse(OpaqueKind::RefreshToken, token) {
+        refresh_token(&app, client, &opaque, now).await?
+    } else if let Some(opaque) = Opaque::parse(OpaqueKind::PersonalAccessToken, token) {
+        personal_access_token(&app, &request, &opaque, now).await?
+    } else {
+        access_token(&app, client, token, now).await?
     };
     let answer = found.map_or_else(|| json!({ "active": false }), Value::Object);
     Ok(json(StatusCode::OK, &answer))
@@ -60,13 +67,56 @@ async fn access_token(
     let concerns = token.client_id() == *caller.id()
         || token.audience() == caller.id().as_str()
         || token.audience() == caller.audience();
-    if !concerns || bearer::find_standing(app, &token, now).await?.is_none() {
+    if !concerns {
         return Ok(None);
     }
+    let Some(bearer) = bearer::find_standing(app, &token, now).await? else {
+        return Ok(None);
+    };
     let mut answer = Map::new();
     answer.insert("active".to_owned(), json!(true));
     answer.insert("token_type".to_owned(), json!("Bearer"));
     answer.extend(token.claims().clone());
+    // Who asks hears of the groups as they are, and not as they were when the token was issued.
+    if let (Some(groups), Some(person)) = (answer.get_mut("groups"), bearer.person()) {
+        *groups = json!(person.groups());
+    }
+    Ok(Some(answer))
+}
+
+/// A personal access token is for every app at which it is of use. It was issued to none, so there is
+/// no `client_id` (RFC 7662 §2.2).
+async fn personal_access_token(
+    app: &App,
+    request: &ClientRequest,
+    secret: &Opaque,
+    now: Timestamp,
+) -> StoreResult<Option<Map<String, Value>>> {
+    let Ok(good) = personal_access_token::find(app, secret, now).await? else {
+        return Ok(None);
+    };
+    let Ok(scope) = good.scope_at(&request.client, now) else {
+        return Ok(None);
+    };
+    personal_access_token::note_use(app, &good.token, Showing::to_client(request), now).await;
+    let user = &good.person.user;
+    let answer = json!({
+        "active": true,
+        "iss": app.urls.issuer(),
+        "sub": user.id,
+        "username": user.username,
+        "scope": scope.to_string(),
+        "iat": good.token.created_at,
+        "jti": good.token.id,
+        "token_type": "Bearer",
+    });
+    let mut answer = answer.as_object().cloned().unwrap_or_default();
+    if let Some(end) = personal::ends_at(&good.token, &app.config.tokens) {
+        answer.insert("exp".to_owned(), json!(end));
+    }
+    if scope.contains(GROUPS) {
+        answer.insert("groups".to_owned(), json!(good.person.groups()));
+    }
     Ok(Some(answer))
 }
 

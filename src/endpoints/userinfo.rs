@@ -9,17 +9,19 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     app::App,
-    clients::Client,
-    protocol::{
-        error::OAuthError,
-        scope::{OPENID, Scope},
+    foundation::{
+        clock::Timestamp,
+        opaque::{Opaque, OpaqueKind},
     },
-    store::{grants::Grant, users::Person},
+    protocol::{error::OAuthError, scope::OPENID},
+    store::users::Person,
     tokens::{access::VerifiedAccessToken, claims},
     web::{
+        address,
         bearer::{self, Bearer, Presented},
         error::{WireError, json},
         params,
+        personal_access_token::{self, Showing},
     },
 };
 
@@ -31,6 +33,7 @@ const INSUFFICIENT: &str =
 /// `GET` and `POST /userinfo`.
 pub async fn userinfo(State(app): State<App>, request: Request) -> Result<Response, WireError> {
     let now = app.now();
+    let from = address::of(&app, request.extensions(), request.headers());
     let (uri, headers) = (request.uri().clone(), request.headers().clone());
     let body = params::body(request).await;
     let in_query = uri.query().is_some_and(|query| !query.is_empty());
@@ -44,6 +47,9 @@ pub async fn userinfo(State(app): State<App>, request: Request) -> Result<Respon
         Presented::Malformed => return Err(invalid()),
         Presented::Nothing => return Ok(challenge()),
     };
+    if let Some(secret) = Opaque::parse(OpaqueKind::PersonalAccessToken, token) {
+        return about_owner(&app, &secret, Showing::to_us(from, &headers), now).await;
+    }
     let verified = VerifiedAccessToken::verify(&app.keys, app.urls.issuer(), token, now);
     let verified = verified.ok_or_else(invalid)?;
     let scope = verified.scope();
@@ -52,20 +58,49 @@ pub async fn userinfo(State(app): State<App>, request: Request) -> Result<Respon
         Some(Bearer::Person(standing)) if scope.contains(OPENID) => {
             let (grant, person) = *standing;
             let client = app.clients.find(verified.client_id().as_str()).ok_or_else(invalid)?;
-            Ok(json(StatusCode::OK, &claims_of(&client, &grant, &person, &scope)))
+            let told = claims::for_app(&client, grant.upstream.as_ref(), &person, &scope);
+            Ok(answer(&person, told))
         }
-        Some(_) => Err(WireError {
-            challenge: Some(INSUFFICIENT),
-            ..OAuthError::insufficient_scope("the token has no scope openid").into()
-        }),
+        Some(Bearer::Program(good)) if scope.contains(OPENID) => {
+            let client = app.clients.find(verified.client_id().as_str()).ok_or_else(invalid)?;
+            let upstream = good.token.upstream.as_ref();
+            Ok(answer(&good.person, claims::for_app(&client, upstream, &good.person, &scope)))
+        }
+        Some(_) => Err(insufficient()),
     }
 }
 
-fn claims_of(client: &Client, grant: &Grant, person: &Person, scope: &Scope) -> Map<String, Value> {
+/// A personal access token belongs to no app: its program is told what its scopes say, and nothing of
+/// any app's own.
+async fn about_owner(
+    app: &App,
+    secret: &Opaque,
+    showing: Showing,
+    now: Timestamp,
+) -> Result<Response, WireError> {
+    let Ok(good) = personal_access_token::find(app, secret, now).await? else {
+        return Err(invalid());
+    };
+    let scope = good.scope_here(app);
+    personal_access_token::note_use(app, &good.token, showing, now).await;
+    if !scope.contains(OPENID) {
+        return Err(insufficient());
+    }
+    Ok(answer(&good.person, claims::about(&good.person, &scope)))
+}
+
+fn answer(person: &Person, told: Map<String, Value>) -> Response {
     let mut all = Map::new();
     all.insert("sub".to_owned(), json!(person.user.id));
-    all.extend(claims::for_app(client, grant, person, scope));
-    all
+    all.extend(told);
+    json(StatusCode::OK, &all)
+}
+
+fn insufficient() -> WireError {
+    WireError {
+        challenge: Some(INSUFFICIENT),
+        ..OAuthError::insufficient_scope("the token has no scope openid").into()
+    }
 }
 
 fn invalid() -> WireError {

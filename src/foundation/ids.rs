@@ -40,6 +40,10 @@ text_id! {
     InvitationId
 }
 text_id! {
+    /// A personal access token, as lists and events name it; not its secret.
+    PersonalAccessTokenId
+}
+text_id! {
     /// A mail in the outbox.
     MailId
 }
@@ -79,7 +83,16 @@ macro_rules! generated {
         }
     )+};
 }
-generated!(UserId, IdentityId, SessionId, GrantId, InvitationId, MailId, RecoveryId);
+generated!(
+    UserId,
+    IdentityId,
+    SessionId,
+    GrantId,
+    InvitationId,
+    PersonalAccessTokenId,
+    MailId,
+    RecoveryId
+);
 
 impl TraceId {
     /// A fresh id that a person can read out over the telephone: eight letters and digits out of

@@ -28,6 +28,8 @@ pub enum OpaqueKind {
     OneTimeLink,
     /// The secret in the link of an invitation.
     Invitation,
+    /// What a person gives to a program that acts for them.
+    PersonalAccessToken,
 }
 
 impl OpaqueKind {
@@ -40,6 +42,7 @@ impl OpaqueKind {
             Self::UpstreamState => "kw_us_",
             Self::OneTimeLink => "kw_ol_",
             Self::Invitation => "kw_in_",
+            Self::PersonalAccessToken => "kw_pat_",
         }
     }
 }

@@ -33,6 +33,7 @@ pub async fn purge(app: &App) -> anyhow::Result<()> {
     while one_batch(app, async |conn| mail_outbox::purge(conn, expired).await).await? {}
     while one_batch(app, async |conn| one_time_links::purge(conn, now).await).await? {}
     while one_batch(app, async |conn| invitations::purge(conn, expired).await).await? {}
+    while one_batch(app, async |conn| rows::personal_access_tokens(conn, expired).await).await? {}
     while one_batch(app, async |conn| rows::revoked_access_tokens(conn, now).await).await? {}
     let forgotten = now.minus(guessing::FORGOTTEN_AFTER);
     while one_batch(app, async |conn| rows::password_guesses(conn, forgotten).await).await? {}

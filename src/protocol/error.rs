@@ -43,6 +43,8 @@ pub enum ErrorCode {
     InsufficientScope,
     /// RFC 7009 §2.2.1.
     UnsupportedTokenType,
+    /// RFC 8693 §2.2.2.
+    InvalidTarget,
 }
 
 impl ErrorCode {
@@ -68,6 +70,7 @@ impl ErrorCode {
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
             Self::UnsupportedTokenType => "unsupported_token_type",
+            Self::InvalidTarget => "invalid_target",
         }
     }
 
@@ -117,6 +120,8 @@ named! {
     unauthorized_client = UnauthorizedClient,
     /// There is no such grant type here.
     unsupported_grant_type = UnsupportedGrantType,
+    /// The token is not to be had for that audience.
+    invalid_target = InvalidTarget,
     /// Nothing is left of the scope.
     invalid_scope = InvalidScope,
     /// The person or a rule said no.

@@ -144,6 +144,22 @@ pub async fn list(
     })
 }
 
+/// The newest events about somebody, the newest first, from the given one on.
+pub async fn list_of_user(
+    conn: &mut Connection,
+    user: &UserId,
+    (from, limit): (i64, i64),
+) -> QueryResult<Vec<AuditEvent>> {
+    on_backend!(conn, |conn| audit_events::table
+        .filter(audit_events::user_id.eq(user))
+        .order((audit_events::at.desc(), audit_events::id.desc()))
+        .offset(from)
+        .limit(limit)
+        .select(AuditEvent::as_select())
+        .load(conn)
+        .await)
+}
+
 /// The newest events, the newest first.
 pub async fn list_newest(conn: &mut Connection, limit: i64) -> QueryResult<Vec<AuditEvent>> {
     on_backend!(conn, |conn| audit_events::table

@@ -49,6 +49,17 @@ text_enum! {
         AddressRestored = "address_restored",
         /// The person took the upstream's way into the account away.
         Unlinked = "unlinked",
+        /// The person took the app's access away.
+        Disconnected = "disconnected",
+        /// The person had more sessions than one may have, and this was the oldest.
+        TooManySessions = "too_many_sessions",
+    }
+}
+
+impl RevokedBecause {
+    /// Whether personal access tokens end with it as well.
+    pub const fn ends_what_programs_have(self) -> bool {
+        matches!(self, Self::UserDisabled | Self::AccountDeleted | Self::AddressRestored)
     }
 }
 
@@ -258,6 +269,37 @@ pub async fn revoke_of_user(
     now: Timestamp,
 ) -> QueryResult<usize> {
     let living = grants::table.filter(grants::user_id.eq(user).and(grants::revoked_at.is_null()));
+    on_backend!(conn, |conn| diesel::update(living)
+        .set((grants::revoked_at.eq(now), grants::revoked_because.eq(because)))
+        .execute(conn)
+        .await)
+}
+
+/// The living families of an account, the newest first.
+pub async fn list_live_of_user(
+    conn: &mut Connection,
+    user: &UserId,
+    now: Timestamp,
+) -> QueryResult<Vec<Grant>> {
+    on_backend!(conn, |conn| grants::table
+        .filter(grants::user_id.eq(user).and(grants::revoked_at.is_null()))
+        .filter(grants::expires_at.gt(now))
+        .order((grants::created_at.desc(), grants::id.desc()))
+        .select(Grant::as_select())
+        .load(conn)
+        .await)
+}
+
+/// Ends the living families of an account at one client, and answers how many there were.
+pub async fn revoke_of_client(
+    conn: &mut Connection,
+    (user, client): (&UserId, &ClientId),
+    because: RevokedBecause,
+    now: Timestamp,
+) -> QueryResult<usize> {
+    let living = grants::table
+        .filter(grants::user_id.eq(user).and(grants::client_id.eq(client)))
+        .filter(grants::revoked_at.is_null().and(grants::expires_at.gt(now)));
     on_backend!(conn, |conn| diesel::update(living)
         .set((grants::revoked_at.eq(now), grants::revoked_because.eq(because)))
         .execute(conn)

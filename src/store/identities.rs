@@ -267,6 +267,18 @@ pub async fn find_recorded(
         .optional())
 }
 
+/// The last sign-in of each identity of an account.
+pub async fn list_recorded_of_user(
+    conn: &mut Connection,
+    user: &UserId,
+) -> QueryResult<Vec<Recorded>> {
+    on_backend!(conn, |conn| identities::table
+        .filter(identities::user_id.eq(user))
+        .select(Recorded::as_select())
+        .load(conn)
+        .await)
+}
+
 /// Up to `limit` last sign-ins at an upstream with the usernames, in the order of the identities,
 /// after the given one.
 pub async fn list_recorded(

@@ -26,6 +26,7 @@ pub mod logout_deliveries;
 pub mod mail_outbox;
 pub mod one_time_links;
 pub mod password_guesses;
+pub mod personal_access_tokens;
 pub mod purge;
 pub mod recovery_requests;
 pub mod refresh_tokens;

@@ -7,7 +7,8 @@ use diesel_async::RunQueryDsl;
 use super::{
     Connection,
     schema::{
-        audit_events, grants, logout_deliveries, password_guesses, revoked_access_tokens, sessions,
+        audit_events, grants, logout_deliveries, password_guesses, personal_access_tokens,
+        revoked_access_tokens, sessions,
     },
 };
 use crate::foundation::clock::Timestamp;
@@ -85,6 +86,28 @@ pub async fn revoked_access_tokens(conn: &mut Connection, before: Timestamp) -> 
         .await)?;
     on_backend!(conn, |conn| diesel::delete(
         revoked_access_tokens::table.filter(revoked_access_tokens::jti.eq_any(&expired))
+    )
+    .execute(conn)
+    .await)
+}
+
+/// Deletes personal access tokens that expired or were revoked before `before`.
+pub async fn personal_access_tokens(
+    conn: &mut Connection,
+    before: Timestamp,
+) -> QueryResult<usize> {
+    let dead = personal_access_tokens::expires_at
+        .lt(before)
+        .or(personal_access_tokens::revoked_at.lt(before));
+    let dead: Vec<crate::foundation::ids::PersonalAccessTokenId> =
+        on_backend!(conn, |conn| personal_access_tokens::table
+            .filter(dead)
+            .select(personal_access_tokens::id)
+            .limit(BATCH)
+            .load(conn)
+            .await)?;
+    on_backend!(conn, |conn| diesel::delete(
+        personal_access_tokens::table.filter(personal_access_tokens::id.eq_any(&dead))
     )
     .execute(conn)
     .await)

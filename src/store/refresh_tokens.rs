@@ -13,7 +13,7 @@ use super::{
 use crate::foundation::{
     clock::Timestamp,
     digest::TokenDigest,
-    ids::{GrantId, UpstreamSlug},
+    ids::{GrantId, UpstreamSlug, UserId},
     text_list::TextList,
 };
 
@@ -100,6 +100,22 @@ pub async fn find_generation(
         .first(conn)
         .await
         .optional())
+}
+
+/// When an account's living families were last given a token, by family.
+pub async fn last_issued(
+    conn: &mut Connection,
+    user: &UserId,
+    now: Timestamp,
+) -> QueryResult<Vec<(GrantId, Option<Timestamp>)>> {
+    on_backend!(conn, |conn| refresh_tokens::table
+        .inner_join(grants::table)
+        .filter(grants::user_id.eq(user).and(grants::revoked_at.is_null()))
+        .filter(grants::expires_at.gt(now))
+        .group_by(refresh_tokens::grant_id)
+        .select((refresh_tokens::grant_id, diesel::dsl::max(refresh_tokens::issued_at)))
+        .load(conn)
+        .await)
 }
 
 /// Marks the token used; `false` if somebody else already did (RFC 9700 §4.14.2).

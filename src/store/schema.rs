@@ -17,6 +17,7 @@ diesel::table! {
         updated_at -> BigInt,
         email_issuer -> Nullable<Text>,
         roles -> Text,
+        kind -> Text,
     }
 }
 
@@ -120,6 +121,26 @@ diesel::table! {
     revoked_access_tokens (jti) {
         jti -> Text,
         expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    personal_access_tokens (id) {
+        id -> Text,
+        digest -> Binary,
+        user_id -> Text,
+        name -> Text,
+        scope -> Text,
+        upstream -> Nullable<Text>,
+        acr -> Nullable<Text>,
+        created_at -> BigInt,
+        expires_at -> Nullable<BigInt>,
+        last_used_at -> Nullable<BigInt>,
+        last_client -> Nullable<Text>,
+        last_address -> Nullable<Text>,
+        last_user_agent -> Nullable<Text>,
+        networks -> Text,
+        revoked_at -> Nullable<BigInt>,
     }
 }
 

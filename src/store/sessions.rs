@@ -60,25 +60,49 @@ pub struct Session {
     pub user_agent: String,
 }
 
-/// Begins a session, and keeps the event that tells of it.
+/// How many sessions one account may have.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// So many.
+    pub most: u32,
+    /// Those that were not used since then do not count.
+    pub used_since: Timestamp,
+}
+
+/// So many of those that are too many are named at once.
+const NAMED_AT_ONCE: i64 = 100;
+
+/// Begins a session, and keeps the event that tells of it. Answers the account's live sessions that
+/// are too many now, the newest of them first.
 pub async fn insert(
     conn: &mut Connection,
     session: &Session,
     event: &AuditEvent,
-) -> QueryResult<()> {
+    room: Room,
+) -> QueryResult<Vec<Session>> {
     let insert_session = diesel::insert_into(sessions::table).values(session);
     let insert_event = diesel::insert_into(audit_events::table).values(event);
+    // Whether or not it is there already, the new one is among those that stay.
+    let others = sessions::table
+        .filter(sessions::user_id.eq(&session.user_id).and(sessions::id.ne(&session.id)))
+        .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(session.last_seen_at)))
+        .filter(sessions::last_seen_at.gt(room.used_since))
+        .order((sessions::created_at.desc(), sessions::id.desc()))
+        .offset(i64::from(room.most) - 1)
+        .limit(NAMED_AT_ONCE);
     on_backend!(
         conn,
         postgres | conn | {
-            // Neither needs the other's answer: both travel together.
-            let (mut one, mut other) = (*conn, *conn);
+            // None needs another's answer: all travel together.
+            let (mut one, mut other, mut third) = (*conn, *conn, *conn);
+            let beyond = others.select(Session::as_select()).load(&mut third);
             let both = (insert_session.execute(&mut one), insert_event.execute(&mut other));
-            futures_util::try_join!(both.0, both.1).map(drop)
+            futures_util::try_join!(both.0, both.1, beyond).map(|(_, _, beyond)| beyond)
         },
         sqlite | conn | {
             insert_session.execute(conn).await?;
-            insert_event.execute(conn).await.map(drop)
+            insert_event.execute(conn).await?;
+            others.select(Session::as_select()).load(conn).await
         }
     )
 }
@@ -130,6 +154,26 @@ pub async fn list_live_of_user(
         .filter(sessions::last_seen_at.gt(used_since))
         .order(sessions::created_at.desc())
         .limit(100)
+        .select(Session::as_select())
+        .load(conn)
+        .await)
+}
+
+/// The sessions of an account that were not ended, also those that were not used for long.
+pub async fn list_open_of_user(conn: &mut Connection, user: &UserId) -> QueryResult<Vec<Session>> {
+    on_backend!(conn, |conn| sessions::table
+        .filter(sessions::user_id.eq(user).and(sessions::ended_at.is_null()))
+        .order((sessions::created_at.desc(), sessions::id.desc()))
+        .select(Session::as_select())
+        .load(conn)
+        .await)
+}
+
+/// All sessions of an account that are still kept, the newest first.
+pub async fn list_of_user(conn: &mut Connection, user: &UserId) -> QueryResult<Vec<Session>> {
+    on_backend!(conn, |conn| sessions::table
+        .filter(sessions::user_id.eq(user))
+        .order((sessions::created_at.desc(), sessions::id.desc()))
         .select(Session::as_select())
         .load(conn)
         .await)

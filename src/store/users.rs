@@ -9,6 +9,16 @@ use diesel_async::RunQueryDsl;
 use super::{Connection, groups, groups::Meanings, schema::identities, schema::users};
 use crate::foundation::{clock::Timestamp, ids::UserId, text_list::TextList};
 
+text_enum! {
+    /// Whose account it is.
+    AccountKind {
+        /// Somebody's.
+        Person = "person",
+        /// A program's. Nobody signs in to it.
+        Service = "service",
+    }
+}
+
 /// A row of `users`.
 #[derive(Clone, Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = users, check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
@@ -44,6 +54,8 @@ pub struct User {
     pub email_issuer: Option<String>,
     /// Roles given here, as opposed to those that groups give.
     pub roles: TextList,
+    /// Whether it is a person's or a program's.
+    pub kind: AccountKind,
 }
 
 /// What a sign-in at an upstream may change of an account.

@@ -1,7 +1,8 @@
 //! Access tokens: JWTs as RFC 9068 describes them.
 //!
-//! The `jti` of a person's token begins with the id of its grant, so that everything the token
-//! depends on is found by one query; a client's own token has a `jti` without such a part.
+//! The `jti` of a token says what it came from, so that everything it depends on is found: it begins
+//! with the id of a grant, or with a word and the id of a personal access token or of a service
+//! account. A client's own token has a `jti` without such a part.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::{
     foundation::{
         clock::{Span, Timestamp},
         digest::base64url,
-        ids::{ClientId, GrantId},
+        ids::{ClientId, GrantId, PersonalAccessTokenId, UserId},
         random::{self, Random},
     },
     keys::{KeyError, SigningKeys, TokenType},
@@ -23,6 +24,11 @@ use crate::{
     },
     store::{grants::Grant, users::Person},
 };
+
+/// Begins the `jti` of what came from a personal access token.
+const FROM_PERSONAL: &str = "pat";
+/// Begins the `jti` of what a service account was given.
+const FROM_ACCOUNT: &str = "account";
 
 /// A fresh access token.
 #[derive(Debug)]
@@ -106,6 +112,41 @@ pub fn issue_for_person(
     sign(issuing, client, &claims)
 }
 
+/// Issues an access token to a client in exchange for a personal access token (RFC 8693). It says
+/// nothing of a sign-in: nobody has proved who they are.
+pub fn issue_in_exchange(
+    issuing: Issuing<'_>,
+    client: &Client,
+    token: &PersonalAccessTokenId,
+    person: &Person,
+    scope: &Scope,
+) -> Result<AccessToken, KeyError> {
+    let claims = Claims {
+        sub: person.user.id.as_str(),
+        jti: format!("{FROM_PERSONAL}.{token}.{}", chance(issuing.random)),
+        groups: scope.contains(GROUPS).then(|| person.groups()),
+        ..common(issuing, client, scope)
+    };
+    sign(issuing, client, &claims)
+}
+
+/// Issues an access token to a client that is a service account (RFC 6749 §4.4).
+pub fn issue_for_account(
+    issuing: Issuing<'_>,
+    client: &Client,
+    account: &Person,
+    scope: &Scope,
+) -> Result<AccessToken, KeyError> {
+    let id = &account.user.id;
+    let claims = Claims {
+        sub: id.as_str(),
+        jti: format!("{FROM_ACCOUNT}.{id}.{}", chance(issuing.random)),
+        groups: scope.contains(GROUPS).then(|| account.groups()),
+        ..common(issuing, client, scope)
+    };
+    sign(issuing, client, &claims)
+}
+
 /// Issues an access token to a client for itself (RFC 6749 §4.4): its `sub` is its own id, which
 /// can never be a person's (RFC 9068 §5).
 pub fn issue_for_client(
@@ -148,6 +189,19 @@ fn sign(
     Ok(AccessToken { token, expires_in: issuing.life(client.access_token_lifetime) })
 }
 
+/// What an access token came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A client, for itself.
+    Client,
+    /// What a person granted when they signed in.
+    Grant(GrantId),
+    /// A personal access token.
+    PersonalAccessToken(PersonalAccessTokenId),
+    /// A service account.
+    ServiceAccount(UserId),
+}
+
 /// An access token of ours whose signature and times are good. Whether it was revoked, only the
 /// database knows.
 #[derive(Debug, Clone)]
@@ -174,9 +228,15 @@ impl VerifiedAccessToken {
         &self.claims
     }
 
-    /// The grant it belongs to; none for a client's own token.
-    pub fn grant_id(&self) -> Option<GrantId> {
-        self.jti().split_once('.').map(|(grant, _)| GrantId::new(grant))
+    /// What it came from.
+    pub fn origin(&self) -> Origin {
+        let parts: Vec<&str> = self.jti().split('.').collect();
+        match parts.as_slice() {
+            [FROM_PERSONAL, id, _] => Origin::PersonalAccessToken(PersonalAccessTokenId::new(*id)),
+            [FROM_ACCOUNT, id, _] => Origin::ServiceAccount(UserId::new(*id)),
+            [grant, _, ..] => Origin::Grant(GrantId::new(*grant)),
+            _ => Origin::Client,
+        }
     }
 
     /// Its own name.

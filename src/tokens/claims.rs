@@ -7,19 +7,20 @@ use crate::{
     config::{ClientClaim, LOCAL, PersonClaim},
     foundation::ids::UpstreamSlug,
     protocol::scope::{EMAIL, GROUPS, PROFILE, Scope},
-    store::{grants::Grant, users::Person},
+    store::users::Person,
 };
 
-/// What an app gets to know about a person under `scope`; `sub` is not among it.
+/// What an app gets to know under `scope` about a person who came by this upstream; `sub` is not among
+/// it.
 pub fn for_app(
     client: &Client,
-    grant: &Grant,
+    upstream: Option<&UpstreamSlug>,
     person: &Person,
     scope: &Scope,
 ) -> Map<String, Value> {
     let mut claims = about(person, scope);
     for claim in &client.settings.claims {
-        if let Some(value) = own(claim, grant, person) {
+        if let Some(value) = own(claim, upstream, person) {
             claims.insert(claim.name.clone(), value);
         }
     }
@@ -27,9 +28,9 @@ pub fn for_app(
 }
 
 /// A claim of the app's own. The administrator has given it to the app, whatever scopes it asks for.
-fn own(claim: &ClientClaim, grant: &Grant, person: &Person) -> Option<Value> {
+fn own(claim: &ClientClaim, upstream: Option<&UpstreamSlug>, person: &Person) -> Option<Value> {
     if let Some(from) = claim.from {
-        return repeated(from, grant, person);
+        return repeated(from, upstream, person);
     }
     let fixed = claim.value.as_ref().map(|value| value.0.clone());
     if claim.groups.is_empty() {
@@ -48,7 +49,7 @@ fn own(claim: &ClientClaim, grant: &Grant, person: &Person) -> Option<Value> {
     values.next().or(fixed)
 }
 
-fn repeated(claim: PersonClaim, grant: &Grant, person: &Person) -> Option<Value> {
+fn repeated(claim: PersonClaim, upstream: Option<&UpstreamSlug>, person: &Person) -> Option<Value> {
     let user = &person.user;
     match claim {
         PersonClaim::Sub => Some(json!(user.id)),
@@ -60,14 +61,12 @@ fn repeated(claim: PersonClaim, grant: &Grant, person: &Person) -> Option<Value>
         PersonClaim::Email => user.email.as_ref().map(|email| json!(email)),
         PersonClaim::Groups => Some(json!(person.groups())),
         PersonClaim::Roles => Some(json!(person.roles())),
-        PersonClaim::Upstream => {
-            Some(json!(grant.upstream.as_ref().map_or(LOCAL, UpstreamSlug::as_str)))
-        }
+        PersonClaim::Upstream => Some(json!(upstream.map_or(LOCAL, UpstreamSlug::as_str))),
     }
 }
 
-/// What `scope` lets every app know.
-fn about(person: &Person, scope: &Scope) -> Map<String, Value> {
+/// What `scope` lets everybody know; `sub` is not among it.
+pub fn about(person: &Person, scope: &Scope) -> Map<String, Value> {
     let mut claims = Map::new();
     let mut put = |name: &str, value: Value| {
         claims.insert(name.to_owned(), value);

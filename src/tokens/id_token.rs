@@ -58,7 +58,7 @@ pub fn issue_id_token(
     }
     put("at_hash", json!(token_hash(alg, occasion.access_token)));
     if client.settings.id_token_claims == ClaimPlacement::Full {
-        claims.extend(claims::for_app(client, grant, person, occasion.scope));
+        claims.extend(claims::for_app(client, grant.upstream.as_ref(), person, occasion.scope));
     }
     issuing.keys.sign(alg, TokenType::Id, &claims, issuing.now)
 }

@@ -5,4 +5,5 @@ pub mod claims;
 pub mod codes;
 pub mod id_token;
 pub mod logout_token;
+pub mod personal;
 pub mod refresh;

@@ -2,16 +2,18 @@
 
 use axum::http::{HeaderMap, header};
 
+use super::personal_access_token::{self, Good};
 use crate::{
     app::App,
+    clients::Client,
     foundation::clock::Timestamp,
     store::{
-        StoreResult,
+        Connection, StoreResult,
         grants::{self, Grant, TokenStanding},
-        revoked_access_tokens,
-        users::Person,
+        personal_access_tokens, revoked_access_tokens,
+        users::{self, Person},
     },
-    tokens::access::VerifiedAccessToken,
+    tokens::access::{Origin, VerifiedAccessToken},
 };
 
 /// What stands in the `Authorization` header.
@@ -47,10 +49,26 @@ pub fn read(headers: &HeaderMap) -> Presented<'_> {
 /// On whose behalf a good access token speaks.
 #[derive(Debug)]
 pub enum Bearer {
-    /// A person's.
+    /// A person's, who signed in.
     Person(Box<(Grant, Person)>),
+    /// A person's, by a token that they gave to a program.
+    Program(Box<Good>),
+    /// A service account's.
+    Account(Box<Person>),
     /// A client's own.
     Client,
+}
+
+impl Bearer {
+    /// Whose groups count, if it is anybody's.
+    pub fn person(&self) -> Option<&Person> {
+        match self {
+            Self::Person(standing) => Some(&standing.1),
+            Self::Program(good) => Some(&good.person),
+            Self::Account(person) => Some(person),
+            Self::Client => None,
+        }
+    }
 }
 
 /// Whether the token is still good in every respect: its client, its family, its person, itself.
@@ -63,9 +81,14 @@ pub async fn find_standing(
         return Ok(None);
     };
     let mut connection = app.connection().await?;
-    let Some(grant_id) = token.grant_id() else {
-        let revoked = revoked_access_tokens::contains(&mut connection, token.jti()).await?;
-        return Ok((!revoked).then_some(Bearer::Client));
+    let grant_id = match token.origin() {
+        Origin::Grant(grant_id) => grant_id,
+        other => {
+            if revoked_access_tokens::contains(&mut connection, token.jti()).await? {
+                return Ok(None);
+            }
+            return without_sign_in(app, &mut connection, &client, other, now).await;
+        }
     };
     let found = grants::find_standing(&mut connection, &grant_id, token.jti()).await?;
     let Some((grant, person, TokenStanding::Good)) = found else {
@@ -74,6 +97,34 @@ pub async fn find_standing(
     let living = grant.revoked_at.is_none() && now < grant.expires_at;
     let welcome = client.turns_away(&person, grant.upstream.as_ref(), grant.acr).is_none();
     Ok((living && welcome).then(|| Bearer::Person(Box::new((grant, person)))))
+}
+
+/// The same for what nobody has signed in for.
+async fn without_sign_in(
+    app: &App,
+    connection: &mut Connection,
+    client: &Client,
+    origin: Origin,
+    now: Timestamp,
+) -> StoreResult<Option<Bearer>> {
+    match origin {
+        Origin::PersonalAccessToken(id) => {
+            let Some(token) = personal_access_tokens::find(connection, &id).await? else {
+                return Ok(None);
+            };
+            let good = personal_access_token::examine(app, connection, token, now).await?;
+            let good = good.ok().filter(|good| good.scope_at(client, now).is_ok());
+            Ok(good.map(|good| Bearer::Program(Box::new(good))))
+        }
+        Origin::ServiceAccount(id) => {
+            let account = users::find_person(connection, &id).await?;
+            let account = account.filter(|account| client.is_account(&account.user));
+            Ok(account.map(|account| Bearer::Account(Box::new(account))))
+        }
+        // The client that became a service account is no longer itself.
+        Origin::Client => Ok(client.settings.service_account.is_none().then_some(Bearer::Client)),
+        Origin::Grant(_) => Ok(None),
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! What every endpoint for clients begins with.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
-use axum::extract::{FromRequest, Request};
+use axum::{
+    extract::{FromRequest, Request},
+    http::HeaderMap,
+};
 
 use super::{
     address, client_auth,
@@ -18,6 +21,10 @@ pub struct ClientRequest {
     pub client: Arc<Client>,
     /// What the form says.
     pub params: Params,
+    /// From which address the client asks.
+    pub from: IpAddr,
+    /// The headers of its request.
+    pub headers: HeaderMap,
 }
 
 impl ClientRequest {
@@ -36,6 +43,6 @@ impl FromRequest<App> for ClientRequest {
         let body = params::body(request).await;
         let params = params::of_form(&uri, &headers, body)?;
         let client = client_auth::authenticate(app, &headers, &params, from).await?;
-        Ok(Self { client, params })
+        Ok(Self { client, params, from, headers })
     }
 }

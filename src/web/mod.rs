@@ -15,4 +15,5 @@ pub mod flow;
 pub mod opened_link;
 pub mod pages;
 pub mod params;
+pub mod personal_access_token;
 pub mod throttle;

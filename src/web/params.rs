@@ -54,6 +54,11 @@ impl Params {
         pair.map(|(_, value)| value.as_str())
     }
 
+    /// The names of those that are not empty.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.pairs.iter().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name.as_str())
+    }
+
     /// All of them as the query of an address.
     pub fn to_query(&self) -> String {
         form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.pairs).finish()

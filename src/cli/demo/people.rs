@@ -10,7 +10,7 @@ use crate::{
         random::{self, Random},
         secret::Secret,
     },
-    store::users::{self, User},
+    store::users::{self, AccountKind, User},
 };
 
 /// Somebody who can sign in.
@@ -75,6 +75,7 @@ pub(super) async fn enrol(app: &App, people: &[SamplePerson]) -> anyhow::Result<
             updated_at: now,
             email_issuer: None,
             roles: std::iter::empty::<&str>().collect(),
+            kind: AccountKind::Person,
         };
         let added = users::insert(&mut app.connection().await?, &user).await?;
         anyhow::ensure!(added, "{} is there already", person.username);

@@ -30,7 +30,7 @@ use crate::{
     },
     store::{
         Connection, audit_events,
-        users::{self, User},
+        users::{self, AccountKind, User},
     },
 };
 
@@ -221,6 +221,7 @@ impl<'a> Reading<'a> {
             updated_at: self.now,
             email_issuer: None,
             roles: line.roles.iter().collect(),
+            kind: AccountKind::Person,
         });
     }
 

@@ -28,7 +28,8 @@ use crate::{
     store::{
         Connection, StoreError, audit_events, deletions,
         grants::RevokedBecause,
-        users::{self, User},
+        personal_access_tokens,
+        users::{self, AccountKind, User},
     },
 };
 
@@ -55,7 +56,7 @@ pub(super) enum Verb {
         /// The username.
         username: String,
     },
-    /// Replace the password: the account's sessions and tokens end.
+    /// Replace the password: the account's sessions and tokens end, personal access tokens too.
     SetPassword(SetPassword),
     /// Print a one-time link with which the person chooses a new password, and nobody learns it.
     Recover(recover::Recover),
@@ -83,6 +84,10 @@ pub(super) struct Add {
     /// Read the password from standard input.
     #[arg(long)]
     password_stdin: bool,
+    /// A program's account: nobody can ever sign in to it. It works by tokens (keywright token) and as
+    /// the `service_account` of an app.
+    #[arg(long, conflicts_with_all = ["email", "password_stdin"])]
+    service: bool,
 }
 
 #[derive(Debug, Args)]
@@ -142,12 +147,14 @@ async fn add_user(tools: &Tools, add: Add) -> anyhow::Result<()> {
         updated_at: now,
         email_issuer: None,
         roles: std::iter::empty::<&str>().collect(),
+        kind: if add.service { AccountKind::Service } else { AccountKind::Person },
     };
     let mut connection = tools.connection().await?;
     if !users::insert(&mut connection, &user).await? {
         bail!("username {:?}: is taken", user.username);
     }
-    note(tools, &mut connection, Event::done("user_added").user(&user.id)).await?;
+    let event = Event::done("user_added").user(&user.id).detail("kind", user.kind.as_str());
+    note(tools, &mut connection, event).await?;
     say(&format!("Added {} ({}).", user.username, user.id));
     Ok(())
 }
@@ -175,18 +182,19 @@ async fn list(tools: &Tools, as_json: bool) -> anyhow::Result<()> {
                 user.username.clone(),
                 user.email.clone().unwrap_or_else(|| "-".to_owned()),
                 user.groups.to_vec().join(", "),
+                user.kind.as_str().to_owned(),
                 if user.disabled_at.is_some() { "shut" } else { "open" }.to_owned(),
                 user.created_at.rfc3339(),
             ]
         })
         .collect();
-    say_table(&["USERNAME", "E-MAIL", "GROUPS", "STATE", "CREATED"], &rows);
+    say_table(&["USERNAME", "E-MAIL", "GROUPS", "KIND", "STATE", "CREATED"], &rows);
     Ok(())
 }
 
 fn user_json(user: &User) -> Value {
     json!({
-        "id": user.id, "username": user.username, "email": user.email,
+        "id": user.id, "username": user.username, "kind": user.kind, "email": user.email,
         "email_verified": user.email_verified, "name": user.name, "groups": user.groups.to_vec(),
         "roles": user.roles.to_vec(),
         "has_password": user.password_hash.is_some(), "disabled_at": user.disabled_at,
@@ -242,6 +250,9 @@ async fn set_password(tools: &Tools, set: &SetPassword) -> anyhow::Result<()> {
         );
     }
     let user = find(&mut tools.connection().await?, &set.username).await?;
+    if user.kind == AccountKind::Service {
+        bail!("{} is a service account: nobody signs in to it", user.username);
+    }
     let known = Known {
         username: user.username.clone(),
         email: user.email.clone(),
@@ -255,6 +266,8 @@ async fn set_password(tools: &Tools, set: &SetPassword) -> anyhow::Result<()> {
             let _ = users::set_password_hash(conn, &user.id, &hash, now).await?;
             let because = RevokedBecause::PasswordChanged;
             sessions::end_all_of_user(conn, &user.id, &clients, because, now).await?;
+            // An administrator does this when somebody else may have been in (PT-11).
+            personal_access_tokens::revoke_of_user(conn, &user.id, now).await?;
             Ok::<_, StoreError>(())
         })
         .await?;

@@ -17,7 +17,13 @@ use crate::{
     foundation::clock::Span,
     mail::Link,
     sessions,
-    store::{StoreError, grants::RevokedBecause, one_time_links::LinkPurpose, users},
+    store::{
+        StoreError,
+        grants::RevokedBecause,
+        one_time_links::LinkPurpose,
+        personal_access_tokens,
+        users::{self, AccountKind},
+    },
     urls::{Urls, path},
 };
 
@@ -49,6 +55,11 @@ pub(super) async fn run(tools: &Tools, recover: &Recover) -> anyhow::Result<()> 
         "{0} is shut; see: keywright user enable {0}",
         user.username
     );
+    ensure!(
+        user.kind == AccountKind::Person,
+        "{} is a service account: nobody signs in to it",
+        user.username
+    );
     let (clients, now) = (tools.clients(), tools.now());
     let secret = one_time_links::secret(&*tools.random());
     let life = Span::from_minutes(recover.minutes);
@@ -59,6 +70,7 @@ pub(super) async fn run(tools: &Tools, recover: &Recover) -> anyhow::Result<()> 
             if recover.lock_out {
                 let _ = users::remove_password(conn, &user.id, now).await?;
                 let because = RevokedBecause::PasswordChanged;
+                personal_access_tokens::revoke_of_user(conn, &user.id, now).await?;
                 sessions::end_all_of_user(conn, &user.id, &clients, because, now).await?;
             }
             Ok::<_, StoreError>(())

@@ -1,13 +1,17 @@
 //! A person's own page: who I am here, my ways in, my sessions.
 
+pub mod activity;
+pub mod apps;
 pub mod deletion;
 pub mod email;
+pub mod export;
 pub mod keep;
 pub mod linking;
 mod own;
 pub mod password;
 pub mod profile;
 pub mod sessions;
+pub mod tokens;
 
 use std::{net::IpAddr, sync::Arc};
 

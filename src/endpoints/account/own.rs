@@ -1,15 +1,19 @@
 //! Who may change something of an account: whoever is signed in to it, sends our own form, and has
 //! proved a moment ago who they are. A session that somebody left open is not enough (SS-18, LK-06).
 
+use std::net::IpAddr;
+
 use axum::http::{HeaderMap, StatusCode};
 
 use crate::{
     app::App,
     audit::Event,
     foundation::clock::{Span, Timestamp},
+    mail::{Link, Message},
     sessions::LiveSession,
+    store::{Connection, StoreResult, users::User},
     urls,
-    web::{browser, csrf, error::PageError, params::Params},
+    web::{address, browser, csrf, error::PageError, params::Params},
 };
 
 /// How old the proof of a session may be.
@@ -26,10 +30,7 @@ pub(super) async fn proved(
     params: &Params,
     now: Timestamp,
 ) -> Result<Option<LiveSession>, PageError> {
-    if !csrf::is_own(app, headers, params.get(csrf::FIELD)) {
-        return Err(PageError::forged_form().event(Event::refused(action, "form_not_ours")));
-    }
-    let Some(session) = browser::held_session(app, headers, None, now).await? else {
+    let Some(session) = posted(app, action, headers, params, now).await? else {
         return Ok(None);
     };
     if !is_young(&session, now) {
@@ -37,6 +38,52 @@ pub(super) async fn proved(
         return Err(reauth_required().event(event));
     }
     Ok(Some(session))
+}
+
+/// The same for what anybody may do who is signed in, however long ago: to end and to revoke.
+///
+/// # Errors
+/// A form that is not ours: the page that says so, and its event.
+pub(super) async fn posted(
+    app: &App,
+    action: &'static str,
+    headers: &HeaderMap,
+    params: &Params,
+    now: Timestamp,
+) -> Result<Option<LiveSession>, PageError> {
+    if !csrf::is_own(app, headers, params.get(csrf::FIELD)) {
+        return Err(PageError::forged_form().event(Event::refused(action, "form_not_ours")));
+    }
+    Ok(browser::held_session(app, headers, None, now).await?)
+}
+
+/// Queues the mail that says what was done to somebody's account, and from where, if they have an
+/// address that is theirs.
+pub(super) async fn tell(
+    app: &App,
+    conn: &mut Connection,
+    user: &User,
+    (what, from_where): (String, String),
+    now: Timestamp,
+) -> StoreResult<()> {
+    let address = user.email.as_deref().filter(|_| user.email_verified == Some(true));
+    let Some(to) = address.filter(|_| app.mail.is_configured()) else {
+        return Ok(());
+    };
+    let message = Message::MethodChanged {
+        what,
+        when: now,
+        from_where,
+        account: Link::new(&app.urls, urls::path::ACCOUNT, &[]),
+    };
+    // A mail that the brake has stopped is noted where it was stopped.
+    let _ = app.queue_mail(conn, to, &message, now).await?;
+    Ok(())
+}
+
+/// From where somebody does something, in human words.
+pub(super) fn from_where(from: IpAddr, headers: &HeaderMap) -> String {
+    format!("{from}, {}", super::device(&address::user_agent(headers)))
 }
 
 /// Whether the person has proved a moment ago who they are.

@@ -1,30 +1,64 @@
-//! A client for itself (RFC 6749 §4.4). Stores nothing and asks no store.
+//! A client for itself (RFC 6749 §4.4), or for the service account that it is. A client that is
+//! itself needs no store.
 
-use super::{Exchange, TokenResponse};
+use super::{Exchange, Story, TokenResponse};
 use crate::{
+    foundation::names::username_key,
     protocol::{
         error::OAuthError,
         scope::{OFFLINE_ACCESS, OPENID, Scope},
+    },
+    store::{
+        StoreError, StoreResult,
+        users::{self, Person},
     },
     tokens::access,
     web::error::WireError,
 };
 
-/// Scopes that speak of a person, of whom there is none here.
+/// Scopes that speak of a person who signs in, of whom there is none here.
 const PERSONAL: [&str; 2] = [OPENID, OFFLINE_ACCESS];
 
-pub(super) fn issue(exchange: &Exchange<'_>) -> Result<TokenResponse, WireError> {
+pub(super) async fn issue(exchange: &Exchange<'_>) -> Result<TokenResponse, WireError> {
     let scope = scope(exchange)?;
-    let issuing = exchange.app.issuing(exchange.now);
-    let access = access::issue_for_client(issuing, exchange.client, &scope)?;
-    Ok(TokenResponse {
-        access_token: access.token,
-        token_type: "Bearer",
-        expires_in: access.expires_in.seconds(),
-        refresh_token: None,
-        id_token: None,
-        scope: scope.to_string(),
-    })
+    let (issuing, client) = (exchange.app.issuing(exchange.now), exchange.client);
+    let access = match &client.settings.service_account {
+        None => access::issue_for_client(issuing, client, &scope)?,
+        Some(name) => {
+            let account = account(exchange, name).await?;
+            access::issue_for_account(issuing, client, &account, &scope)?
+        }
+    };
+    Ok(TokenResponse::of(access, &scope))
+}
+
+/// The service account that the client is. It is looked up each time: once it is shut, nothing is
+/// issued any more (TK-14).
+async fn account(exchange: &Exchange<'_>, name: &str) -> Result<Person, WireError> {
+    let refuse = |reason, user| {
+        let error = OAuthError::invalid_client("the client's service account cannot be used");
+        exchange.refuse(error, reason, Story { trace: None, user })
+    };
+    let Some(account) = find(exchange, name).await? else {
+        return Err(refuse("service_account_unknown", None));
+    };
+    let id = &account.user.id;
+    if account.user.disabled_at.is_some() {
+        return Err(refuse("user_disabled", Some(id)));
+    }
+    if !exchange.client.is_account(&account.user) {
+        return Err(refuse("no_service_account", Some(id)));
+    }
+    Ok(account)
+}
+
+async fn find(exchange: &Exchange<'_>, name: &str) -> StoreResult<Option<Person>> {
+    let mut connection = exchange.app.connection().await?;
+    let user = users::find_by_username(&mut connection, &username_key(name)).await?;
+    match user {
+        Some(user) => users::find_person(&mut connection, &user.id).await.map_err(StoreError::from),
+        None => Ok(None),
+    }
 }
 
 /// What is asked and allowed; everything that is allowed when nothing is asked (RFC 6749 §3.3).

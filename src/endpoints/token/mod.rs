@@ -6,6 +6,7 @@
 mod authorization_code;
 mod client_credentials;
 mod refresh_token;
+mod token_exchange;
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Serialize;
@@ -27,7 +28,7 @@ use crate::{
     },
     store::{grants::Grant, users::Person},
     tokens::{
-        access::{self, Issuing},
+        access::{self, AccessToken, Issuing},
         id_token::{self, Occasion},
     },
     web::{
@@ -41,6 +42,9 @@ use crate::{
 #[derive(Debug, Serialize)]
 struct TokenResponse {
     access_token: String,
+    /// RFC 8693 §2.2.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issued_token_type: Option<&'static str>,
     token_type: &'static str,
     expires_in: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,6 +52,21 @@ struct TokenResponse {
     #[serde(skip_serializing_if = "Option::is_none")]
     id_token: Option<String>,
     scope: String,
+}
+
+impl TokenResponse {
+    /// An access token and nothing beside it.
+    fn of(access: AccessToken, scope: &Scope) -> Self {
+        Self {
+            expires_in: access.expires_in.seconds(),
+            access_token: access.token,
+            issued_token_type: None,
+            token_type: "Bearer",
+            refresh_token: None,
+            id_token: None,
+            scope: scope.to_string(),
+        }
+    }
 }
 
 /// One request on its way through the pipeline.
@@ -79,14 +98,7 @@ impl Exchange<'_> {
             .contains(OPENID)
             .then(|| id_token::issue_id_token(issuing, self.client, grant, person, occasion))
             .transpose()?;
-        Ok(TokenResponse {
-            expires_in: access.expires_in.seconds(),
-            access_token: access.token,
-            token_type: "Bearer",
-            refresh_token: None,
-            id_token,
-            scope: scope.to_string(),
-        })
+        Ok(TokenResponse { id_token, ..TokenResponse::of(access, scope) })
     }
 
     /// The upstream that signed the person in still stands by its word, as far as this client cares.
@@ -133,18 +145,17 @@ impl<'a> Story<'a> {
 }
 
 /// `POST /token`.
-pub async fn token(
-    State(app): State<App>,
-    ClientRequest { client, params }: ClientRequest,
-) -> Result<Response, WireError> {
+pub async fn token(State(app): State<App>, request: ClientRequest) -> Result<Response, WireError> {
     let now = app.now();
     app.keys.catch_up(&app.store, now).await;
-    let exchange = Exchange { app: &app, client: &client, params: &params, now };
+    let (client, params) = (&*request.client, &request.params);
+    let exchange = Exchange { app: &app, client, params, now };
     let grant_type = grant_type(&exchange)?;
     let response = match grant_type {
         GrantType::AuthorizationCode => authorization_code::redeem(&exchange).await?,
         GrantType::RefreshToken => refresh_token::refresh(&exchange).await?,
-        GrantType::ClientCredentials => client_credentials::issue(&exchange)?,
+        GrantType::ClientCredentials => client_credentials::issue(&exchange).await?,
+        GrantType::TokenExchange => token_exchange::exchange(&exchange, &request).await?,
     };
     app.metrics.count_tokens(grant_type.as_str(), client.id().as_str());
     Ok(json(StatusCode::OK, &response))

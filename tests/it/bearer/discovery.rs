@@ -111,7 +111,9 @@ async fn the_listed_grants_and_methods_work() {
     app.add_user("bob", &[]).await;
     let metadata = metadata(&app).await;
     let grants = words(&metadata, "grant_types_supported");
-    assert_eq!(grants, ["authorization_code", "refresh_token", "client_credentials"]);
+    // The last one works for apps that may use it: `personal_access_tokens::exchange`.
+    let exchange = "urn:ietf:params:oauth:grant-type:token-exchange";
+    assert_eq!(grants, ["authorization_code", "refresh_token", "client_credentials", exchange]);
     let mut browser = app.browser();
     let tokens = sign_in_with(&app, &mut browser, "web", "bob").await;
     tokens.refreshed(&app).await;

@@ -11,6 +11,7 @@ mod mail;
 mod program;
 mod rights;
 mod serve;
+mod token;
 mod trace;
 mod upstream;
 mod user;

@@ -70,6 +70,9 @@ async fn a_short_outage_ends_nothing_and_a_long_one_everything() {
     scene.assert_ended("lease_run_out").await;
 }
 
+/// For one person with more sessions than one would have.
+const MANY_SESSIONS: &str = "[sessions]\nmax_per_person = 100";
+
 /// However many sessions of an upstream that is switched off wait for their end, a round ends, and
 /// the others are looked after.
 #[tokio::test(flavor = "multi_thread")]
@@ -80,6 +83,7 @@ async fn many_leases_that_nobody_can_renew_hold_up_nobody() {
     drop(browser);
     let slow = "max_staleness = \"10m\"";
     let both = |builder: crate::support::app::Builder, settings: &str| {
+        let builder = builder.config(MANY_SESSIONS);
         builder.upstream("kc", &upstream, TEN_MINUTES).upstream("off", &off, settings)
     };
     let app = both(crate::sessions::stop(app).await, slow).start().await;
@@ -159,7 +163,8 @@ async fn an_upstream_that_hangs_holds_up_nobody_elses() {
 /// A round has an end, however many looks lead to nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_of_leases_of_an_upstream_that_is_switched_off_is_looked_at_once() {
-    let Scene { app, upstream, .. } = Scene::set(Refreshes::Rotating).await;
+    let scene = Scene::with(Refreshes::Rotating, TEN_MINUTES, MANY_SESSIONS).await;
+    let Scene { app, upstream, .. } = scene;
     for _ in 0..64 {
         sign_in_at(&mut app.browser(), "kc").await;
     }

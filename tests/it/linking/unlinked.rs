@@ -57,6 +57,10 @@ async fn unlinking_ends_what_came_in_by_it() {
         browser.stop_at("https://told.test/");
         let code = code_by_session(&mut browser, "told", &[]).await;
         assert_eq!(redeem(&house.app, "told", &code).await.status, 200);
+        let csrf = form_token(&mut browser).await;
+        let form = [("csrf", csrf.as_str()), ("name", slug), ("lifetime", "1d")];
+        let form = [&form[..], &[("scope.openid", "yes")]].concat();
+        assert_eq!(browser.post_form("/account/tokens", &form).await.status, 200);
         through.push((cookie(&browser, SESSION), tokens));
     }
     let own = (cookie(&bob, SESSION), tokens(&house, &mut bob).await);
@@ -78,6 +82,10 @@ async fn unlinking_ends_what_came_in_by_it() {
     assert_eq!(alive(&theirs).await, (Some("mallory".to_owned()), true));
     assert_eq!(house.app.count("logout_deliveries").await, 1);
     assert_eq!(house.app.count("grants WHERE revoked_because = 'unlinked'").await, 2);
+    let living = "personal_access_tokens WHERE name = 'other' AND revoked_at IS NULL";
+    assert_eq!(house.app.count(living).await, 1, "what was made on the word of the other");
+    let dead = "personal_access_tokens WHERE name = 'kc' AND revoked_at IS NOT NULL";
+    assert_eq!(house.app.count(dead).await, 1);
     let event = house.done("unlink").await.remove(0);
     assert_eq!(event.user_id, Some(user(&house.app, "bob").await.id));
 

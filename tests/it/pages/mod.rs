@@ -4,6 +4,7 @@ mod assets;
 mod hostile_text;
 mod html;
 mod looks;
+mod own;
 mod snapshots;
 mod stories;
 
@@ -57,6 +58,10 @@ async fn every_page(app: &TestApp) -> Vec<(&'static str, Page)> {
     for (name, path) in [
         ("form post", post.as_str()),
         ("sign out?", "/logout?client_id=web"),
+        ("own tokens", "/account/tokens"),
+        ("own apps", "/account/apps"),
+        ("own activity", "/account/activity"),
+        ("everywhere?", "/account/everywhere"),
         ("not found", "/nowhere"),
         ("no such asset", "/assets/x"),
         ("no flow", "/login?flow=x"),

@@ -27,7 +27,7 @@ fn redacted(page: &Page) -> String {
 }
 
 /// The part that differs between pages.
-fn main_of(page: &Page) -> String {
+pub(super) fn main_of(page: &Page) -> String {
     let text = redacted(page);
     let (_, rest) = text.split_once("<main>\n").unwrap();
     rest.split_once("</main>").unwrap().0.trim_end().to_owned()
@@ -263,6 +263,14 @@ async fn the_account_page() {
     </dl>
     <p class="ways"><a class="button small" href="/account/profile">Change<span class="hidden"> your name or username</span></a></p>
     </section>
+    <section aria-labelledby="ways">
+    <h2 id="ways">How you sign in</h2>
+    <ul class="rows">
+    <li><div><strong>Personal access tokens</strong>
+    <p class="quiet">What you give to programs that act for you.</p></div>
+    <a class="button small" href="/account/tokens">Look after<span class="hidden"> personal access tokens</span></a></li>
+    </ul>
+    </section>
     <section aria-labelledby="identities">
     <h2 id="identities">Linked sign-ins</h2>
     <p class="quiet">Accounts elsewhere that lead to this one. Whoever can sign in to one of them can sign in here.</p>
@@ -295,6 +303,30 @@ async fn the_account_page() {
     <input type="hidden" name="csrf" value="[csrf]">
     <input type="hidden" name="handle" value="[handle]">
     <button class="button small" type="submit">End session<span class="hidden"> on <bdi>Firefox on macOS</bdi>, signed in 1 June 2026, 12:00 UTC</span></button>
+    </form></li>
+    </ul>
+    <div class="ways inline">
+    <form method="post" action="/account/sessions/end-others">
+    <input type="hidden" name="csrf" value="[csrf]">
+    <button class="button small" type="submit">End all others</button>
+    </form>
+    <a class="button small" href="/account/everywhere">Sign out everywhere</a>
+    </div>
+    </section>
+    <section aria-labelledby="data">
+    <h2 id="data">Apps, activity and data</h2>
+    <ul class="rows">
+    <li><div><strong>Connected apps</strong>
+    <p class="quiet">The apps that may ask about you.</p></div>
+    <a class="button small" href="/account/apps">See<span class="hidden"> connected apps</span></a></li>
+    <li><div><strong>Your activity</strong>
+    <p class="quiet">What happened to your account lately.</p></div>
+    <a class="button small" href="/account/activity">See<span class="hidden"> your activity</span></a></li>
+    <li><div><strong>Your data</strong>
+    <p class="quiet">Everything that is kept here about you, as a file. Within five minutes after you have signed in.</p></div>
+    <form method="post" action="/account/export">
+    <input type="hidden" name="csrf" value="[csrf]">
+    <button class="button small" type="submit">Download<span class="hidden"> your data</span></button>
     </form></li>
     </ul>
     </section>

@@ -61,8 +61,12 @@ const FORGERIES: [Forgery; 12] = [
 ];
 
 /// Everything that may be posted: with a form token, or by an app, which proves itself otherwise.
-const GUARDED: [&str; 18] = [
+const GUARDED: [&str; 24] = [
+    "DISCONNECT_APP_OF_MINE",
+    "END_OTHER_SESSIONS_OF_MINE",
     "END_SESSION_OF_MINE",
+    "EVERYWHERE",
+    "EXPORT",
     "INVITATION",
     "KEEP_MY_ACCOUNT",
     "LINK",
@@ -76,7 +80,9 @@ const GUARDED: [&str; 18] = [
     "RECOVERY_CODE",
     "RECOVERY_PASSWORD",
     "REMOVE_MY_PASSWORD",
+    "REVOKE_TOKEN_OF_MINE",
     "SIGNUP",
+    "TOKENS_OF_MINE",
     "UNLINK",
     "VERIFY_EMAIL",
     "VERIFY_MY_EMAIL",
@@ -256,6 +262,47 @@ async fn an_invitation_is_taken_from_our_own_page_alone() {
     let good = scene.post(&path, &[], SAME_ORIGIN, &Token::Own).await;
     assert_eq!(good.status, 303, "{good:?}");
     assert_eq!(scene.app.count("users WHERE groups <> '[]'").await, 1);
+}
+
+/// SS-05, PT-01: making and revoking tokens.
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_made_and_revoked_from_our_own_page_alone() {
+    let scene = Scene::set().await;
+    let fields = [("name", "backup"), ("lifetime", "30d"), ("scope.openid", "yes")];
+    scene.assert_refused("make_token", "/account/tokens", &fields).await;
+    assert_eq!(scene.app.count("personal_access_tokens").await, 0);
+    let good = scene.post("/account/tokens", &fields, SAME_ORIGIN, &Token::Own).await;
+    assert_eq!(good.status, 200, "{good:?}");
+
+    let fields = [("handle", "none")];
+    scene.assert_refused("revoke_token", "/account/tokens/revoke", &fields).await;
+    let good = scene.post("/account/tokens/revoke", &fields, SAME_ORIGIN, &Token::Own).await;
+    assert_eq!(good.status, 404, "{good:?}");
+}
+
+/// SS-05: what ends more than one session, takes an app away, or tells everything. Last what is signed
+/// out by.
+#[tokio::test(flavor = "multi_thread")]
+async fn own_pages_are_posted_from_our_own_page_alone() {
+    let scene = Scene::set().await;
+    for (action, path, good) in [
+        ("disconnect_app", "/account/apps/disconnect", 404),
+        ("export", "/account/export", 200),
+        ("end_other_sessions", "/account/sessions/end-others", 303),
+    ] {
+        let fields = [("app", "none")];
+        // The other session is gone with the last of them.
+        scene.assert_refused(action, path, &fields).await;
+        let answer = scene.post(path, &fields, SAME_ORIGIN, &Token::Own).await;
+        assert_eq!(answer.status, good, "{answer:?}");
+    }
+    assert_eq!(person_of(&scene.app, &scene.other_secret).await, None);
+
+    let scene = Scene::set().await;
+    scene.assert_refused("sign_out_everywhere", "/account/everywhere", &[("tokens", "yes")]).await;
+    let good = scene.post("/account/everywhere", &[], SAME_ORIGIN, &Token::Own).await;
+    assert_eq!(good.status, 200, "{good:?}");
+    assert_eq!(person_of(&scene.app, &scene.secret).await, None);
 }
 
 /// SS-05: signing out.

@@ -11,7 +11,7 @@ use super::{
     raw::{self, empty},
 };
 
-const TABLES: [&str; 19] = [
+const TABLES: [&str; 20] = [
     "audit_events",
     "deletions",
     "facts",
@@ -24,6 +24,7 @@ const TABLES: [&str; 19] = [
     "mail_outbox",
     "one_time_links",
     "password_guesses",
+    "personal_access_tokens",
     "recovery_requests",
     "refresh_tokens",
     "revoked_access_tokens",

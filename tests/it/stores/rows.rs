@@ -13,8 +13,8 @@ use keywright::{
         audit_events::{AuditEvent, Outcome},
         grants::{self, Grant},
         refresh_tokens::{self, RefreshToken},
-        sessions::{self, Session},
-        users::{self, User},
+        sessions::{self, Room, Session},
+        users::{self, AccountKind, User},
     },
 };
 
@@ -46,6 +46,7 @@ pub(super) async fn insert_user(conn: &mut Connection, username: &str) -> UserId
         updated_at: NOW,
         email_issuer: None,
         roles: std::iter::empty::<&str>().collect(),
+        kind: AccountKind::Person,
     };
     assert!(users::insert(conn, &user).await.unwrap());
     user.id
@@ -143,5 +144,7 @@ pub(super) async fn insert_session(
     };
     let began =
         AuditEvent { action: "sign_in".to_owned(), ..event(&format!("beginning of {name}"), NOW) };
-    sessions::insert(conn, &session, &began).await.unwrap();
+    let room = Room { most: 50, used_since: NOW.minus(Span::from_days(1)) };
+    let beyond = sessions::insert(conn, &session, &began, room).await.unwrap();
+    assert!(beyond.is_empty());
 }

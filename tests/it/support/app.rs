@@ -17,7 +17,7 @@ use keywright::{
     router,
     store::{
         audit_events::{self, AuditEvent},
-        users::{self, User},
+        users::{self, AccountKind, User},
     },
 };
 use serde_json::Value;
@@ -272,6 +272,7 @@ impl TestApp {
             updated_at: now,
             email_issuer: None,
             roles: std::iter::empty::<&str>().collect(),
+            kind: AccountKind::Person,
         };
         assert!(users::insert(&mut self.app.connection().await.unwrap(), &user).await.unwrap());
         user

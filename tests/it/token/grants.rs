@@ -13,11 +13,10 @@ use crate::{
 };
 
 /// Grant types that exist elsewhere and not here.
-const FOREIGN: [&str; 8] = [
+const FOREIGN: [&str; 7] = [
     "password",
     "implicit",
     "urn:ietf:params:oauth:grant-type:device_code",
-    "urn:ietf:params:oauth:grant-type:token-exchange",
     "urn:ietf:params:oauth:grant-type:jwt-bearer",
     "urn:openid:params:grant-type:ciba",
     "AUTHORIZATION_CODE",
@@ -67,7 +66,7 @@ async fn an_unknown_grant_type_is_refused() {
         ask(&app, client, &[]).await.assert_error(400, "invalid_request");
         ask(&app, client, &[("grant_type", "")]).await.assert_error(400, "invalid_request");
     }
-    assert_eq!(app.refusals("request").await.len(), 30);
+    assert_eq!(app.refusals("request").await.len(), 27);
     assert_eq!(app.count("grants").await, 0);
     let metadata = app.get("/.well-known/openid-configuration", None).await.json();
     for grant_type in FOREIGN {

@@ -1,0 +1,2 @@
+DROP INDEX audit_events_user_id;
+DROP INDEX sessions_open;
