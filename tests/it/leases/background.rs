@@ -163,8 +163,9 @@ async fn an_upstream_that_hangs_holds_up_nobody_elses() {
 /// A round has an end, however many looks lead to nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_of_leases_of_an_upstream_that_is_switched_off_is_looked_at_once() {
-    let scene = Scene::with(Refreshes::Rotating, TEN_MINUTES, MANY_SESSIONS).await;
-    let Scene { app, upstream, .. } = scene;
+    let Scene { app, upstream, browser, .. } =
+        Scene::with(Refreshes::Rotating, TEN_MINUTES, MANY_SESSIONS).await;
+    drop(browser);
     for _ in 0..64 {
         sign_in_at(&mut app.browser(), "kc").await;
     }
