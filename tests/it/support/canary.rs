@@ -58,7 +58,8 @@ impl Write for Judge {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if let Some(secret) = secret_in(&String::from_utf8_lossy(line)) {
             let text = String::from_utf8_lossy(line);
-            eprintln!("{secret:?} gives away a secret in the log: {text}");
+            // Past the capture of the test that has done it.
+            let _ = writeln!(io::stderr(), "{secret:?} gives away a secret in the log: {text}");
             std::process::abort();
         }
         Ok(line.len())
