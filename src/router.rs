@@ -14,7 +14,9 @@ use crate::{
     endpoints::{
         account, authorize,
         discovery::{self, Documents},
-        health, introspect, login, logout, mail, revoke, signup, token, userinfo,
+        health, introspect,
+        login::{self, second_factor},
+        logout, mail, revoke, signup, token, userinfo,
     },
     urls::path,
     web::{assets, cors::cors, edge::edge, error::PageError},
@@ -28,6 +30,7 @@ pub fn public(app: &App) -> Router {
     let house = Router::new()
         .route(path::AUTHORIZE, get(authorize::authorize).post(authorize::authorize))
         .route(path::LOGIN, get(login::choose::show).post(login::password::post))
+        .route(path::SECOND_FACTOR, get(second_factor::show).post(second_factor::post))
         .route(path::SIGNUP, get(signup::show).post(signup::post))
         .route(path::UPSTREAM_START, get(login::start::start))
         .route(path::UPSTREAM_CALLBACK, get(login::callback::callback).post(login::callback::post))
@@ -40,6 +43,7 @@ pub fn public(app: &App) -> Router {
         .route(path::ACCOUNT, get(account::home))
         .route(path::END_SESSION_OF_MINE, post(account::sessions::end))
         .route(path::PROVE, get(account::prove))
+        .route(path::TWO_STEP, get(account::two_step::show).post(account::two_step::post))
         .route(path::LINK, post(account::linking::link))
         .route(path::UNLINK, post(account::linking::unlink))
         .route(path::ASSET, get(assets::get))

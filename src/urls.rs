@@ -25,6 +25,8 @@ pub mod path {
     pub const LOGOUT: &str = "/logout";
     /// Choosing a way to sign in.
     pub const LOGIN: &str = "/login";
+    /// Giving a second factor, or setting one up, as a part of signing in.
+    pub const SECOND_FACTOR: &str = "/login/second-factor";
     /// Making a local account.
     pub const SIGNUP: &str = "/signup";
     /// A person's own pages.
@@ -33,6 +35,8 @@ pub mod path {
     pub const END_SESSION_OF_MINE: &str = "/account/sessions/end";
     /// Proving anew who one is.
     pub const PROVE: &str = "/account/prove";
+    /// One's second factors.
+    pub const TWO_STEP: &str = "/account/two-step";
     /// Linking an account at an upstream to one's own.
     pub const LINK: &str = "/account/link";
     /// Taking such a link away.
@@ -110,6 +114,11 @@ pub fn upstream_answer(slug: &UpstreamSlug, state: &str) -> String {
 /// Where somebody makes an account, as a part of a sign-in in progress.
 pub fn signup(flow: &str) -> String {
     format!("{}?flow={flow}", path::SIGNUP)
+}
+
+/// Where a sign-in in progress asks for a second factor.
+pub fn second_factor(flow: &str) -> String {
+    format!("{}?flow={flow}", path::SECOND_FACTOR)
 }
 
 /// Where a sign-in in progress chooses its way.

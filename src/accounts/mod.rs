@@ -1,5 +1,6 @@
-//! People: their passwords, and how an account comes to be.
+//! People: their passwords and second factors, and how an account comes to be.
 
+pub mod factors;
 pub mod linking;
 pub mod local;
 pub mod passwords;

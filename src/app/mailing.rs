@@ -4,8 +4,9 @@ use super::Parts;
 use crate::{
     audit::Event,
     foundation::clock::Timestamp,
-    mail::{Message, Queued, masked},
-    store::{Connection, QueryResult},
+    mail::{Link, Message, Queued, masked},
+    store::{Connection, QueryResult, users::User},
+    urls::path,
 };
 
 impl Parts {
@@ -26,5 +27,27 @@ impl Parts {
             self.audit.note(event.detail("to", masked(to)));
         }
         Ok(queued)
+    }
+
+    /// Tells the owner of an account, where mail reaches them, that a way to sign in has changed, and
+    /// from where.
+    pub async fn tell_of_method(
+        &self,
+        conn: &mut Connection,
+        user: &User,
+        (what, from): (&str, &str),
+        now: Timestamp,
+    ) -> QueryResult<()> {
+        let verified = user.email_verified == Some(true) && self.mail.is_configured();
+        let Some(to) = user.email.as_deref().filter(|_| verified) else {
+            return Ok(());
+        };
+        let message = Message::MethodChanged {
+            what: what.to_owned(),
+            when: now,
+            from_where: from.to_owned(),
+            account: Link::new(&self.urls, path::ACCOUNT, &[]),
+        };
+        self.queue_mail(conn, to, &message, now).await.map(drop)
     }
 }

@@ -16,6 +16,7 @@ mod mapping;
 mod presets;
 mod problems;
 mod reference;
+mod second_factors;
 mod sections;
 mod upstream_checks;
 mod upstream_values;
@@ -35,6 +36,7 @@ pub use mapping::{
 pub use presets::{Ask, Preset, PresetName, presets};
 pub use problems::{Problem, Problems};
 pub use reference::markdown as reference_markdown;
+pub use second_factors::{SecondFactorSettings, TotpEnrolment};
 pub use sections::{
     BrandingSettings, DatabaseSettings, KeySettings, PasswordLogin, PasswordSettings,
     RateLimitSettings, SecretSettings, ServerSettings, SessionSettings, SignupEmail, SignupMode,
@@ -65,6 +67,8 @@ section! {
         sessions: SessionSettings,
         /// Local passwords.
         passwords: PasswordSettings,
+        /// What people prove besides a password.
+        second_factors: SecondFactorSettings,
         /// Who may get an account.
         signup: SignupSettings,
         /// Brakes against guessing.
@@ -88,6 +92,7 @@ impl Config {
         self.tokens.check(problems);
         self.keys.check(problems);
         self.passwords.check(problems);
+        self.second_factors.check(problems);
         self.mail.check(&self.server.issuer, problems);
         upstreams::check(&self.upstreams, problems);
         clients::check(&self.clients, &self.upstreams, problems);

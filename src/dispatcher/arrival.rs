@@ -51,7 +51,16 @@ pub async fn welcome(
     now: Timestamp,
 ) -> Response {
     let answered = proceed(app, interaction, &session, now).await;
-    let mut response = answered.unwrap_or_else(IntoResponse::into_response);
+    signed_in(app, headers, answered.unwrap_or_else(IntoResponse::into_response), &secret)
+}
+
+/// The answer to who is signed in from now on, with the secret of their session.
+pub fn signed_in(
+    app: &App,
+    headers: &HeaderMap,
+    mut response: Response,
+    secret: &Secret,
+) -> Response {
     let life = app.config.sessions.absolute_lifetime;
     let cookie = cookies::set(Cookie::Session, secret.expose(), life, &app.urls);
     cookies::add(response.headers_mut(), cookie);

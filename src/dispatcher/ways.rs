@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::second_factor::could_reach;
 use crate::{
     app::App,
     clients::Client,
@@ -38,11 +39,16 @@ impl Ways {
         let says = |upstream: &Upstream| !unsaid || upstream.settings.protocol == Protocol::Oidc;
         let fits = |upstream: &&Arc<Upstream>| accepts(Some(upstream.slug())) && says(upstream);
         let upstreams = app.upstreams.iter().filter(fits);
-        let would_do = accepts(None) && level <= Some(Level::SingleFactor);
+        let alone = accepts(None) && level <= Some(Level::SingleFactor);
+        // With a second factor a password may reach more.
+        let with_more = match level.filter(|level| *level > Level::SingleFactor) {
+            Some(level) => accepts(None) && could_reach(app, interaction, level).await?,
+            None => false,
+        };
         Ok(Self {
             upstreams: upstreams.cloned().collect(),
-            passwords: would_do && app.has_local_accounts(now).await?,
-            signup: would_do && app.signup_is_open(),
+            passwords: (alone || with_more) && app.has_local_accounts(now).await?,
+            signup: alone && app.signup_is_open(),
         })
     }
 

@@ -23,6 +23,8 @@ pub enum KeyKind {
     LogoutToken,
     /// Where a person goes on who is signing out at an upstream. Proof.
     SigningOut,
+    /// The secret of an authenticator app that somebody is setting up. Proof.
+    Enrolment,
     /// Password attempts from one network. Comfort.
     SignInAttempts,
     /// Accounts made from one network. Comfort.
@@ -41,6 +43,7 @@ impl KeyKind {
             Self::UpstreamAnswer => "upstream-answer",
             Self::LogoutToken => "logout-token",
             Self::SigningOut => "signing-out",
+            Self::Enrolment => "enrolment",
             Self::SignInAttempts => "sign-in-attempts",
             Self::SignUps => "sign-ups",
             Self::ClientFailures => "client-failures",
@@ -55,6 +58,7 @@ impl KeyKind {
             Self::UpstreamState
             | Self::AuthorizationCode
             | Self::CodeFailures
+            | Self::Enrolment
             | Self::LogoutToken
             | Self::SigningOut => Span::from_minutes(10),
             Self::UpstreamAnswer | Self::SignInAttempts | Self::ClientFailures => {

@@ -40,6 +40,10 @@ text_id! {
     MailId
 }
 text_id! {
+    /// A second factor of a person's.
+    FactorId
+}
+text_id! {
     /// The short id on an error page under which the whole story is kept.
     TraceId
 }
@@ -71,7 +75,7 @@ macro_rules! generated {
         }
     )+};
 }
-generated!(UserId, IdentityId, SessionId, GrantId, MailId);
+generated!(UserId, IdentityId, SessionId, GrantId, MailId, FactorId);
 
 impl TraceId {
     /// A fresh id that a person can read out over the telephone: eight letters and digits out of

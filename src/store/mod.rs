@@ -23,10 +23,12 @@ pub mod logout_deliveries;
 pub mod mail_outbox;
 pub mod password_guesses;
 pub mod purge;
+pub mod recovery_codes;
 pub mod refresh_tokens;
 pub mod revoked_access_tokens;
 pub mod sessions;
 pub mod signing_keys;
+pub mod totp_factors;
 pub mod users;
 
 pub use connection::Connection;

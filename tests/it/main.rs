@@ -50,6 +50,7 @@ mod pages;
 mod password;
 mod refresh;
 mod round_trips;
+mod second_factor;
 mod sessions;
 mod signup;
 mod stores;

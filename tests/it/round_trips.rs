@@ -87,10 +87,11 @@ async fn a_password_sign_in() {
     let form = page.form_to("/login").fill("username", "bob").fill("password", "bob-password");
     let counter = Counter::begin(&app).await;
     let page = browser.submit(&page, &form).await;
-    // The account; the wrong passwords before; begin, account held, session with its event, commit.
+    // The account; the wrong passwords before; begin, account held, second factors, session with its
+    // event, commit.
     // The sign-in read, the try counted, the sign-in taken, the code written. Wrong passwords are
     // read in the database, because their count must survive a restart.
-    counter.assert("the password", asked(6, 4));
+    counter.assert("the password", asked(7, 4));
     assert!(page.location_param("code").is_some());
 }
 

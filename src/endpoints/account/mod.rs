@@ -3,6 +3,7 @@
 pub mod linking;
 mod own;
 pub mod sessions;
+pub mod two_step;
 
 use std::{net::IpAddr, sync::Arc};
 

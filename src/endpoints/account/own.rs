@@ -1,13 +1,17 @@
 //! Who may change something of an account: whoever is signed in to it, sends our own form, and has
-//! proved a moment ago who they are. A session that somebody left open is not enough (SS-18, LK-06).
+//! proved a moment ago who they are. A session that somebody left open is not enough (SS-18, LK-06),
+//! nor is one factor where the account has two (MF-03, MF-04).
 
 use axum::http::{HeaderMap, StatusCode};
 
 use crate::{
     app::App,
     audit::Event,
+    dispatcher::second_factor,
     foundation::clock::{Span, Timestamp},
+    protocol::acr::Level,
     sessions::LiveSession,
+    store::StoreResult,
     urls,
     web::{browser, csrf, error::PageError, params::Params},
 };
@@ -32,7 +36,7 @@ pub(super) async fn proved(
     let Some(session) = browser::held_session(app, headers, None, now).await? else {
         return Ok(None);
     };
-    if !is_young(&session, now) {
+    if !is_young(&session, now) || !is_whole(app, &session).await? {
         let event = Event::refused(action, "reauth_required").user(&session.person.user.id);
         return Err(reauth_required().event(event));
     }
@@ -42,6 +46,12 @@ pub(super) async fn proved(
 /// Whether the person has proved a moment ago who they are.
 pub(super) fn is_young(session: &LiveSession, now: Timestamp) -> bool {
     now.since(session.session.auth_time) <= YOUNG
+}
+
+/// Whether nothing is left to be proved: a second factor has to have been given where there is one.
+pub(super) async fn is_whole(app: &App, session: &LiveSession) -> StoreResult<bool> {
+    Ok(session.session.acr >= Some(Level::MultiFactor)
+        || !second_factor::has(app, &session.person.user.id).await?)
 }
 
 fn reauth_required() -> PageError {

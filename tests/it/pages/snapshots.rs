@@ -262,6 +262,14 @@ async fn the_account_page() {
     <div><dt>Groups</dt><dd><ul class="chips"><li class="tag"><bdi>berlin</bdi></li><li class="tag"><bdi>staff</bdi></li></ul></dd></div>
     </dl>
     </section>
+    <section aria-labelledby="ways">
+    <h2 id="ways">How you sign in</h2>
+    <ul class="rows">
+    <li><div><strong>Two-step sign-in</strong>
+    <p class="quiet">A code of an authenticator app besides your password, and codes for when it is lost.</p></div>
+    <a class="button small" href="/account/two-step">Manage<span class="hidden"> two-step sign-in</span></a></li>
+    </ul>
+    </section>
     <section aria-labelledby="identities">
     <h2 id="identities">Linked sign-ins</h2>
     <p class="quiet">Accounts elsewhere that lead to this one. Whoever can sign in to one of them can sign in here.</p>

@@ -61,7 +61,16 @@ const FORGERIES: [Forgery; 12] = [
 ];
 
 /// Everything that may be posted: with a form token, or by an app, which proves itself otherwise.
-const GUARDED: [&str; 6] = ["END_SESSION_OF_MINE", "LINK", "LOGIN", "LOGOUT", "SIGNUP", "UNLINK"];
+const GUARDED: [&str; 8] = [
+    "END_SESSION_OF_MINE",
+    "LINK",
+    "LOGIN",
+    "LOGOUT",
+    "SECOND_FACTOR",
+    "SIGNUP",
+    "TWO_STEP",
+    "UNLINK",
+];
 const FOR_APPS: [&str; 5] = ["AUTHORIZE", "INTROSPECT", "REVOKE", "TOKEN", "USERINFO"];
 /// Posted from an upstream's page, which changes nothing until the browser that asked fetches it; and
 /// by an upstream itself, which signs what it says.
@@ -197,6 +206,22 @@ async fn ways_in_are_changed_from_our_own_page_alone() {
         scene.assert_refused(action, path, &fields).await;
         let good = scene.post(path, &fields, SAME_ORIGIN, &Token::Own).await;
         assert_eq!(good.status, 404, "{good:?}");
+    }
+}
+
+/// SS-05, MF-03: the second factors of somebody who is signed in.
+#[tokio::test(flavor = "multi_thread")]
+async fn second_factors_are_changed_from_our_own_page_alone() {
+    let scene = Scene::set().await;
+    for (action, step) in [
+        ("add_second_factor", "begin"),
+        ("remove_second_factor", "remove"),
+        ("renew_recovery_codes", "codes"),
+    ] {
+        let fields = [("step", step), ("handle", "none")];
+        scene.assert_refused(action, "/account/two-step", &fields).await;
+        let good = scene.post("/account/two-step", &fields, SAME_ORIGIN, &Token::Own).await;
+        assert_eq!(good.status, if step == "begin" { 303 } else { 404 }, "{good:?}");
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     raw::{self, empty},
 };
 
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 16] = [
     "audit_events",
     "facts",
     "grants",
@@ -20,11 +20,13 @@ const TABLES: [&str; 14] = [
     "logout_deliveries",
     "mail_outbox",
     "password_guesses",
+    "recovery_codes",
     "refresh_tokens",
     "revoked_access_tokens",
     "sealed_facts",
     "sessions",
     "signing_keys",
+    "totp_factors",
     "users",
 ];
 
