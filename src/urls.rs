@@ -27,6 +27,8 @@ pub mod path {
     pub const LOGIN: &str = "/login";
     /// Giving a second factor, or setting one up, as a part of signing in.
     pub const SECOND_FACTOR: &str = "/login/second-factor";
+    /// Signing in with a passkey.
+    pub const PASSKEY: &str = "/login/passkey";
     /// Making a local account.
     pub const SIGNUP: &str = "/signup";
     /// A person's own pages.
@@ -35,6 +37,8 @@ pub mod path {
     pub const END_SESSION_OF_MINE: &str = "/account/sessions/end";
     /// Proving anew who one is.
     pub const PROVE: &str = "/account/prove";
+    /// One's passkeys.
+    pub const PASSKEYS: &str = "/account/passkeys";
     /// One's second factors.
     pub const TWO_STEP: &str = "/account/two-step";
     /// Linking an account at an upstream to one's own.

@@ -36,7 +36,7 @@ pub use mapping::{
 pub use presets::{Ask, Preset, PresetName, presets};
 pub use problems::{Problem, Problems};
 pub use reference::markdown as reference_markdown;
-pub use second_factors::{SecondFactorSettings, TotpEnrolment};
+pub use second_factors::{PasskeyUse, SecondFactorSettings, TotpEnrolment};
 pub use sections::{
     BrandingSettings, DatabaseSettings, KeySettings, PasswordLogin, PasswordSettings,
     RateLimitSettings, SecretSettings, ServerSettings, SessionSettings, SignupEmail, SignupMode,

@@ -12,7 +12,16 @@ text_enum! {
         Off = "off",
     }
 }
-word_setting!(TotpEnrolment);
+text_enum! {
+    /// Whether passkeys are taken.
+    PasskeyUse {
+        /// They are, where accounts of our own sign in.
+        On = "on",
+        /// Neither new ones nor those that there are.
+        Off = "off",
+    }
+}
+word_setting!(PasskeyUse, TotpEnrolment);
 
 section! {
     /// What people prove besides a password.
@@ -20,6 +29,9 @@ section! {
         /// Whether people may set up codes of an authenticator app (RFC 6238). Who has done so
         /// before is asked for them in any case.
         totp: TotpEnrolment = TotpEnrolment::On,
+        /// Whether people may add passkeys and sign in with them. Browsers make them for an issuer
+        /// with a name, not for an IP address, and bind them to it for ever.
+        passkeys: PasskeyUse = PasskeyUse::On,
         /// Members of one of these groups must prove two factors. Who has no second one sets it up
         /// while signing in. For an app it is `require_acr = "mfa"` that says so.
         required_for_groups: Vec<String> = Vec::new(),
@@ -39,6 +51,11 @@ impl SecondFactorSettings {
     /// Whether somebody may set up codes.
     pub fn can_be_set_up(&self) -> bool {
         self.totp == TotpEnrolment::On
+    }
+
+    /// Whether passkeys are taken.
+    pub fn takes_passkeys(&self) -> bool {
+        self.passkeys == PasskeyUse::On
     }
 
     pub(super) fn check(&self, problems: &mut Problems) {

@@ -199,8 +199,8 @@ fn levels(app: &App) -> Vec<&'static str> {
     let here = app.config.second_factors.can_be_set_up();
     let reached = |level: &&Level| match level {
         Level::SingleFactor => true,
-        Level::MultiFactor => elsewhere || here,
-        Level::PhishingResistant => elsewhere,
+        Level::MultiFactor => elsewhere || here || app.passkeys.is_some(),
+        Level::PhishingResistant => elsewhere || app.passkeys.is_some(),
     };
     Level::ALL.iter().filter(reached).map(|level| level.as_str()).collect()
 }

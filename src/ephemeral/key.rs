@@ -23,6 +23,8 @@ pub enum KeyKind {
     LogoutToken,
     /// Where a person goes on who is signing out at an upstream. Proof.
     SigningOut,
+    /// What a passkey has to sign. Proof.
+    Passkey,
     /// The secret of an authenticator app that somebody is setting up. Proof.
     Enrolment,
     /// Password attempts from one network. Comfort.
@@ -43,6 +45,7 @@ impl KeyKind {
             Self::UpstreamAnswer => "upstream-answer",
             Self::LogoutToken => "logout-token",
             Self::SigningOut => "signing-out",
+            Self::Passkey => "passkey",
             Self::Enrolment => "enrolment",
             Self::SignInAttempts => "sign-in-attempts",
             Self::SignUps => "sign-ups",
@@ -59,6 +62,7 @@ impl KeyKind {
             | Self::AuthorizationCode
             | Self::CodeFailures
             | Self::Enrolment
+            | Self::Passkey
             | Self::LogoutToken
             | Self::SigningOut => Span::from_minutes(10),
             Self::UpstreamAnswer | Self::SignInAttempts | Self::ClientFailures => {

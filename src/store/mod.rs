@@ -21,6 +21,7 @@ pub mod identities;
 pub mod leases;
 pub mod logout_deliveries;
 pub mod mail_outbox;
+pub mod passkeys;
 pub mod password_guesses;
 pub mod purge;
 pub mod recovery_codes;

@@ -83,7 +83,8 @@ async fn a_password_sign_in() {
     let mut browser = app.browser();
     // Are there local accounts? And the sign-in kept.
     let page = step(&app, &mut browser, &authorize_path("web", &[]), asked(1, 1)).await;
-    let page = step(&app, &mut browser, &target(&page), asked(0, 1)).await;
+    // The sign-in read, and what a passkey would have to sign.
+    let page = step(&app, &mut browser, &target(&page), asked(0, 2)).await;
     let form = page.form_to("/login").fill("username", "bob").fill("password", "bob-password");
     let counter = Counter::begin(&app).await;
     let page = browser.submit(&page, &form).await;

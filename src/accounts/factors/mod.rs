@@ -3,11 +3,13 @@
 //! A code of an authenticator app counts once, and so does a recovery code: a conditional update
 //! decides, whoever else brings the same one at the same moment (MF-02, MF-06).
 
+mod passkeys;
 mod picture;
 mod recovery;
 mod totp;
 
 pub use self::{
+    passkeys::{Adding, MOST_PASSKEYS, PasskeyFault, Passkeys, Presented, Presenting},
     picture::Picture,
     recovery::{COUNT as RECOVERY_CODES, renew as renew_recovery_codes},
     totp::TotpSecret,

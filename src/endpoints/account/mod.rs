@@ -2,6 +2,7 @@
 
 pub mod linking;
 mod own;
+pub mod passkeys;
 pub mod sessions;
 pub mod two_step;
 

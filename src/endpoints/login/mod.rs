@@ -5,6 +5,7 @@
 pub mod callback;
 pub mod choose;
 mod name;
+pub mod passkey;
 pub mod password;
 pub mod second_factor;
 pub mod start;

@@ -122,7 +122,9 @@ async fn a_password_is_no_second_factor() {
     assert_eq!(tokens(&app, &journey).await.0["acr"], "mfa", "{:?}", journey.hops());
 
     let alone = TestApp::start().await;
-    for (house, levels) in [(&app, json!(["sfa", "mfa", "phr"])), (&alone, json!(["sfa", "mfa"]))] {
+    for (house, levels) in
+        [(&app, json!(["sfa", "mfa", "phr"])), (&alone, json!(["sfa", "mfa", "phr"]))]
+    {
         let metadata = house.get("/.well-known/openid-configuration", None).await.json();
         assert_eq!(metadata["acr_values_supported"], levels);
     }

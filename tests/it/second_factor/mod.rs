@@ -1,7 +1,9 @@
 //! Second factors: codes of authenticator apps and recovery codes, in the sign-in and on one's own
 //! pages.
 
+mod device;
 mod own_page;
+mod passkeys;
 mod recovery;
 mod remembered;
 mod required;

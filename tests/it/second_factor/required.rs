@@ -123,7 +123,8 @@ async fn an_app_that_requires_it_leads_there() {
 /// Where nobody can set one up, the app hears that the level is not reached.
 #[tokio::test(flavor = "multi_thread")]
 async fn where_none_can_be_set_up_the_app_hears_so() {
-    let app = start_with(&format!("{SAFE}\n[second_factors]\ntotp = \"off\"")).await;
+    let app =
+        start_with(&format!("{SAFE}\n[second_factors]\ntotp = \"off\"\npasskeys = \"off\"")).await;
     let mut browser = app.browser();
     let journey = browser.visit(&safe_path()).await;
     assert_eq!(journey.param("error").as_deref(), Some("unmet_authentication_requirements"));

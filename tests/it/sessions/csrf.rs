@@ -61,11 +61,13 @@ const FORGERIES: [Forgery; 12] = [
 ];
 
 /// Everything that may be posted: with a form token, or by an app, which proves itself otherwise.
-const GUARDED: [&str; 8] = [
+const GUARDED: [&str; 10] = [
     "END_SESSION_OF_MINE",
     "LINK",
     "LOGIN",
     "LOGOUT",
+    "PASSKEY",
+    "PASSKEYS",
     "SECOND_FACTOR",
     "SIGNUP",
     "TWO_STEP",
@@ -222,6 +224,22 @@ async fn second_factors_are_changed_from_our_own_page_alone() {
         scene.assert_refused(action, "/account/two-step", &fields).await;
         let good = scene.post("/account/two-step", &fields, SAME_ORIGIN, &Token::Own).await;
         assert_eq!(good.status, if step == "begin" { 303 } else { 404 }, "{good:?}");
+    }
+}
+
+/// SS-05: passkeys.
+#[tokio::test(flavor = "multi_thread")]
+async fn passkeys_are_changed_from_our_own_page_alone() {
+    let scene = Scene::set().await;
+    for (action, step, status) in [
+        ("add_passkey", "add", 400),
+        ("rename_passkey", "rename", 404),
+        ("remove_passkey", "remove", 404),
+    ] {
+        let fields = [("step", step), ("handle", "none"), ("credential", "{}")];
+        scene.assert_refused(action, "/account/passkeys", &fields).await;
+        let good = scene.post("/account/passkeys", &fields, SAME_ORIGIN, &Token::Own).await;
+        assert_eq!(good.status, status, "{good:?}");
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     raw::{self, empty},
 };
 
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 17] = [
     "audit_events",
     "facts",
     "grants",
@@ -19,6 +19,7 @@ const TABLES: [&str; 16] = [
     "leases",
     "logout_deliveries",
     "mail_outbox",
+    "passkeys",
     "password_guesses",
     "recovery_codes",
     "refresh_tokens",

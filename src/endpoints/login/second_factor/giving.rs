@@ -51,6 +51,8 @@ struct FactorPage {
     error: Option<String>,
     /// For how many days this browser can be spared, if it can.
     remember_days: Option<i64>,
+    /// Whether a passkey would do instead.
+    passkeys: bool,
 }
 
 /// Why somebody did not get in.
@@ -94,6 +96,7 @@ impl Visit<'_> {
             other,
             error,
             remember_days: (spares && !recovery).then_some(days.max(1)),
+            passkeys: app.passkeys.is_some() && dispatcher::accepts(app, &self.interaction, None),
         };
         Ok(page(status, &template))
     }
