@@ -106,6 +106,26 @@ pub struct Returning {
     pub user_id: UserId,
 }
 
+/// Who has been proved within a sign-in, where that is not enough yet. It signs nobody in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Half {
+    /// Who.
+    pub user_id: UserId,
+    /// When.
+    pub at: Timestamp,
+    /// By what.
+    pub by: HalfBy,
+}
+
+/// What a half of a sign-in was proved by.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum HalfBy {
+    /// A password: the digest of its hash, for it may be replaced before the other half comes.
+    Password(String),
+    /// The session of this browser, which is to be worth more.
+    Session(SessionId),
+}
+
 /// One thing that happened on the way.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Hop {
@@ -132,6 +152,8 @@ pub struct Interaction {
     pub returning: Option<Returning>,
     /// What the person has typed to say who they are.
     pub identifier: Option<String>,
+    /// What has been proved so far, where a second factor is still to come (MF-01).
+    pub half: Option<Half>,
     /// Whether it is kept under its own name, for pages to name it. One that has not shown a page
     /// travels with the person to the upstream, and nowhere else.
     pub kept: bool,
@@ -155,6 +177,7 @@ impl Interaction {
             chooses: false,
             returning: None,
             identifier: None,
+            half: None,
             kept: false,
             hops: Vec::new(),
         }
@@ -223,6 +246,11 @@ impl Interaction {
     /// Whether it is there to link and not to sign in.
     pub const fn is_link(&self) -> bool {
         matches!(self.purpose, Purpose::Link { .. })
+    }
+
+    /// Whether it is there to prove anew who one is.
+    pub const fn is_proof(&self) -> bool {
+        matches!(self.purpose, Purpose::Prove)
     }
 
     /// What is done when it succeeds, as events call it.

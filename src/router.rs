@@ -14,8 +14,9 @@ use crate::{
     endpoints::{
         account, authorize,
         discovery::{self, Documents},
-        health, introspect, login, logout, mail, recovery, revoke, signup, token, userinfo,
-        verify_email,
+        health, introspect,
+        login::{self, second_factor},
+        logout, mail, recovery, revoke, signup, token, userinfo, verify_email,
     },
     urls::path,
     web::{assets, cors::cors, edge::edge, error::PageError},
@@ -29,6 +30,8 @@ pub fn public(app: &App) -> Router {
     let house = Router::new()
         .route(path::AUTHORIZE, get(authorize::authorize).post(authorize::authorize))
         .route(path::LOGIN, get(login::choose::show).post(login::password::post))
+        .route(path::SECOND_FACTOR, get(second_factor::show).post(second_factor::post))
+        .route(path::PASSKEY, get(login::passkey::show).post(login::passkey::post))
         .route(path::SIGNUP, get(signup::show).post(signup::post))
         .route(path::VERIFY_EMAIL, get(verify_email::show).post(verify_email::post))
         .route(path::RECOVERY, get(recovery::show).post(recovery::ask))
@@ -61,6 +64,8 @@ pub fn public(app: &App) -> Router {
         .route(path::MY_DELETION, get(account::deletion::show).post(account::deletion::delete))
         .route(path::KEEP_MY_ACCOUNT, get(account::keep::show).post(account::keep::post))
         .route(path::VERIFY_MY_EMAIL, post(account::email::verify))
+        .route(path::TWO_STEP, get(account::two_step::show).post(account::two_step::post))
+        .route(path::PASSKEYS, get(account::passkeys::show).post(account::passkeys::post))
         .route(path::LINK, post(account::linking::link))
         .route(path::UNLINK, post(account::linking::unlink))
         .route(path::ASSET, get(assets::get))

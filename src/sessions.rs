@@ -181,6 +181,38 @@ fn too_many(oldest: &Session, begun: &AuditEvent, random: &dyn Random) -> AuditE
     }
 }
 
+/// Raises a session whose person has proved one thing more: a new secret (SS-01), more methods, a
+/// higher level. When the first proof was given, and for how long it counts, stays as it is. Nothing,
+/// if the session has ended.
+pub async fn raise(
+    conn: &mut Connection,
+    session: &SessionId,
+    (methods, level): (&[&str], Level),
+    random: &dyn Random,
+    now: Timestamp,
+) -> StoreResult<Option<(Session, Secret)>> {
+    let current = sessions::hold(conn, session).await?;
+    let Some(current) = current.filter(|current| current.ended_at.is_none()) else {
+        return Ok(None);
+    };
+    let secret = Opaque::generate(OpaqueKind::Session, random);
+    let mut amr = current.amr.to_vec();
+    for method in methods {
+        if !amr.iter().any(|own| own == method) {
+            amr.push((*method).to_owned());
+        }
+    }
+    let session = Session {
+        digest: secret.digest(),
+        amr: amr.iter().collect(),
+        acr: current.acr.max(Some(level)),
+        last_seen_at: now,
+        ..current
+    };
+    let raised = sessions::renew(conn, &session).await?;
+    Ok(raised.then(|| (session, secret.reveal())))
+}
+
 /// Ends a session and the families of tokens that began in it, and plans to tell the apps. Apps that
 /// work offline keep theirs when the person merely signs out. Answers whether it was still alive.
 pub async fn end(

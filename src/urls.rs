@@ -25,6 +25,10 @@ pub mod path {
     pub const LOGOUT: &str = "/logout";
     /// Choosing a way to sign in.
     pub const LOGIN: &str = "/login";
+    /// Giving a second factor, or setting one up, as a part of signing in.
+    pub const SECOND_FACTOR: &str = "/login/second-factor";
+    /// Signing in with a passkey.
+    pub const PASSKEY: &str = "/login/passkey";
     /// Making a local account.
     pub const SIGNUP: &str = "/signup";
     /// Confirming an address.
@@ -73,6 +77,10 @@ pub mod path {
     pub const MY_DELETION: &str = "/account/delete";
     /// Taking that back.
     pub const KEEP_MY_ACCOUNT: &str = "/account/keep";
+    /// One's passkeys.
+    pub const PASSKEYS: &str = "/account/passkeys";
+    /// One's second factors.
+    pub const TWO_STEP: &str = "/account/two-step";
     /// Linking an account at an upstream to one's own.
     pub const LINK: &str = "/account/link";
     /// Taking such a link away.
@@ -160,6 +168,11 @@ pub fn recovery(flow: &str) -> String {
 /// Where somebody goes on who has an invitation.
 pub fn invitation(flow: &str) -> String {
     format!("{}?flow={flow}", path::INVITATION)
+}
+
+/// Where a sign-in in progress asks for a second factor.
+pub fn second_factor(flow: &str) -> String {
+    format!("{}?flow={flow}", path::SECOND_FACTOR)
 }
 
 /// Where a sign-in in progress chooses its way.

@@ -51,3 +51,33 @@ for (const form of document.forms) {
     else sent = event.timeStamp;
   });
 }
+
+// Passkeys need the browser: a form carries what it is asked, and brings its answer back. Where the page
+// asks for a name, passkeys are among what the field suggests.
+const keys = window.PublicKeyCredential;
+if (keys && keys.parseRequestOptionsFromJSON) {
+  for (const offer of document.querySelectorAll('[data-passkey-offer]')) offer.hidden = false;
+  for (const form of document.querySelectorAll('form[data-passkey]')) {
+    const stop = new AbortController();
+    const ask = async (more) => {
+      const { publicKey } = JSON.parse(form.dataset.options);
+      const made = form.dataset.passkey === 'create'
+        ? await navigator.credentials.create({ publicKey: keys.parseCreationOptionsFromJSON(publicKey) })
+        : await navigator.credentials.get({ publicKey: keys.parseRequestOptionsFromJSON(publicKey), ...more });
+      form.elements.credential.value = JSON.stringify(made);
+      form.submit();
+    };
+    form.addEventListener('submit', (event) => {
+      event.preventDefault();
+      stop.abort();
+      ask().catch(() => {
+        form.querySelector('.problem').hidden = false;
+      });
+    });
+    if (document.querySelector('[autocomplete~="webauthn"]') && keys.isConditionalMediationAvailable) {
+      keys.isConditionalMediationAvailable()
+        .then((can) => can && ask({ mediation: 'conditional', signal: stop.signal }))
+        .catch(() => {});
+    }
+  }
+}

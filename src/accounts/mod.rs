@@ -1,7 +1,8 @@
-//! People: their passwords, how an account comes to be, and what they may.
+//! People: their passwords and second factors, how an account comes to be, and what they may.
 
 pub mod administrators;
 pub mod deletion;
+pub mod factors;
 pub mod groups;
 pub mod house_rules;
 pub mod invitations;

@@ -18,7 +18,10 @@ use crate::{
     },
 };
 
-use super::verification::{self, is_verified_here};
+use super::{
+    factors,
+    verification::{self, is_verified_here},
+};
 
 /// How long a link or a code that was mailed is good.
 pub const LIFE: Span = Span::from_minutes(15);
@@ -132,6 +135,7 @@ pub async fn reset(
     if let Some(email) = link.email.as_deref().filter(|_| !is_verified_here(&user)) {
         // Until now anybody may have called this address theirs, and prepared a way in (LK-03).
         identities::delete_of_user(conn, &user.id).await?;
+        factors::remove_all(conn, &user.id).await?;
         let _ = verification::take(conn, &user, email, now).await?;
     }
     let _ = users::set_password_hash(conn, &user.id, hash, now).await?;

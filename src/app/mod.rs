@@ -12,6 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     accounts::{
+        factors::Passkeys,
         house_rules::HouseRules,
         local::LocalAccounts,
         passwords::{Passwords, guessing::Guesses},
@@ -69,6 +70,8 @@ pub struct Parts {
     pub guesses: Guesses,
     /// How many sign-ins begin.
     pub flow_brake: FlowBrake,
+    /// Passkeys, where they are taken.
+    pub passkeys: Option<Passkeys>,
     /// Whether there are local accounts.
     pub local_accounts: LocalAccounts,
     /// What administrators change at run time.
@@ -176,6 +179,7 @@ impl App {
             passwords: Passwords::new(&config, Arc::clone(&random))?,
             guesses: Guesses::new(ring(Purpose::Guessing), &config.rate_limits),
             flow_brake: FlowBrake::default(),
+            passkeys: passkeys(&config),
             local_accounts: LocalAccounts::new(config.passwords.login),
             rules,
             mail: Mail::new(&config, Arc::clone(&rows_ring), Arc::clone(&random))?,
@@ -285,6 +289,13 @@ async fn bring_up_to_date(
     }
     migrate(store).await.context("the database cannot be brought up to date")?;
     Ok(())
+}
+
+/// Passkeys open accounts of our own: where those are shut, so are they.
+fn passkeys(config: &Config) -> Option<Passkeys> {
+    let on = config.second_factors.takes_passkeys() && config.passwords.login == PasswordLogin::On;
+    let (issuer, place) = (&config.server.issuer, &config.branding.name);
+    on.then(|| Passkeys::new(issuer, place)).flatten()
 }
 
 /// The keys under which rows of the database are sealed.

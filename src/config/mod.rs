@@ -17,6 +17,7 @@ mod mapping;
 mod presets;
 mod problems;
 mod reference;
+mod second_factors;
 mod sections;
 mod upstream_checks;
 mod upstream_values;
@@ -37,6 +38,7 @@ pub use mapping::{
 pub use presets::{Ask, Preset, PresetName, presets};
 pub use problems::{Problem, Problems};
 pub use reference::markdown as reference_markdown;
+pub use second_factors::{PasskeyUse, SecondFactorSettings, TotpEnrolment};
 pub use sections::{
     AccountSettings, BrandingSettings, DatabaseSettings, KeySettings, PasswordLogin,
     PasswordSettings, PersonalAccessTokens, RateLimitSettings, SecretSettings, ServerSettings,
@@ -67,6 +69,8 @@ section! {
         sessions: SessionSettings,
         /// Local passwords.
         passwords: PasswordSettings,
+        /// What people prove besides a password.
+        second_factors: SecondFactorSettings,
         /// Who may get an account.
         signup: SignupSettings,
         /// What people may do with their accounts.
@@ -95,6 +99,7 @@ impl Config {
         self.keys.check(problems);
         self.sessions.check(problems);
         self.passwords.check(problems);
+        self.second_factors.check(problems);
         self.mail.check(&self.server.issuer, problems);
         upstreams::check(&self.upstreams, problems);
         clients::check(&self.clients, &self.upstreams, problems);

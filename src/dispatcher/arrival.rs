@@ -49,8 +49,18 @@ pub async fn welcome(
     now: Timestamp,
 ) -> Response {
     let answered = proceed(app, interaction, &session, now).await;
-    let mut response = answered.unwrap_or_else(IntoResponse::into_response);
-    let cookie = browser::session_cookie(app, &session, &secret, now);
+    signed_in(app, headers, answered.unwrap_or_else(IntoResponse::into_response), &secret)
+}
+
+/// The answer to who is signed in from now on, with the secret of their session.
+pub fn signed_in(
+    app: &App,
+    headers: &HeaderMap,
+    mut response: Response,
+    secret: &Secret,
+) -> Response {
+    let life = app.config.sessions.absolute_lifetime;
+    let cookie = cookies::set(Cookie::Session, secret.expose(), life, &app.urls);
     cookies::add(response.headers_mut(), cookie);
     if browser::has_signed_out(app, headers) {
         cookies::add(response.headers_mut(), cookies::clear(Cookie::SignedOut, &app.urls));

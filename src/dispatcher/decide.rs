@@ -1,12 +1,13 @@
 //! What comes next in a sign-in. The only place that decides it.
 
+use super::second_factor::{self, Remaining};
 use crate::{
     app::App,
     audit::Event,
     clients::Client,
     foundation::clock::Timestamp,
     interactions::{AuthorizationRequest, Interaction},
-    protocol::{error::OAuthError, words::Prompt},
+    protocol::{acr::Level, error::OAuthError, words::Prompt},
     sessions::LiveSession,
     store::{StoreError, StoreResult, sessions::Session, users},
     web::error::PageError,
@@ -25,6 +26,8 @@ pub enum Visitor<'a> {
 pub(super) enum Next<'a> {
     /// The person has to sign in.
     SignIn,
+    /// Who is signed in here has to prove one thing more, or else to sign in.
+    StepUp(&'a Session),
     /// It is over.
     End(Ending<'a>),
 }
@@ -39,6 +42,8 @@ pub(super) enum Ending<'a> {
     Account,
     /// The person takes an invitation, or not.
     Invitation,
+    /// The person has to prove one thing more.
+    SecondFactor(&'a Session),
     /// The app gets nothing.
     Page(Box<PageError>),
 }
@@ -74,11 +79,15 @@ pub(super) fn decide<'a>(
     };
     let session = &live.session;
     let another_way = !client.accepts(session.upstream.as_ref());
-    if another_way
-        || !interaction.expects(&session.user_id)
-        || wants_sign_in(app, request, session, now)
+    if another_way || !interaction.expects(&session.user_id) || wants_sign_in(request, session, now)
     {
         return sign_in(interaction, request);
+    }
+    if is_too_weak(app, request, session) {
+        // An upstream may reach more when it is asked for it; a password never does.
+        let alone = session.upstream.is_none() && request.level == Some(Level::MultiFactor);
+        let here = alone && !interaction.is_silent();
+        return if here { Next::StepUp(session) } else { sign_in(interaction, request) };
     }
     Next::End(if client.admits(&live.person.groups()) {
         Ending::Code(request, &live.session)
@@ -93,7 +102,11 @@ pub(super) async fn conclude<'a>(
     interaction: &'a Interaction,
     session: &'a Session,
 ) -> StoreResult<Ending<'a>> {
+    let remaining = second_factor::in_session(app, interaction, session).await?;
     let Some(request) = interaction.request() else {
+        if remaining != Remaining::Nothing {
+            return Ok(Ending::SecondFactor(session));
+        }
         let invited = interaction.invitation().is_some();
         return Ok(if invited { Ending::Invitation } else { Ending::Account });
     };
@@ -110,7 +123,10 @@ pub(super) async fn conclude<'a>(
         let error = OAuthError::access_denied("the app lets nobody in who comes this way");
         return Ok(Ending::Error(request, error));
     }
-    if session.acr < request.level {
+    if remaining != Remaining::Nothing && !interaction.is_silent() {
+        return Ok(Ending::SecondFactor(session));
+    }
+    if session.acr < request.level || remaining != Remaining::Nothing {
         return Ok(Ending::Error(request, unmet()));
     }
     if !admits(app, &client, session).await? {
@@ -137,20 +153,20 @@ fn sign_in<'a>(interaction: &'a Interaction, request: &'a AuthorizationRequest) 
     Next::SignIn
 }
 
-/// Whether a session is not enough (OIDC Core §3.1.2.1, `prompt`, `max_age` and `acr_values`).
-fn wants_sign_in(
-    app: &App,
-    request: &AuthorizationRequest,
-    session: &Session,
-    now: Timestamp,
-) -> bool {
+/// Whether a new proof is wanted, whatever the session is worth (OIDC Core §3.1.2.1, `prompt` and
+/// `max_age`).
+fn wants_sign_in(request: &AuthorizationRequest, session: &Session, now: Timestamp) -> bool {
     let age = now.since(session.auth_time);
     let too_old = request.max_age.is_some_and(|max_age| age > max_age);
+    too_old || request.prompts(Prompt::Login) || request.prompts(Prompt::SelectAccount)
+}
+
+/// Whether a session is worth too little (OIDC Core §3.1.2.1, `acr_values`).
+fn is_too_weak(app: &App, request: &AuthorizationRequest, session: &Session) -> bool {
     // An upstream may be trusted for less than when the session began.
     let upstream = session.upstream.as_ref().and_then(|slug| app.upstreams.find(slug.as_str()));
     let of_upstream = upstream.and_then(|upstream| upstream.settings.require_acr);
-    let too_weak = session.acr < request.level.max(of_upstream);
-    too_old || too_weak || request.prompts(Prompt::Login) || request.prompts(Prompt::SelectAccount)
+    session.acr < request.level.max(of_upstream)
 }
 
 /// Whether the person is in a group that may enter. Groups are asked for only where they decide.

@@ -9,6 +9,7 @@ mod decide;
 mod departure;
 mod posted_answer;
 mod respond;
+pub mod second_factor;
 mod silent;
 mod ways;
 
@@ -18,7 +19,7 @@ use axum::response::{IntoResponse, Response};
 
 use self::decide::{Ending, Next, conclude, decide};
 pub use self::{
-    arrival::{begin_session, welcome},
+    arrival::{begin_session, signed_in, welcome},
     decide::{Visitor, is_enough},
     departure::{Departure, come_back, depart, stay, with_way_on},
     posted_answer::{fetch_answer, park_answer},
@@ -47,22 +48,39 @@ pub async fn begin(
     now: Timestamp,
 ) -> Result<Response, PageError> {
     let trace = interaction.trace_id.clone();
-    match decide(app, &interaction, visitor, now) {
+    let session = match decide(app, &interaction, visitor, now) {
+        Next::StepUp(session) => Some(session.clone()),
+        Next::SignIn => None,
         Next::End(ending) => {
             let ended = end(app, &interaction, ending, now).await;
-            ended.or_else(|page| without_page(app, &interaction, page))
+            return ended.or_else(|page| without_page(app, &interaction, page));
         }
-        Next::SignIn => {
-            if let Err(error) = throttle::begin_flow(app, from, now) {
-                return without_page(app, &interaction, error.trace(&trace));
-            }
-            // A page that offers another way needs the mark as well.
-            let response = sign_in(app, interaction, now).await;
-            let mut response = response.unwrap_or_else(IntoResponse::into_response);
-            cookies::add(response.headers_mut(), mark.cookie(app));
-            Ok(response)
-        }
+    };
+    if let Err(error) = throttle::begin_flow(app, from, now) {
+        return without_page(app, &interaction, error.trace(&trace));
     }
+    let response = match session {
+        Some(session) => step_up(app, interaction, &session, now).await,
+        None => sign_in(app, interaction, now).await,
+    };
+    // A page that offers another way needs the mark as well.
+    let mut response = response.unwrap_or_else(IntoResponse::into_response);
+    cookies::add(response.headers_mut(), mark.cookie(app));
+    Ok(response)
+}
+
+/// Asks for the second factor of who has one, and anybody else to sign in.
+async fn step_up(
+    app: &App,
+    interaction: Interaction,
+    session: &Session,
+    now: Timestamp,
+) -> Result<Response, PageError> {
+    let has = second_factor::has(app, &session.user_id).await;
+    if has.map_err(|error| PageError::from(error).trace(&interaction.trace_id))? {
+        return second_factor::ask_in_session(app, interaction, session, now).await;
+    }
+    sign_in(app, interaction, now).await
 }
 
 /// Takes the interaction before a proof is acted upon: it answers once, and of two proofs at once
@@ -149,6 +167,9 @@ async fn end(
             let kept = interactions::put(&app.state, &mut interaction).await;
             kept.map_err(|error| PageError::from(error).trace(trace))?;
             Ok(see_other(&urls::invitation(&interaction.flow)))
+        }
+        Ending::SecondFactor(session) => {
+            second_factor::ask_in_session(app, interaction.clone(), session, now).await
         }
         Ending::Page(error) => Err(error.trace(trace)),
     }

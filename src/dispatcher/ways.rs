@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::second_factor::could_reach;
 use crate::{
     app::App,
     clients::Client,
@@ -10,7 +11,7 @@ use crate::{
     foundation::{clock::Timestamp, ids::UpstreamSlug},
     interactions::{AuthorizationRequest, Interaction},
     protocol::{acr::Level, words::Prompt},
-    store::StoreResult,
+    store::{StoreResult, passkeys},
 };
 
 /// The ways that are open to one sign-in: those that there are, as far as the app accepts them.
@@ -20,6 +21,8 @@ pub struct Ways {
     pub upstreams: Vec<Arc<Upstream>>,
     /// Whether there are passwords, and one would do.
     pub passwords: bool,
+    /// Whether there are passkeys, and one would do.
+    pub passkeys: bool,
     /// Whether the person may make an account for it.
     pub signup: bool,
 }
@@ -38,17 +41,29 @@ impl Ways {
         let says = |upstream: &Upstream| !unsaid || upstream.settings.protocol == Protocol::Oidc;
         let fits = |upstream: &&Arc<Upstream>| accepts(Some(upstream.slug())) && says(upstream);
         let upstreams = app.upstreams.iter().filter(fits);
-        let would_do = accepts(None) && level <= Some(Level::SingleFactor);
+        let alone = accepts(None) && level <= Some(Level::SingleFactor);
+        // With a second factor a password may reach more.
+        let with_more = match level.filter(|level| *level > Level::SingleFactor) {
+            Some(level) => accepts(None) && could_reach(app, interaction, level).await?,
+            None => false,
+        };
+        let passwords = (alone || with_more) && app.has_local_accounts(now).await?;
+        let passkeys = match &app.passkeys {
+            // Whoever has a password may have one; where no password will do, somebody has to have one.
+            Some(_) if accepts(None) => passwords || (!alone && any_passkey(app).await?),
+            _ => false,
+        };
         Ok(Self {
             upstreams: upstreams.cloned().collect(),
-            passwords: would_do && app.has_local_accounts(now).await?,
-            signup: would_do && app.signup_is_open(Some(interaction)),
+            passwords,
+            passkeys,
+            signup: alone && app.signup_is_open(Some(interaction)),
         })
     }
 
     /// Whether there are none.
     pub const fn is_empty(&self) -> bool {
-        self.upstreams.is_empty() && !self.passwords && !self.signup
+        self.upstreams.is_empty() && !self.passwords && !self.passkeys && !self.signup
     }
 
     /// Whether the page asks for the address first, because it leads some people to an upstream.
@@ -103,10 +118,14 @@ impl Ways {
     /// The only way, if it is an upstream.
     fn only(&self) -> Option<&Arc<Upstream>> {
         match self.upstreams.as_slice() {
-            [only] if !self.passwords && !self.signup => Some(only),
+            [only] if !self.passwords && !self.passkeys && !self.signup => Some(only),
             _ => None,
         }
     }
+}
+
+async fn any_passkey(app: &App) -> StoreResult<bool> {
+    Ok(passkeys::any(&mut app.connection().await?).await?)
 }
 
 /// The app that wants the sign-in.

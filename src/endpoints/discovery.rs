@@ -193,10 +193,15 @@ fn metadata(app: &App) -> Value {
     })
 }
 
-/// The levels that people can reach. Beyond a password it takes an upstream.
+/// The levels that people can reach. Beyond a second factor it takes an upstream.
 fn levels(app: &App) -> Vec<&'static str> {
-    let reached =
-        |level: &&Level| **level == Level::SingleFactor || app.upstreams.iter().next().is_some();
+    let elsewhere = app.upstreams.iter().next().is_some();
+    let here = app.config.second_factors.can_be_set_up();
+    let reached = |level: &&Level| match level {
+        Level::SingleFactor => true,
+        Level::MultiFactor => elsewhere || here || app.passkeys.is_some(),
+        Level::PhishingResistant => elsewhere || app.passkeys.is_some(),
+    };
     Level::ALL.iter().filter(reached).map(|level| level.as_str()).collect()
 }
 

@@ -27,6 +27,10 @@ pub enum KeyKind {
     OpenedLink,
     /// Codes that were typed in place of a link. Proof: the fifth wrong one is the last.
     LinkCodes,
+    /// What a passkey has to sign. Proof.
+    Passkey,
+    /// The secret of an authenticator app that somebody is setting up. Proof.
+    Enrolment,
     /// Password attempts from one network. Comfort.
     SignInAttempts,
     /// Accounts made from one network. Comfort.
@@ -49,6 +53,8 @@ impl KeyKind {
             Self::SigningOut => "signing-out",
             Self::OpenedLink => "opened-link",
             Self::LinkCodes => "link-codes",
+            Self::Passkey => "passkey",
+            Self::Enrolment => "enrolment",
             Self::SignInAttempts => "sign-in-attempts",
             Self::SignUps => "sign-ups",
             Self::Recoveries => "recoveries",
@@ -64,6 +70,8 @@ impl KeyKind {
             Self::UpstreamState
             | Self::AuthorizationCode
             | Self::CodeFailures
+            | Self::Enrolment
+            | Self::Passkey
             | Self::LogoutToken
             | Self::SigningOut => Span::from_minutes(10),
             Self::UpstreamAnswer | Self::SignInAttempts | Self::ClientFailures => {

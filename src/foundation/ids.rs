@@ -52,6 +52,10 @@ text_id! {
     RecoveryId
 }
 text_id! {
+    /// A second factor of a person's.
+    FactorId
+}
+text_id! {
     /// The short id on an error page under which the whole story is kept.
     TraceId
 }
@@ -91,6 +95,7 @@ generated!(
     InvitationId,
     PersonalAccessTokenId,
     MailId,
+    FactorId,
     RecoveryId
 );
 

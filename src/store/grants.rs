@@ -43,6 +43,8 @@ text_enum! {
         UpstreamLogout = "upstream_logout",
         /// The upstream no longer confirms the person.
         LeaseLost = "lease_lost",
+        /// The person's second factors were taken away.
+        FactorsReset = "factors_reset",
         /// The person deleted their account.
         AccountDeleted = "account_deleted",
         /// The address of the account was given back to whoever had it before.

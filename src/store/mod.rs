@@ -25,15 +25,18 @@ pub mod leases;
 pub mod logout_deliveries;
 pub mod mail_outbox;
 pub mod one_time_links;
+pub mod passkeys;
 pub mod password_guesses;
 pub mod personal_access_tokens;
 pub mod purge;
+pub mod recovery_codes;
 pub mod recovery_requests;
 pub mod refresh_tokens;
 pub mod revoked_access_tokens;
 pub mod role_holders;
 pub mod sessions;
 pub mod signing_keys;
+pub mod totp_factors;
 pub mod users;
 
 pub use connection::Connection;

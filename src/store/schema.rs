@@ -153,6 +153,38 @@ diesel::table! {
 }
 
 diesel::table! {
+    totp_factors (id) {
+        id -> Text,
+        user_id -> Text,
+        sealed -> Binary,
+        name -> Text,
+        last_step -> BigInt,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    passkeys (id) {
+        id -> Text,
+        user_id -> Text,
+        credential_id -> Binary,
+        credential -> Text,
+        name -> Text,
+        created_at -> BigInt,
+        last_used_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    recovery_codes (digest) {
+        digest -> Binary,
+        user_id -> Text,
+        created_at -> BigInt,
+        used_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
     signing_keys (id) {
         id -> Text,
         alg -> Text,

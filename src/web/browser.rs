@@ -12,6 +12,7 @@ use crate::{
         secret::Secret,
     },
     leases::{self, Held, Standing},
+    protocol::acr::Level,
     sessions::{self, LiveSession},
     store::{StoreResult, sessions::Session},
 };
@@ -116,7 +117,7 @@ pub async fn standing(
     limit: Option<Span>,
     now: Timestamp,
 ) -> StoreResult<AtBrowser> {
-    let Some(live) = session(app, headers, now).await? else {
+    let Some(live) = session(app, headers, now).await?.filter(|live| is_whole(app, live)) else {
         return Ok(AtBrowser::Nobody);
     };
     let held = match leases::hold(app, &Standing::of(&live.session), limit, now).await? {
@@ -129,7 +130,16 @@ pub async fn standing(
     Ok(held.map_or(AtBrowser::Nobody, |live| AtBrowser::Held(Box::new(live))))
 }
 
-/// The live session of the browser, if it has one. Asks no database without a good cookie.
+/// Whether a session is worth what the groups of its person take: who has proved half of it is nobody
+/// (MF-01).
+fn is_whole(app: &App, live: &LiveSession) -> bool {
+    let settings = &app.config.second_factors;
+    settings.required_for_groups.is_empty()
+        || live.session.acr >= Some(Level::MultiFactor)
+        || !settings.required_for(&live.person.groups())
+}
+
+/// The live session of the browser, if it has one, whatever it is worth. Asks no database without a good cookie.
 pub async fn session(
     app: &App,
     headers: &HeaderMap,

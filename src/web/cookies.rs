@@ -24,6 +24,8 @@ pub enum Cookie {
     SignedOut,
     /// That a right password was given at this browser.
     Known,
+    /// That a second factor was given at this browser, and need not be given again for a while.
+    Device,
 }
 
 impl Cookie {
@@ -34,6 +36,7 @@ impl Cookie {
             Self::LastUpstream => "kw-last",
             Self::SignedOut => "kw-signed-out",
             Self::Known => "kw-known",
+            Self::Device => "kw-device",
         };
         if urls.is_https() {
             return format!("__Host-{name}");

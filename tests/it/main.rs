@@ -60,6 +60,7 @@ mod personal_access_tokens;
 mod recovery;
 mod refresh;
 mod round_trips;
+mod second_factor;
 mod service_accounts;
 mod sessions;
 mod signup;

@@ -83,14 +83,16 @@ async fn a_password_sign_in() {
     let mut browser = app.browser();
     // Are there local accounts? And the sign-in kept.
     let page = step(&app, &mut browser, &authorize_path("web", &[]), asked(1, 1)).await;
-    let page = step(&app, &mut browser, &target(&page), asked(0, 1)).await;
+    // The sign-in read, and what a passkey would have to sign.
+    let page = step(&app, &mut browser, &target(&page), asked(0, 2)).await;
     let form = page.form_to("/login").fill("username", "bob").fill("password", "bob-password");
     let counter = Counter::begin(&app).await;
     let page = browser.submit(&page, &form).await;
-    // The account; the wrong passwords before; begin, account held, session with its event, commit.
+    // The account; the wrong passwords before; begin, account held, second factors, session with its
+    // event, commit.
     // The sign-in read, the try counted, the sign-in taken, the code written. Wrong passwords are
     // read in the database, because their count must survive a restart.
-    counter.assert("the password", asked(6, 4));
+    counter.assert("the password", asked(7, 4));
     assert!(page.location_param("code").is_some());
 }
 

@@ -55,13 +55,15 @@ const ALARM: i64 = 100;
 /// So many tries for one account at one place may wait for one another.
 const MAX_WAITING: usize = 256;
 
-/// Whose password is tried.
+/// Whose password, or code, is tried.
 #[derive(Clone, Copy, Debug)]
 pub enum Account<'a> {
     /// Somebody's, whatever name was typed.
     Of(&'a UserId),
     /// Nobody has this canonical name.
     Nobody(&'a str),
+    /// The second factor of somebody whose first is proved: it counts by itself (MF-02).
+    Factor(&'a UserId),
 }
 
 /// A try.
@@ -224,6 +226,7 @@ impl Keys {
         let (kind, name): (&[u8], &[u8]) = match a_try.account {
             Account::Of(user) => (b"user", user.as_str().as_bytes()),
             Account::Nobody(name) => (b"nobody", name.as_bytes()),
+            Account::Factor(user) => (b"factor", user.as_str().as_bytes()),
         };
         let network = a_try.network.as_bytes();
         let client = a_try.client.map_or("", ClientId::as_str).as_bytes();

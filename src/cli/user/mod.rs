@@ -1,4 +1,4 @@
-//! `keywright user add|list|disable|enable|set-password|recover|grant|revoke|import`.
+//! `keywright user add|list|disable|enable|set-password|recover|reset-factors|grant|revoke|import`.
 
 mod import;
 mod recover;
@@ -60,6 +60,11 @@ pub(super) enum Verb {
     SetPassword(SetPassword),
     /// Print a one-time link with which the person chooses a new password, and nobody learns it.
     Recover(recover::Recover),
+    /// Take second factors and passkeys away from somebody who has lost them: sessions and tokens end.
+    ResetFactors {
+        /// The username.
+        username: String,
+    },
     /// Give an account groups and roles.
     Grant(rights::Rights),
     /// Take groups and roles away from an account.
@@ -113,6 +118,7 @@ pub(super) async fn run(config: Config, verb: Verb) -> anyhow::Result<()> {
         Verb::Enable { username } => enable(&tools, &username).await,
         Verb::SetPassword(set) => set_password(&tools, &set).await,
         Verb::Recover(recover) => recover::run(&tools, &recover).await,
+        Verb::ResetFactors { username } => recover::reset_factors(&tools, &username).await,
         Verb::Grant(rights) => rights::grant(&tools, &rights).await,
         Verb::Revoke(rights) => rights::revoke(&tools, &rights).await,
         Verb::Import(import) => import::run(&tools, &import).await,

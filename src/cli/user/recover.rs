@@ -1,4 +1,4 @@
-//! `keywright user recover`: a way back in where mail is not, or where everybody is locked out.
+//! `keywright user recover|reset-factors`: ways back in where mail is not, or everybody is locked out.
 
 use clap::Args;
 use serde_json::json;
@@ -7,7 +7,10 @@ use anyhow::ensure;
 
 use super::{find, note};
 use crate::{
-    accounts::one_time_links::{self, NewLink},
+    accounts::{
+        factors,
+        one_time_links::{self, NewLink},
+    },
     audit::Event,
     cli::{
         output::{say, say_json},
@@ -88,6 +91,27 @@ pub(super) async fn run(tools: &Tools, recover: &Recover) -> anyhow::Result<()> 
     say(&format!(
         "Give this link to {} and to nobody else. It works once, for {} minutes.",
         user.username, recover.minutes
+    ));
+    Ok(())
+}
+
+/// Whoever has lost the phone and the codes signs in with the password alone, until they set up another
+/// factor; where one is required, at the next sign-in.
+pub(super) async fn reset_factors(tools: &Tools, username: &str) -> anyhow::Result<()> {
+    let mut connection = tools.connection().await?;
+    let user = find(&mut connection, username).await?;
+    let (clients, now) = (tools.clients(), tools.now());
+    connection
+        .transaction(async |conn| {
+            factors::remove_all(conn, &user.id).await?;
+            let because = RevokedBecause::FactorsReset;
+            sessions::end_all_of_user(conn, &user.id, &clients, because, now).await
+        })
+        .await?;
+    note(tools, &mut connection, Event::done("factors_reset").user(&user.id)).await?;
+    say(&format!(
+        "{} has no second factor and no passkey any more; all sessions have ended.",
+        user.username
     ));
     Ok(())
 }

@@ -8,10 +8,12 @@ pub mod export;
 pub mod keep;
 pub mod linking;
 mod own;
+pub mod passkeys;
 pub mod password;
 pub mod profile;
 pub mod sessions;
 pub mod tokens;
+pub mod two_step;
 
 use std::{net::IpAddr, sync::Arc};
 

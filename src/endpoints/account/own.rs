@@ -1,5 +1,6 @@
 //! Who may change something of an account: whoever is signed in to it, sends our own form, and has
-//! proved a moment ago who they are. A session that somebody left open is not enough (SS-18, LK-06).
+//! proved a moment ago who they are. A session that somebody left open is not enough (SS-18, LK-06),
+//! nor is one factor where the account has two (MF-03, MF-04).
 
 use std::net::IpAddr;
 
@@ -8,10 +9,11 @@ use axum::http::{HeaderMap, StatusCode};
 use crate::{
     app::App,
     audit::Event,
+    dispatcher::second_factor,
     foundation::clock::{Span, Timestamp},
-    mail::{Link, Message},
+    protocol::acr::Level,
     sessions::LiveSession,
-    store::{Connection, StoreResult, users::User},
+    store::StoreResult,
     urls,
     web::{address, browser, csrf, error::PageError, params::Params},
 };
@@ -33,7 +35,7 @@ pub(super) async fn proved(
     let Some(session) = posted(app, action, headers, params, now).await? else {
         return Ok(None);
     };
-    if !is_young(&session, now) {
+    if !is_young(&session, now) || !is_whole(app, &session).await? {
         let event = Event::refused(action, "reauth_required").user(&session.person.user.id);
         return Err(reauth_required().event(event));
     }
@@ -57,30 +59,6 @@ pub(super) async fn posted(
     Ok(browser::held_session(app, headers, None, now).await?)
 }
 
-/// Queues the mail that says what was done to somebody's account, and from where, if they have an
-/// address that is theirs.
-pub(super) async fn tell(
-    app: &App,
-    conn: &mut Connection,
-    user: &User,
-    (what, from_where): (String, String),
-    now: Timestamp,
-) -> StoreResult<()> {
-    let address = user.email.as_deref().filter(|_| user.email_verified == Some(true));
-    let Some(to) = address.filter(|_| app.mail.is_configured()) else {
-        return Ok(());
-    };
-    let message = Message::MethodChanged {
-        what,
-        when: now,
-        from_where,
-        account: Link::new(&app.urls, urls::path::ACCOUNT, &[]),
-    };
-    // A mail that the brake has stopped is noted where it was stopped.
-    let _ = app.queue_mail(conn, to, &message, now).await?;
-    Ok(())
-}
-
 /// From where somebody does something, in human words.
 pub(super) fn from_where(from: IpAddr, headers: &HeaderMap) -> String {
     format!("{from}, {}", super::device(&address::user_agent(headers)))
@@ -89,6 +67,12 @@ pub(super) fn from_where(from: IpAddr, headers: &HeaderMap) -> String {
 /// Whether the person has proved a moment ago who they are.
 pub(super) fn is_young(session: &LiveSession, now: Timestamp) -> bool {
     now.since(session.session.auth_time) <= YOUNG
+}
+
+/// Whether nothing is left to be proved: a second factor has to have been given where there is one.
+pub(super) async fn is_whole(app: &App, session: &LiveSession) -> StoreResult<bool> {
+    Ok(session.session.acr >= Some(Level::MultiFactor)
+        || !second_factor::has(app, &session.person.user.id).await?)
 }
 
 fn reauth_required() -> PageError {

@@ -7,6 +7,7 @@ use axum::{
     response::Response,
 };
 
+use super::passkey;
 use crate::{
     app::App,
     dispatcher::{self, Ways},
@@ -35,6 +36,10 @@ pub(super) struct ChoosePage {
     upstreams: Vec<UpstreamButton>,
     continue_as: Option<ContinueAs>,
     form: Option<SignInForm>,
+    /// What the browser is asked for a passkey, where one would do.
+    passkey: Option<PasskeyForm>,
+    /// Whether a passkey would do, and is asked for on a page of its own.
+    passkey_elsewhere: bool,
     /// Where somebody without an account gets one.
     signup: Option<String>,
     /// Where somebody who has lost their password gets back in.
@@ -52,6 +57,12 @@ struct UpstreamButton {
 struct ContinueAs {
     name: String,
     href: String,
+}
+
+/// The form that brings the answer of a passkey.
+struct PasskeyForm {
+    csrf: String,
+    options: String,
 }
 
 /// The form for a local password, or for the address that leads to an upstream.
@@ -115,6 +126,13 @@ pub(super) async fn build(
     let ways = Ways::of(app, interaction, app.now()).await?;
     let form = form(app, &ways, interaction, mark, attempt);
     let at_password = form.as_ref().is_some_and(|form| form.step == Step::Password);
+    let failed = form.as_ref().is_some_and(|form| form.error.is_some());
+    // Every failure looks the same: what is asked anew each time stands on another page then.
+    let passkey = if failed || at_password {
+        None
+    } else {
+        passkey_form(app, &ways, interaction, mark).await?
+    };
     let host = client.as_ref().and_then(|client| client.home());
     Ok(ChoosePage {
         page: PageFrame::new(app),
@@ -127,9 +145,24 @@ pub(super) async fn build(
         recovery: (ways.passwords && app.recovery_is_open())
             .then(|| urls::recovery(&interaction.flow)),
         form,
+        passkey,
+        passkey_elsewhere: failed && ways.passkeys,
         signup: ways.signup.then(|| urls::signup(&interaction.flow)),
         notice: None,
     })
+}
+
+async fn passkey_form(
+    app: &App,
+    ways: &Ways,
+    interaction: &Interaction,
+    mark: &BrowserMark,
+) -> Result<Option<PasskeyForm>, PageError> {
+    let Some(passkeys) = app.passkeys.as_ref().filter(|_| ways.passkeys) else {
+        return Ok(None);
+    };
+    let options = passkey::ask(app, passkeys, interaction).await?;
+    Ok(Some(PasskeyForm { csrf: csrf::token(app, mark), options }))
 }
 
 /// The form, if there are passwords, or addresses that lead somewhere.

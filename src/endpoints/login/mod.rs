@@ -1,11 +1,13 @@
-//! Signing in: choosing a way, a local password, an upstream.
+//! Signing in: choosing a way, a local password, a second factor, an upstream.
 //!
 //! Each step proves who the person is, begins the session and hands over to the dispatcher.
 
 pub mod callback;
 pub mod choose;
 mod name;
+pub mod passkey;
 pub mod password;
+pub mod second_factor;
 pub mod start;
 
 use axum::http::StatusCode;

@@ -122,7 +122,9 @@ async fn a_password_is_no_second_factor() {
     assert_eq!(tokens(&app, &journey).await.0["acr"], "mfa", "{:?}", journey.hops());
 
     let alone = TestApp::start().await;
-    for (house, levels) in [(&app, json!(["sfa", "mfa", "phr"])), (&alone, json!(["sfa"]))] {
+    for (house, levels) in
+        [(&app, json!(["sfa", "mfa", "phr"])), (&alone, json!(["sfa", "mfa", "phr"]))]
+    {
         let metadata = house.get("/.well-known/openid-configuration", None).await.json();
         assert_eq!(metadata["acr_values_supported"], levels);
     }
@@ -140,7 +142,8 @@ async fn an_app_can_always_want_a_level() {
     let upstream = FakeUpstream::start().await;
     let safe = "[[clients]]\nid = \"safe\"\nname = \"Safe\"\nsecret = \"safe-secret-0123456789\"\n\
                 redirect_uris = [\"https://web.test/cb\"]\n";
-    let strict = format!("{safe}require_acr = \"mfa\"");
+    // Where nobody can set up a second factor here, it is the upstream or nothing.
+    let strict = format!("{safe}require_acr = \"mfa\"\n[second_factors]\ntotp = \"off\"");
     let app = TestApp::builder().upstream("kc", &upstream, WORDS).config(safe).start().await;
     says(&upstream, &json!({ "acr": "1" }));
     let mut browser = app.browser();

@@ -83,3 +83,24 @@ async fn no_link_is_made_that_leads_nowhere() {
     place.run(&["user", "recover", "bob"]).failed(1, &["passwords.login", "off", "on"]);
     assert_eq!(app.count("one_time_links").await, 0);
 }
+
+/// Who has lost the phone and the codes gets in with the password alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_factors_are_taken_away() {
+    let (app, place) = house().await;
+    let secret = sign_in(&mut app.browser(), "bob").await;
+    let sealed =
+        if app.database.url.starts_with("sqlite:") { "X'00'" } else { "'\\x00'::bytea" };
+    let sql = format!(
+        "INSERT INTO totp_factors (id, user_id, sealed, name, last_step, created_at) \
+         SELECT 'f', id, {sealed}, 'phone', 0, 0 FROM users WHERE username = 'bob'"
+    );
+    crate::refresh::outside::execute(&app, &sql).await;
+    assert_eq!(app.count("totp_factors").await, 1);
+    assert!(!gets_in(&app, "bob-password").await, "a code is wanted");
+    place.run(&["user", "reset-factors", "nobody"]).failed(1, &["nobody", "no account"]);
+    place.run(&["user", "reset-factors", "bob"]).ok();
+    assert_eq!(app.count("totp_factors").await, 0);
+    assert_eq!(person_of(&app, &secret).await, None);
+    assert!(gets_in(&app, "bob-password").await);
+}

@@ -10,6 +10,7 @@ mod stories;
 
 use serde_json::json;
 
+use crate::second_factor;
 use crate::support::{
     app::TestApp,
     browser::{Browser, Page},
@@ -91,5 +92,6 @@ async fn every_page(app: &TestApp) -> Vec<(&'static str, Page)> {
     let login = browser.visit("/account").await.last().clone();
     pages.push(("sign-in to the account", login.clone()));
     pages.push(("account by upstream", continue_with(&mut browser, "kc", &login).await));
+    pages.extend(second_factor::every_page(app).await);
     pages
 }

@@ -14,6 +14,7 @@ fn redacted(page: &Page) -> String {
         (r#"name="csrf" value="[^"]*""#, r#"name="csrf" value="[csrf]""#),
         (r#"name="handle" value="[^"]*""#, r#"name="handle" value="[handle]""#),
         (r"flow=[A-Za-z0-9_-]+", "flow=[flow]"),
+        (r#"data-options="[^"]*""#, r#"data-options="[options]""#),
         (r"/assets/[A-Za-z0-9_-]{12}-", "/assets/[hash]-"),
         (r"data:image/svg\+xml;base64,[A-Za-z0-9+/=]+", "data:[icon]"),
         (r"trace: [A-Z0-9]+", "trace: [trace]"),
@@ -78,6 +79,12 @@ async fn the_sign_in_page() {
     </div>
     <button class="button firm" type="submit">Sign in</button>
     </form>
+    <form class="fields" method="post" action="/login/passkey?flow=[flow]" data-passkey="get" data-options="[options]" data-passkey-offer hidden>
+    <input type="hidden" name="csrf" value="[csrf]">
+    <input type="hidden" name="credential" value="">
+    <button class="button" type="submit">Use a passkey</button>
+    <p class="problem" role="alert" hidden>Your browser has not answered. Try again, or choose another way.</p>
+    </form>
     </main>
     </body>
     </html>
@@ -116,6 +123,7 @@ async fn the_sign_in_page_after_a_wrong_password() {
     </div>
     <button class="button primary" type="submit">Sign in</button>
     </form>
+    <p class="aside"><a href="/login/passkey?flow=[flow]" data-passkey-offer hidden>Use a passkey</a></p>
     "##);
 }
 
@@ -269,6 +277,17 @@ async fn the_account_page() {
     <li><div><strong>Personal access tokens</strong>
     <p class="quiet">What you give to programs that act for you.</p></div>
     <a class="button small" href="/account/tokens">Look after<span class="hidden"> personal access tokens</span></a></li>
+    </ul>
+    </section>
+    <section aria-labelledby="ways">
+    <h2 id="ways">How you sign in</h2>
+    <ul class="rows">
+    <li><div><strong>Two-step sign-in</strong>
+    <p class="quiet">A code of an authenticator app besides your password, and codes for when it is lost.</p></div>
+    <a class="button small" href="/account/two-step">Manage<span class="hidden"> two-step sign-in</span></a></li>
+    <li><div><strong>Passkeys</strong>
+    <p class="quiet">Sign in by fingerprint, face or PIN of your device.</p></div>
+    <a class="button small" href="/account/passkeys">Manage<span class="hidden"> passkeys</span></a></li>
     </ul>
     </section>
     <section aria-labelledby="identities">

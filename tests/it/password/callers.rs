@@ -40,7 +40,11 @@ fn whoever_checks_passwords_counts_wrong_ones() {
         checking,
         set(&["src/endpoints/account/password.rs", "src/endpoints/login/password/mod.rs"])
     );
-    assert_eq!(files_with(&["guesses.admit("]), checking);
+    let codes = set(&["src/endpoints/login/second_factor/giving.rs"]);
+    let counting: BTreeSet<String> = checking.union(&codes).cloned().collect();
+    assert_eq!(files_with(&["guesses.admit("]), counting);
+    // MF-02: and so does every path that checks a second factor.
+    assert_eq!(files_with(&["factors::find_match("]), codes);
 }
 
 /// PW-01: every path that sets a person's password asks the one rule. Only the demo hashes without

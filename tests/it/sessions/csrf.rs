@@ -61,7 +61,7 @@ const FORGERIES: [Forgery; 12] = [
 ];
 
 /// Everything that may be posted: with a form token, or by an app, which proves itself otherwise.
-const GUARDED: [&str; 24] = [
+const GUARDED: [&str; 28] = [
     "DISCONNECT_APP_OF_MINE",
     "END_OTHER_SESSIONS_OF_MINE",
     "END_SESSION_OF_MINE",
@@ -76,13 +76,17 @@ const GUARDED: [&str; 24] = [
     "MY_EMAIL",
     "MY_PASSWORD",
     "MY_PROFILE",
+    "PASSKEY",
+    "PASSKEYS",
     "RECOVERY",
     "RECOVERY_CODE",
     "RECOVERY_PASSWORD",
     "REMOVE_MY_PASSWORD",
     "REVOKE_TOKEN_OF_MINE",
+    "SECOND_FACTOR",
     "SIGNUP",
     "TOKENS_OF_MINE",
+    "TWO_STEP",
     "UNLINK",
     "VERIFY_EMAIL",
     "VERIFY_MY_EMAIL",
@@ -303,6 +307,38 @@ async fn own_pages_are_posted_from_our_own_page_alone() {
     let good = scene.post("/account/everywhere", &[], SAME_ORIGIN, &Token::Own).await;
     assert_eq!(good.status, 200, "{good:?}");
     assert_eq!(person_of(&scene.app, &scene.secret).await, None);
+}
+
+/// SS-05, MF-03: the second factors of somebody who is signed in.
+#[tokio::test(flavor = "multi_thread")]
+async fn second_factors_are_changed_from_our_own_page_alone() {
+    let scene = Scene::set().await;
+    for (action, step) in [
+        ("add_second_factor", "begin"),
+        ("remove_second_factor", "remove"),
+        ("renew_recovery_codes", "codes"),
+    ] {
+        let fields = [("step", step), ("handle", "none")];
+        scene.assert_refused(action, "/account/two-step", &fields).await;
+        let good = scene.post("/account/two-step", &fields, SAME_ORIGIN, &Token::Own).await;
+        assert_eq!(good.status, if step == "begin" { 303 } else { 404 }, "{good:?}");
+    }
+}
+
+/// SS-05: passkeys.
+#[tokio::test(flavor = "multi_thread")]
+async fn passkeys_are_changed_from_our_own_page_alone() {
+    let scene = Scene::set().await;
+    for (action, step, status) in [
+        ("add_passkey", "add", 400),
+        ("rename_passkey", "rename", 404),
+        ("remove_passkey", "remove", 404),
+    ] {
+        let fields = [("step", step), ("handle", "none"), ("credential", "{}")];
+        scene.assert_refused(action, "/account/passkeys", &fields).await;
+        let good = scene.post("/account/passkeys", &fields, SAME_ORIGIN, &Token::Own).await;
+        assert_eq!(good.status, status, "{good:?}");
+    }
 }
 
 /// SS-05: signing out.

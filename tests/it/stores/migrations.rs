@@ -11,7 +11,7 @@ use super::{
     raw::{self, empty},
 };
 
-const TABLES: [&str; 20] = [
+const TABLES: [&str; 23] = [
     "audit_events",
     "deletions",
     "facts",
@@ -23,14 +23,17 @@ const TABLES: [&str; 20] = [
     "logout_deliveries",
     "mail_outbox",
     "one_time_links",
+    "passkeys",
     "password_guesses",
     "personal_access_tokens",
+    "recovery_codes",
     "recovery_requests",
     "refresh_tokens",
     "revoked_access_tokens",
     "sealed_facts",
     "sessions",
     "signing_keys",
+    "totp_factors",
     "users",
 ];
 

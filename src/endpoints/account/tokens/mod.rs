@@ -18,7 +18,7 @@ use axum::{
 use self::form::{LifeChoice, Problems, ScopeChoice};
 use super::own;
 use crate::{
-    app::App,
+    app::{App, Whence},
     audit::Event,
     config::PersonalAccessTokens,
     foundation::{
@@ -146,12 +146,13 @@ pub async fn revoke(State(app): State<App>, request: Request) -> Result<Response
     };
     let event = about("revoke_token", &token, from).row(now, app.random());
     let what = format!("the personal access token \"{}\" was revoked", token.name);
-    let told = (what, own::from_where(from, &headers));
+    let from = own::from_where(from, &headers);
+    let whence = Whence { address: &from, at: now };
     connection
         .transaction(async |conn| {
             if personal_access_tokens::revoke(conn, &token.id, user, now).await? {
                 audit_events::insert(conn, &event).await?;
-                own::tell(&app, conn, &session.person.user, told, now).await?;
+                app.queue_notice(conn, &session.person.user, &what, whence).await?;
             }
             Ok::<_, StoreError>(())
         })
@@ -195,7 +196,8 @@ impl View<'_> {
         let event = about("make_token", &token, from).detail("scope", token.scope.as_str());
         let event = event.row(now, app.random());
         let what = format!("the personal access token \"{}\" was made", token.name);
-        let told = (what, own::from_where(from, self.headers));
+        let from = own::from_where(from, self.headers);
+        let whence = Whence { address: &from, at: now };
         let mut connection = app.connection().await?;
         connection
             .transaction(async |conn| {
@@ -209,7 +211,7 @@ impl View<'_> {
                     return Ok(Err(Fault::NameTaken));
                 }
                 audit_events::insert(conn, &event).await?;
-                own::tell(app, conn, user, told, now).await?;
+                app.queue_notice(conn, user, &what, whence).await?;
                 Ok(Ok(secret))
             })
             .await

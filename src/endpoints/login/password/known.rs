@@ -21,7 +21,7 @@ use crate::{
 const KNOWN_FOR: Span = Span::from_days(90);
 
 /// Whether this browser is known to this account.
-pub(super) fn is_known(
+pub(in crate::endpoints::login) fn is_known(
     app: &App,
     headers: &HeaderMap,
     mark: &BrowserMark,
@@ -43,7 +43,7 @@ pub(super) fn is_known(
 }
 
 /// What makes a browser known.
-pub(super) fn cookie(
+pub(in crate::endpoints::login) fn cookie(
     app: &App,
     mark: &BrowserMark,
     user: &UserId,

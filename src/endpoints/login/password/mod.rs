@@ -1,6 +1,7 @@
 //! `POST /login`: a local password. One answer and one timing for every failure.
 
-mod known;
+mod arriving;
+pub(super) mod known;
 
 use std::net::IpAddr;
 
@@ -10,7 +11,8 @@ use axum::{
     response::Response,
 };
 
-use super::{begin_session, choose, name::NameStep, not_accepted, welcome};
+use self::arriving::Arriving;
+use super::{choose, name::NameStep, not_accepted};
 use crate::{
     accounts::passwords::{
         HashingFault, Verdict,
@@ -25,14 +27,12 @@ use crate::{
         clock::{Span, Timestamp},
         secret::Secret,
     },
-    interactions::{self, Interaction},
-    protocol::acr::Level,
-    sessions::Proof,
-    store::{Connection, StoreError, StoreResult, sessions::Session, users, users::User},
+    interactions::Interaction,
+    store::{Connection, StoreError, StoreResult, users, users::User},
     web::{
         address,
-        browser::{self, BrowserMark},
-        cookies, csrf,
+        browser::BrowserMark,
+        csrf,
         error::PageError,
         flow,
         pages::page,
@@ -80,62 +80,11 @@ pub async fn post(State(app): State<App>, request: Request) -> Result<Response, 
         Checked::Right(user, hash) => (*user, hash),
         Checked::Refused(refused) => return refuse(&interaction, refused).await,
     };
-    let user_id = user.id.clone();
-    dispatcher::claim(&app, &mut interaction).await?;
-    interaction.note(now, format!("{} signed in with a password", user.username));
-    let proof = Proof {
-        user_id: user.id,
-        upstream: None,
-        upstream_sid: None,
-        auth_time: now,
-        amr: vec!["pwd".to_owned()],
-        acr: Level::SingleFactor,
-        address: from.to_string(),
-        user_agent: address::user_agent(&headers),
-    };
-    match sign_in(&app, &headers, &interaction, proof, &hash, now).await {
-        Ok(Some(begun)) => {
-            let mut response = welcome(&app, &headers, &interaction, begun, now).await;
-            cookies::add(response.headers_mut(), known::cookie(&app, &mark, &user_id, now));
-            Ok(response)
-        }
-        Ok(None) => {
-            interactions::put(&app.state, &mut interaction).await.map_err(|e| told(e.into()))?;
-            refuse(&interaction, Refused::Wrong).await
-        }
-        Err(error) => Err(dispatcher::stay(&app, &mut interaction, told(error)).await),
+    let arriving = Arriving { app: &app, headers: &headers, mark: &mark, hash: &hash, from, now };
+    match arriving.arrive(&mut interaction, user).await.map_err(told)? {
+        Some(response) => Ok(response),
+        None => refuse(&interaction, Refused::Wrong).await,
     }
-}
-
-/// Begins the session, unless the password was replaced or the account shut while it was checked:
-/// what ends all sessions ends those that are about to begin.
-async fn sign_in(
-    app: &App,
-    headers: &HeaderMap,
-    interaction: &Interaction,
-    proof: Proof,
-    hash: &str,
-    now: Timestamp,
-) -> Result<Option<(Session, Secret)>, PageError> {
-    let former = browser::session(app, headers, now).await?.map(|former| former.session);
-    let mut connection = app.connection().await?;
-    let begun = connection
-        .transaction(async |conn| {
-            let user = users::hold(conn, &proof.user_id).await?;
-            let same = |user: &User| {
-                user.disabled_at.is_none() && user.password_hash.as_deref() == Some(hash)
-            };
-            if !user.as_ref().is_some_and(same) {
-                return Ok(None);
-            }
-            let former = former.as_ref();
-            begin_session(app, conn, former, proof, interaction, now).await.map(Some)
-        })
-        .await?;
-    if begun.is_some() {
-        app.metrics.count_sign_in("password");
-    }
-    Ok(begun)
 }
 
 struct Form {
@@ -311,7 +260,7 @@ async fn refuse(
     Ok(response)
 }
 
-fn too_many(wait: Span) -> String {
+pub(super) fn too_many(wait: Span) -> String {
     let wait = match wait.seconds() {
         1 => "a second".to_owned(),
         60 => "a minute".to_owned(),
