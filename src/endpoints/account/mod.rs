@@ -165,7 +165,7 @@ async fn show(
         email_state: email_state(user.email_verified),
         picture: user.picture.clone(),
         groups: session.person.groups(),
-        signed_in_with: method(app, own.upstream.as_ref()),
+        signed_in_with: way_of(app, own),
         signed_in_at: own.auth_time.for_people(),
         not_linked: not_linked(app, &identities),
         identities: identity_rows(app, user, &identities),
@@ -221,6 +221,15 @@ fn method(app: &App, upstream: Option<&UpstreamSlug>) -> String {
     known.map_or_else(|| slug.to_string(), |upstream| upstream.settings.name.clone())
 }
 
+/// What somebody signed in with.
+fn way_of(app: &App, session: &Session) -> String {
+    let by_key = |method: &String| method == "hwk" || method == "swk";
+    if session.upstream.is_none() && session.amr.to_vec().iter().any(by_key) {
+        return "a passkey".to_owned();
+    }
+    method(app, session.upstream.as_ref())
+}
+
 fn session_row(app: &App, row: &Session, own: &Session) -> SessionRow {
     SessionRow {
         handle: row.id.to_string(),
@@ -228,7 +237,7 @@ fn session_row(app: &App, row: &Session, own: &Session) -> SessionRow {
         address: row.address.clone(),
         signed_in_at: row.auth_time.for_people(),
         last_seen: row.last_seen_at.for_people(),
-        method: method(app, row.upstream.as_ref()),
+        method: way_of(app, row),
         current: row.id == own.id,
     }
 }

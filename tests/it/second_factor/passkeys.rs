@@ -88,6 +88,11 @@ async fn a_passkey_signs_in() {
     assert_eq!(page.matches("Last used").count(), 2, "{page}");
     assert!(page.contains("My laptop"));
 
+    let mut browser = app.browser();
+    sign_in_with(&mut browser, &mut bobs_device(&app).await, &[]).await.landing();
+    let own = browser.get("/account").await.text();
+    assert!(own.contains("Signed in with <bdi>a passkey</bdi>"), "{own}");
+
     enrolled(&app).await;
     let mut device = bobs_device_by_passkey(&app).await;
     let mut browser = app.browser();
