@@ -63,8 +63,8 @@ async fn answer(app: &App, request: &RecoveryRequest) -> anyhow::Result<()> {
         // Should this fail, the link in the mail still works.
         OpenedLink::send_code(&app.state, &request.opened, &link, &code).await?;
     }
-    let event = event.address(request.address.clone());
-    app.audit.note(event.detail("name", request.name.as_str()));
+    // What was typed where there is no account may be anything, a password too (LG-01).
+    app.audit.note(event.address(request.address.clone()));
     Ok(())
 }
 

@@ -234,8 +234,8 @@ impl Arriving<'_> {
     /// The form again, with what is wrong.
     fn refuse(&self, applicant: &Application, faults: Faults, reason: &'static str) -> Response {
         let event = Event::refused("sign_up", reason).trace(&self.interaction.trace_id);
-        let event = event.address(self.address.clone());
-        self.app.audit.note(event.detail("username", applicant.username.as_str()));
+        // What was typed as a name may be a password (LG-01).
+        self.app.audit.note(event.address(self.address.clone()));
         let way = (&self.interaction, &self.mark);
         let template =
             SignUpForm::again(self.app, way, self.invitation.as_ref(), applicant, faults);

@@ -89,8 +89,7 @@ async fn no_link_is_made_that_leads_nowhere() {
 async fn lost_factors_are_taken_away() {
     let (app, place) = house().await;
     let secret = sign_in(&mut app.browser(), "bob").await;
-    let sealed =
-        if app.database.url.starts_with("sqlite:") { "X'00'" } else { "'\\x00'::bytea" };
+    let sealed = if app.database.url.starts_with("sqlite:") { "X'00'" } else { "'\\x00'::bytea" };
     let sql = format!(
         "INSERT INTO totp_factors (id, user_id, sealed, name, last_step, created_at) \
          SELECT 'f', id, {sealed}, 'phone', 0, 0 FROM users WHERE username = 'bob'"

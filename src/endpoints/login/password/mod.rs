@@ -22,6 +22,7 @@ use crate::{
     audit::Event,
     config::PasswordLogin,
     dispatcher,
+    foundation::ids::UserId,
     foundation::names::{email_key, username_key},
     foundation::{
         clock::{Span, Timestamp},
@@ -69,21 +70,22 @@ pub async fn post(State(app): State<App>, request: Request) -> Result<Response, 
         let event = Event::refused("sign_in", "upstream_not_allowed");
         return Err(not_accepted(&interaction, "a password", event));
     }
+    let attempt = Attempt { app: &app, headers: &headers, mark: &mark, from, now };
     let refuse = async |interaction: &Interaction, refused| {
-        refuse(&app, &headers, (interaction, &mark), &form, refused).await.map_err(told)
+        attempt.refuse(interaction, &form, refused).await.map_err(told)
     };
     if throttle::password_attempt(&app, from).await == Brake::On {
-        return refuse(&interaction, Refused::TooMany(A_MINUTE)).await;
+        return refuse(&interaction, Refused::too_many(A_MINUTE, None)).await;
     }
-    let attempt = Attempt { app: &app, headers: &headers, mark: &mark, from, now };
     let (user, hash) = match attempt.check(&interaction, &form).await.map_err(told)? {
         Checked::Right(user, hash) => (*user, hash),
         Checked::Refused(refused) => return refuse(&interaction, refused).await,
     };
     let arriving = Arriving { app: &app, headers: &headers, mark: &mark, hash: &hash, from, now };
+    let who = user.id.clone();
     match arriving.arrive(&mut interaction, user).await.map_err(told)? {
         Some(response) => Ok(response),
-        None => refuse(&interaction, Refused::Wrong).await,
+        None => refuse(&interaction, Refused::wrong(Some(who))).await,
     }
 }
 
@@ -129,9 +131,10 @@ impl Attempt<'_> {
     async fn check(&self, interaction: &Interaction, form: &Form) -> Result<Checked, PageError> {
         // The connection goes back before the hash is made: hashing is slow.
         let user = find_user(&mut self.app.connection().await?, &form.username).await?;
+        let who = user.as_ref().map(|user| user.id.clone());
         let pending = match self.admit(interaction, form, user.as_ref()).await? {
             Admission::Free(pending) => pending,
-            Admission::Wait(wait) => return Ok(Checked::Refused(Refused::TooMany(wait))),
+            Admission::Wait(wait) => return Ok(Checked::Refused(Refused::too_many(wait, who))),
             Admission::Busy => return Err(hashing_fault(HashingFault::Busy)),
         };
         match verify(self.app, form, user).await? {
@@ -139,7 +142,10 @@ impl Attempt<'_> {
                 pending.succeeded(&self.app.store).await?;
                 Ok(Checked::Right(Box::new(user), hash))
             }
-            None => self.count(interaction, *pending).await,
+            None => {
+                self.count(interaction, *pending).await?;
+                Ok(Checked::Refused(Refused::wrong(who)))
+            }
         }
     }
 
@@ -161,11 +167,7 @@ impl Attempt<'_> {
         app.guesses.admit(&app.store, a_try, now).await
     }
 
-    async fn count(
-        &self,
-        interaction: &Interaction,
-        pending: Pending,
-    ) -> Result<Checked, PageError> {
+    async fn count(&self, interaction: &Interaction, pending: Pending) -> StoreResult<()> {
         if let Some(accounts) = pending.failed(&self.app.store, self.now).await? {
             tracing::warn!(accounts, "passwords are being guessed");
             let event = Event::refused("sign_in", "guessing").trace(&interaction.trace_id);
@@ -175,7 +177,40 @@ impl Attempt<'_> {
                 None => event,
             });
         }
-        Ok(Checked::Refused(Refused::Wrong))
+        Ok(())
+    }
+
+    /// The page again. The event names the account that was meant; what was typed where there is none
+    /// it does not hold, because that may be a password (LG-01).
+    async fn refuse(
+        &self,
+        interaction: &Interaction,
+        form: &Form,
+        refused: Refused,
+    ) -> Result<Response, PageError> {
+        let Self { app, headers, mark, from, .. } = *self;
+        let (reason, text, status) = match refused.why {
+            Why::Wrong => ("wrong_password", WRONG.to_owned(), StatusCode::BAD_REQUEST),
+            Why::TooMany(wait) => ("too_many_tries", too_many(wait), StatusCode::TOO_MANY_REQUESTS),
+        };
+        app.metrics.count_refused_sign_in("password", reason);
+        let mut event = Event::refused("sign_in", reason).trace(&interaction.trace_id);
+        if let Some(user) = &refused.user {
+            event = event.user(user);
+        }
+        if let Some(request) = interaction.request() {
+            event = event.client(&request.client_id);
+        }
+        app.audit.note(event.address(from.to_string()));
+        let (username, error) = (form.username.clone(), Some(text));
+        let attempt = choose::Attempt { username, error, rename: false };
+        let template = choose::build(app, headers, interaction, mark, attempt).await?;
+        let mut response = page(status, &template);
+        if let Why::TooMany(wait) = refused.why {
+            let seconds = HeaderValue::from(wait.seconds());
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        Ok(response)
     }
 }
 
@@ -228,36 +263,27 @@ fn hashing_fault(fault: HashingFault) -> PageError {
     PageError::unavailable(fault).event(Event::refused("sign_in", "too_many_sign_ins"))
 }
 
+/// A try that was refused, and the account that was meant, if there is one.
+struct Refused {
+    why: Why,
+    user: Option<UserId>,
+}
+
 #[derive(Clone, Copy)]
-enum Refused {
+enum Why {
     Wrong,
     /// Not before so long.
     TooMany(Span),
 }
 
-async fn refuse(
-    app: &App,
-    headers: &HeaderMap,
-    (interaction, mark): (&Interaction, &BrowserMark),
-    form: &Form,
-    refused: Refused,
-) -> Result<Response, PageError> {
-    let (reason, text, status) = match refused {
-        Refused::Wrong => ("wrong_password", WRONG.to_owned(), StatusCode::BAD_REQUEST),
-        Refused::TooMany(wait) => ("too_many_tries", too_many(wait), StatusCode::TOO_MANY_REQUESTS),
-    };
-    app.metrics.count_refused_sign_in("password", reason);
-    let event = Event::refused("sign_in", reason).trace(&interaction.trace_id);
-    app.audit.note(event.detail("username", form.username.as_str()));
-    let (username, error) = (form.username.clone(), Some(text));
-    let attempt = choose::Attempt { username, error, rename: false };
-    let template = choose::build(app, headers, interaction, mark, attempt).await?;
-    let mut response = page(status, &template);
-    if let Refused::TooMany(wait) = refused {
-        let seconds = HeaderValue::from(wait.seconds());
-        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+impl Refused {
+    const fn wrong(user: Option<UserId>) -> Self {
+        Self { why: Why::Wrong, user }
     }
-    Ok(response)
+
+    const fn too_many(wait: Span, user: Option<UserId>) -> Self {
+        Self { why: Why::TooMany(wait), user }
+    }
 }
 
 pub(super) fn too_many(wait: Span) -> String {
