@@ -13,8 +13,8 @@ use super::{
 use crate::{
     config::Config,
     foundation::{
-        clock::{Span, Timestamp},
-        ids::{ClientId, UpstreamSlug, UserId},
+        clock::Span,
+        ids::{ClientId, TraceId, UpstreamSlug, UserId},
         names::username_key,
     },
     store::{
@@ -145,28 +145,31 @@ async fn run_tail(tools: &Tools, tail: Tail) -> anyhow::Result<()> {
         audit_events::list(&mut connection, &wanted, &Page::Newest(tail.lines)).await?;
     events.reverse();
     names.learn(&mut connection, &events).await?;
-    let show = |names: &Names, event: &AuditEvent| match tail.json {
-        true => say_json(&names.json(event)),
-        false => say(&names.line(event)),
+    let show = |names: &Names, event: &AuditEvent| {
+        if tail.json { say_json(&names.json(event)) } else { say(&names.line(event)) }
     };
-    events.iter().for_each(|event| show(&names, event));
-    let mut shown: Vec<(Timestamp, String)> = keys(&events);
-    while tail.follow {
+    for event in &events {
+        show(&names, event);
+    }
+    if !tail.follow {
+        return Ok(());
+    }
+    let mut shown: Vec<String> = ids(&events);
+    loop {
         tokio::time::sleep(PAUSE).await;
         let back = tools.now().minus(LOOK_BACK);
         wanted.since = Some(wanted.since.map_or(back, |since| since.max(back)));
         let found = audit_events::list(&mut connection, &wanted, &Page::After(None, PAGE)).await?;
         names.learn(&mut connection, &found).await?;
-        for event in found.iter().filter(|event| !shown.iter().any(|(_, id)| *id == event.id)) {
+        for event in found.iter().filter(|event| !shown.contains(&event.id)) {
             show(&names, event);
         }
-        shown = keys(&found);
+        shown = ids(&found);
     }
-    Ok(())
 }
 
-fn keys(events: &[AuditEvent]) -> Vec<(Timestamp, String)> {
-    events.iter().map(|event| (event.at, event.id.clone())).collect()
+fn ids(events: &[AuditEvent]) -> Vec<String> {
+    events.iter().map(|event| event.id.clone()).collect()
 }
 
 async fn run_export(tools: &Tools, export: Export) -> anyhow::Result<()> {
@@ -283,24 +286,18 @@ impl Names {
     }
 
     fn line(&self, event: &AuditEvent) -> String {
-        let mut line = format!("{}  {} {}", event.at.rfc3339(), event.action, event.outcome);
-        if let Some(reason) = &event.reason {
-            line.push_str(": ");
-            line.push_str(reason);
-        }
+        let reason = event.reason.as_deref().map(|reason| format!(": {reason}"));
+        let head = format!("{}  {} {}", event.at.rfc3339(), event.action, event.outcome);
         let facts = [
             ("person", self.person(event)),
             ("app", self.app(event)),
             ("upstream", self.upstream(event)),
             ("from", event.address.as_deref()),
-            ("story", event.trace_id.as_ref().map(|trace| trace.as_str())),
+            ("story", event.trace_id.as_ref().map(TraceId::as_str)),
         ];
-        for (name, value) in facts {
-            if let Some(value) = value {
-                line.push_str(&format!("  {name}={value}"));
-            }
-        }
-        line
+        let known = facts.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let facts: Vec<String> = known.map(|(name, value)| format!("  {name}={value}")).collect();
+        format!("{head}{}{}", reason.unwrap_or_default(), facts.concat())
     }
 }
 
@@ -308,9 +305,10 @@ impl Names {
 fn csv_cell(text: &str) -> String {
     let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
     let text = if formula { format!("'{text}") } else { text.to_owned() };
-    match text.contains(['"', ',', '\n', '\r']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text,
+    if text.contains(['"', ',', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text
     }
 }
 

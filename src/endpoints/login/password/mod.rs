@@ -137,16 +137,12 @@ impl Attempt<'_> {
             Admission::Wait(wait) => return Ok(Checked::Refused(Refused::too_many(wait, who))),
             Admission::Busy => return Err(hashing_fault(HashingFault::Busy)),
         };
-        match verify(self.app, form, user).await? {
-            Some((user, hash)) => {
-                pending.succeeded(&self.app.store).await?;
-                Ok(Checked::Right(Box::new(user), hash))
-            }
-            None => {
-                self.count(interaction, *pending).await?;
-                Ok(Checked::Refused(Refused::wrong(who)))
-            }
-        }
+        let Some((user, hash)) = verify(self.app, form, user).await? else {
+            self.count(interaction, *pending).await?;
+            return Ok(Checked::Refused(Refused::wrong(who)));
+        };
+        pending.succeeded(&self.app.store).await?;
+        Ok(Checked::Right(Box::new(user), hash))
     }
 
     async fn admit(
