@@ -21,7 +21,9 @@ use crate::{
         Connection, StoreResult,
         audit_events::{self, AuditEvent},
         grants::{self, RevokedBecause},
-        leases, logout_deliveries, personal_access_tokens,
+        leases, logout_deliveries,
+        one_time_links::{self, LinkPurpose},
+        personal_access_tokens,
         sessions::{self, Room, Session},
         users::{AccountKind, Person},
     },
@@ -297,6 +299,8 @@ async fn end_families(
     now: Timestamp,
 ) -> StoreResult<()> {
     grants::revoke_of_user(conn, user, because, now).await?;
+    // Nor does the address change by what a session that is over has begun (LK-04).
+    one_time_links::forget(conn, user, &[LinkPurpose::ChangeEmail]).await?;
     if because.ends_what_programs_have() {
         // They do not come back with the account.
         personal_access_tokens::revoke_of_user(conn, user, now).await?;

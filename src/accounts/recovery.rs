@@ -105,7 +105,9 @@ pub async fn look(
 /// The link was sent to the address that the account has, or handed over by an administrator.
 fn fits(link: &OneTimeLink, user: &User) -> bool {
     let sent_there = |email: &str| {
-        user.email_key.as_deref() == Some(&email_key(email)) && user.email_issuer.is_none()
+        user.email_key.as_deref() == Some(&email_key(email))
+            && user.email_issuer.is_none()
+            && user.password_hash.is_some()
     };
     user.disabled_at.is_none() && link.email.as_deref().is_none_or(sent_there)
 }
@@ -139,8 +141,9 @@ pub async fn reset(
         let _ = verification::take(conn, &user, email, now).await?;
     }
     let _ = users::set_password_hash(conn, &user.id, hash, now).await?;
-    // Nothing that was begun before changes the address afterwards (LK-04).
-    links::forget(conn, &user.id, &LinkPurpose::OF_ADDRESS).await?;
+    // Nothing that was begun before changes the address afterwards (LK-04). Only the way back to the
+    // former address stays: whoever holds the present one may be who took the account over.
+    links::forget(conn, &user.id, &[LinkPurpose::VerifyEmail]).await?;
     // Nor does what was given to programs (PT-11).
     personal_access_tokens::revoke_of_user(conn, &user.id, now).await?;
     let because = RevokedBecause::PasswordChanged;

@@ -15,7 +15,7 @@ use crate::{
     mail::{Link, Message, Queued, masked},
     store::{
         Connection, QueryResult, StoreResult, identities,
-        one_time_links::LinkPurpose,
+        one_time_links::{self as links, LinkPurpose},
         users::{self, User},
     },
     urls::path,
@@ -65,10 +65,12 @@ impl Parts {
         let link = address_link(user, (LinkPurpose::VerifyEmail, email));
         // Whoever gets the mail: as many statements for an address of somebody's as for another.
         link.keep(conn, &secret, now).await?;
-        let message = match self.owner(conn, user, email).await? {
+        let owner = self.owner(conn, user, email).await?;
+        let elsewhere = self.sign_in_elsewhere(conn, owner.as_ref().unwrap_or(user)).await?;
+        let message = match owner {
             None => self.verification(user, &secret),
             Some(owner) if owner.password_hash.is_some() => self.account_exists(),
-            Some(owner) => self.sign_in_elsewhere(conn, &owner).await?,
+            Some(_) => elsewhere,
         };
         let _ = self.queue_mail(conn, email, &message, now).await?;
         Ok(())
@@ -124,12 +126,16 @@ impl Parts {
         let (purpose, life) = (LinkPurpose::UndoEmail, verification::UNDO_LIFE);
         let link = NewLink { purpose, user: &user.id, email: Some(former), life };
         let undo = one_time_links::secret(self.random());
-        link.keep(conn, &undo, whence.at).await?;
+        // Whoever changes it twice does not take the way back from who had it first.
+        let is_first = !links::is_living(conn, &user.id, purpose, whence.at).await?;
+        if is_first {
+            link.keep(conn, &undo, whence.at).await?;
+        }
         let message = Message::AddressChanged {
             new_address: new.to_owned(),
             when: whence.at,
             from_where: whence.address.to_owned(),
-            undo: Some(self.link_to(path::VERIFY_EMAIL, &undo)),
+            undo: is_first.then(|| self.link_to(path::VERIFY_EMAIL, &undo)),
         };
         self.queue_mail(conn, former, &message, whence.at).await.map(drop)
     }

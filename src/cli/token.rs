@@ -176,6 +176,7 @@ fn in_words(fault: Fault, tools: &Tools, create: &Create, rights: &Scope) -> Str
             format!("--name {:?}: {} has a token of this name", create.name, create.user)
         }
         Fault::TooMany => format!("{} has too many tokens; revoke one first", create.user),
+        Fault::SessionOver => "there is no session here".to_owned(),
         Fault::Scope => {
             let wanted: Scope = create.scopes.iter().collect();
             let beyond = wanted.beyond(rights).join(" ");

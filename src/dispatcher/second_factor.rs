@@ -18,7 +18,7 @@ use crate::{
     interactions::{self, Half, HalfBy, Interaction},
     protocol::{acr::Level, words::Prompt},
     store::{
-        Connection, StoreError, StoreResult,
+        Connection, StoreError, StoreResult, passkeys,
         sessions::Session,
         totp_factors::{self, TotpFactor},
         users,
@@ -53,6 +53,9 @@ pub async fn after_password(
     let factors = totp_factors::list_of_user(conn, user).await?;
     let required = is_required(app, conn, interaction, user).await?;
     if factors.is_empty() {
+        if required && has_passkey(app, conn, user).await? {
+            return Ok(Remaining::Factor);
+        }
         let enrols = required && app.config.second_factors.can_be_set_up();
         return Ok(if enrols { Remaining::Enrolment } else { Remaining::Nothing });
     }
@@ -103,13 +106,20 @@ async fn remaining(
     user: &UserId,
     required: bool,
 ) -> StoreResult<Remaining> {
-    let has = !totp_factors::list_of_user(conn, user).await?.is_empty();
+    let has = !totp_factors::list_of_user(conn, user).await?.is_empty()
+        || (required && has_passkey(app, conn, user).await?);
     let enrols = required && app.config.second_factors.can_be_set_up();
     Ok(match (has, enrols) {
         (true, _) => Remaining::Factor,
         (false, true) => Remaining::Enrolment,
         (false, false) => Remaining::Nothing,
     })
+}
+
+/// Whether the account has a passkey. Who has one shows it where two factors are required: to set up
+/// another factor with the password alone would be a way round it.
+async fn has_passkey(app: &App, conn: &mut Connection, user: &UserId) -> StoreResult<bool> {
+    Ok(app.passkeys.is_some() && !passkeys::list_of_user(conn, user).await?.is_empty())
 }
 
 /// Whether this person must prove two factors here, for an app or for a group of theirs.

@@ -147,6 +147,9 @@ impl Mail {
     ) -> QueryResult<Option<Queued>> {
         let notice = message.kind().is_notice();
         mail_outbox::hold_recipient(conn, recipient_key).await?;
+        if message.kind().carries_a_way_back() {
+            return Ok(None);
+        }
         let since = now.minus(WINDOW).plus(Span::from_seconds(1));
         let to_address = mail_outbox::count_to(conn, recipient_key, notice, since).await?;
         if to_address >= if notice { MOST_NOTICES } else { MOST } {

@@ -43,6 +43,11 @@ impl MailKind {
     pub const NOTICES: [Self; 4] =
         [Self::MethodChanged, Self::AddressChanged, Self::PasswordAdded, Self::AccountDeleted];
 
+    /// Whether it holds the only way to undo what it tells of. It never waits behind other mail.
+    pub const fn carries_a_way_back(self) -> bool {
+        matches!(self, Self::AddressChanged | Self::AccountDeleted)
+    }
+
     /// Whether this is such a notice.
     pub fn is_notice(self) -> bool {
         Self::NOTICES.contains(&self)

@@ -80,6 +80,23 @@ pub async fn find(
         .optional())
 }
 
+/// Whether an account has a link for this that has not ended.
+pub async fn is_living(
+    conn: &mut Connection,
+    user: &UserId,
+    purpose: LinkPurpose,
+    now: Timestamp,
+) -> QueryResult<bool> {
+    let found: Option<TokenDigest> = on_backend!(conn, |conn| links::table
+        .filter(links::user_id.eq(user).and(links::purpose.eq(purpose)))
+        .filter(links::expires_at.gt(now))
+        .select(links::digest)
+        .first(conn)
+        .await
+        .optional())?;
+    Ok(found.is_some())
+}
+
 /// Uses a link up; `false` if somebody else has.
 #[must_use = "false means that the link is gone"]
 pub async fn consume(conn: &mut Connection, digest: &TokenDigest) -> QueryResult<bool> {

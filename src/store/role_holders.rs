@@ -11,6 +11,7 @@ use super::{
     Connection,
     groups::Meanings,
     schema::{identities, users},
+    users::AccountKind,
 };
 use crate::foundation::{
     ids::{IdentityId, UserId},
@@ -80,6 +81,7 @@ async fn any_without_group(
     let nobody = UserId::new("");
     let open = users::disabled_at
         .is_null()
+        .and(users::kind.eq(AccountKind::Person))
         .and(users::roles.ne(TextList::default()))
         .and(users::id.ne(excepted(except.account, &nobody)));
     let lists: Vec<TextList> = on_backend!(
@@ -100,7 +102,10 @@ async fn any_without_group(
 
 async fn any_in_group(conn: &mut Connection, group: &str, except: Except<'_>) -> QueryResult<bool> {
     let nobody = UserId::new("");
-    let open = users::disabled_at.is_null().and(users::id.ne(excepted(except.account, &nobody)));
+    let open = users::disabled_at
+        .is_null()
+        .and(users::kind.eq(AccountKind::Person))
+        .and(users::id.ne(excepted(except.account, &nobody)));
     let lists: Vec<TextList> = on_backend!(
         conn,
         postgres | conn | {
@@ -125,6 +130,7 @@ async fn any_by_upstream(
     let (nobody, nothing) = (UserId::new(""), IdentityId::new(""));
     let open = users::disabled_at
         .is_null()
+        .and(users::kind.eq(AccountKind::Person))
         .and(users::id.ne(excepted(except.account, &nobody)))
         .and(identities::id.ne(except.identity.unwrap_or(&nothing)));
     let all = identities::table.inner_join(users::table);

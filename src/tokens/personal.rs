@@ -58,6 +58,8 @@ pub enum Fault {
     Life,
     /// The owner has too many.
     TooMany,
+    /// The owner was signed out meanwhile.
+    SessionOver,
 }
 
 impl Fault {
@@ -70,6 +72,7 @@ impl Fault {
             Self::Scope => "scope_beyond_rights",
             Self::Life => "life_too_long",
             Self::TooMany => "too_many_tokens",
+            Self::SessionOver => "session_over",
         }
     }
 }

@@ -219,6 +219,8 @@ async fn disable(tools: &Tools, username: &str) -> anyhow::Result<()> {
                 rights::refuse_last(conn, &person).await?;
             }
             let _ = users::disable(conn, &user.id, now).await?;
+            // Its owner may have deleted it, and must not open it again.
+            let _ = deletions::take_back(conn, &user.id).await?;
             let because = RevokedBecause::UserDisabled;
             sessions::end_all_of_user(conn, &user.id, &clients, because, now).await?;
             anyhow::Ok(())

@@ -24,7 +24,7 @@ use crate::{
         StoreError,
         grants::RevokedBecause,
         one_time_links::LinkPurpose,
-        personal_access_tokens,
+        passkeys, personal_access_tokens,
         users::{self, AccountKind},
     },
     urls::{Urls, path},
@@ -37,7 +37,7 @@ pub(in crate::cli) struct Recover {
     /// For how many minutes the link is good.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1440))]
     minutes: u32,
-    /// Take the password away and end all sessions and tokens at once, because somebody else may have
+    /// Take the password and all passkeys away and end all sessions and tokens at once, because somebody else may have
     /// them; otherwise that happens when the link is used.
     #[arg(long)]
     lock_out: bool,
@@ -72,6 +72,7 @@ pub(super) async fn run(tools: &Tools, recover: &Recover) -> anyhow::Result<()> 
             link.keep(conn, &secret, now).await?;
             if recover.lock_out {
                 let _ = users::remove_password(conn, &user.id, now).await?;
+                passkeys::delete_of_user(conn, &user.id).await?;
                 let because = RevokedBecause::PasswordChanged;
                 personal_access_tokens::revoke_of_user(conn, &user.id, now).await?;
                 sessions::end_all_of_user(conn, &user.id, &clients, because, now).await?;
@@ -104,6 +105,7 @@ pub(super) async fn reset_factors(tools: &Tools, username: &str) -> anyhow::Resu
     connection
         .transaction(async |conn| {
             factors::remove_all(conn, &user.id).await?;
+            personal_access_tokens::revoke_of_user(conn, &user.id, now).await?;
             let because = RevokedBecause::FactorsReset;
             sessions::end_all_of_user(conn, &user.id, &clients, because, now).await
         })

@@ -18,6 +18,7 @@ use crate::{
         clock::Timestamp,
         names::{email_key, is_email},
     },
+    sessions::LiveSession,
     store::{StoreError, StoreResult, audit_events, one_time_links::LinkPurpose, users::User},
     urls::path,
     web::{
@@ -96,7 +97,7 @@ pub async fn change(State(app): State<App>, request: Request) -> Result<Response
         return Ok(form(&app, &mark, user, typed, Some(fault)));
     }
     let event = Event::done("email_change_asked").user(&user.id).address(from);
-    send(&app, user, (LinkPurpose::ChangeEmail, &typed), event, now).await?;
+    send(&app, &session, (LinkPurpose::ChangeEmail, &typed), event, now).await?;
     Ok(sent(&app, &typed))
 }
 
@@ -126,23 +127,26 @@ pub async fn verify(State(app): State<App>, request: Request) -> Result<Response
         return Ok(see_other(path::ACCOUNT));
     };
     let event = Event::done("verification_asked").user(&user.id).address(from);
-    send(&app, user, (LinkPurpose::VerifyEmail, &email), event, now).await?;
+    send(&app, &session, (LinkPurpose::VerifyEmail, &email), event, now).await?;
     Ok(sent(&app, &email))
 }
 
 async fn send(
     app: &App,
-    user: &User,
+    session: &LiveSession,
     (purpose, email): (LinkPurpose, &str),
     event: Event,
     now: Timestamp,
 ) -> StoreResult<()> {
+    let user = &session.person.user;
     let row = event.detail("email", email).row(now, app.random());
     let mut connection = app.connection().await?;
     connection
         .transaction(async |conn| {
-            let _ = app.queue_verification(conn, user, (purpose, email), now).await?;
-            audit_events::insert(conn, &row).await?;
+            if own::still(conn, session).await?.is_some() {
+                let _ = app.queue_verification(conn, user, (purpose, email), now).await?;
+                audit_events::insert(conn, &row).await?;
+            }
             Ok::<_, StoreError>(())
         })
         .await

@@ -61,9 +61,7 @@ pub async fn unlink(State(app): State<App>, request: Request) -> Result<Response
     let mut connection = app.connection().await?;
     let unlinked = connection
         .transaction(async |conn| {
-            if session.person.is_administrator() {
-                administrators::hold(conn).await?;
-            }
+            administrators::hold(conn).await?;
             let unlinked = linking::unlink(conn, &handle, user, ways).await?;
             if let Unlinking::Gone(identity) = &unlinked {
                 let of = (user, &identity.upstream);

@@ -13,7 +13,10 @@ use crate::{
     foundation::clock::{Span, Timestamp},
     protocol::acr::Level,
     sessions::LiveSession,
-    store::StoreResult,
+    store::{
+        Connection, StoreResult, sessions as session_rows,
+        users::{self, User},
+    },
     urls,
     web::{address, browser, csrf, error::PageError, params::Params},
 };
@@ -108,4 +111,13 @@ pub(super) fn last_administrator() -> PageError {
     .status(StatusCode::CONFLICT)
     .next_step("Make somebody else an administrator first.")
     .action(urls::path::ACCOUNT, "Go to your account")
+}
+
+/// The account of a session that still stands, held until the transaction ends: what ends all sessions
+/// ends what they are about to do. None if it does not stand any more.
+pub(super) async fn still(conn: &mut Connection, live: &LiveSession) -> StoreResult<Option<User>> {
+    let user = users::hold_alone(conn, &live.session.user_id).await?;
+    let session = session_rows::hold(conn, &live.session.id).await?;
+    let stands = session.is_some_and(|session| session.ended_at.is_none());
+    Ok(user.filter(|user| stands && user.disabled_at.is_none()))
 }

@@ -19,7 +19,7 @@ use crate::{
     sessions::LiveSession,
     store::{
         Connection, StoreError, StoreResult, audit_events, passkeys, passkeys::PasskeyRow,
-        sessions::Session, users,
+        sessions::Session,
     },
     urls,
     web::{
@@ -181,7 +181,9 @@ impl Change<'_> {
         let mut connection = self.app.connection().await?;
         connection
             .transaction(async |conn| {
-                users::hold_alone(conn, &row.user_id).await?;
+                if own::still(conn, &self.session).await?.is_none() {
+                    return Ok(false);
+                }
                 let others = passkeys::list_of_user(conn, &row.user_id).await?.len();
                 if others >= MOST_PASSKEYS || !passkeys::insert(conn, row).await? {
                     return Ok(false);

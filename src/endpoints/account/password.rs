@@ -29,6 +29,7 @@ use crate::{
         StoreError, StoreResult, audit_events,
         grants::RevokedBecause,
         identities,
+        one_time_links::{self, LinkPurpose},
         users::{self, User},
     },
     urls::path,
@@ -210,21 +211,26 @@ impl Changing<'_> {
         let mut connection = app.connection().await?;
         let renewed = connection
             .transaction(async |conn| {
-                let user = users::hold_alone(conn, &own.person.user.id).await?;
+                let user = own::still(conn, own).await?;
                 // Somebody else may have changed it meanwhile.
                 let Some(user) =
                     user.filter(|user| user.password_hash == own.person.user.password_hash)
                 else {
                     return Ok(None);
                 };
-                let _ = users::set_password_hash(conn, &user.id, hash, now).await?;
                 let because = RevokedBecause::PasswordChanged;
                 let (session, policy) = (&own.session, app.session_policy());
-                let secret = sessions::end_all_others(conn, session, policy, because, now).await?;
+                let Some(secret) =
+                    sessions::end_all_others(conn, session, policy, because, now).await?
+                else {
+                    return Ok(None);
+                };
+                let _ = users::set_password_hash(conn, &user.id, hash, now).await?;
+                one_time_links::forget(conn, &user.id, &[LinkPurpose::Recover]).await?;
                 let event = Event::done(ACTION).user(&user.id).address(self.from);
                 audit_events::insert(conn, &event.row(now, app.random())).await?;
                 app.queue_notice(conn, &user, "the password was changed", whence).await?;
-                Ok::<_, StoreError>(secret)
+                Ok::<_, StoreError>(Some(secret))
             })
             .await?;
         let Some(secret) = renewed else {
@@ -253,12 +259,14 @@ pub async fn remove(State(app): State<App>, request: Request) -> Result<Response
     let mut connection = app.connection().await?;
     let removed = connection
         .transaction(async |conn| {
-            let user = users::hold_alone(conn, id).await?;
+            let user = own::still(conn, &session).await?;
             let identities = identities::list_of_user(conn, id).await?;
             let Some(user) = user.filter(|user| ways.remain(user, &identities)) else {
                 return Ok(false);
             };
             if users::remove_password(conn, id, now).await? {
+                let begun = [LinkPurpose::Recover, LinkPurpose::ChangeEmail];
+                one_time_links::forget(conn, id, &begun).await?;
                 let event = Event::done(action).user(id).address(whence.address);
                 audit_events::insert(conn, &event.row(now, app.random())).await?;
                 app.queue_notice(conn, &user, "the password was removed", whence).await?;

@@ -26,7 +26,6 @@ use crate::{
         Connection, StoreError, StoreResult, audit_events, recovery_codes,
         sessions::Session,
         totp_factors::{self, TotpFactor},
-        users,
     },
     urls,
     web::{
@@ -235,7 +234,9 @@ impl Change<'_> {
         let mut connection = app.connection().await?;
         connection
             .transaction(async |conn| {
-                users::hold_alone(conn, &user.id).await?;
+                if own::still(conn, &self.session).await?.is_none() {
+                    return Ok(None);
+                }
                 let means = (&*app.rows_ring, app.random());
                 let Some(codes) = factors::add(conn, means, &user.id, new, now).await? else {
                     return Ok(None);
@@ -256,7 +257,9 @@ impl Change<'_> {
         let mut connection = app.connection().await?;
         let removed = connection
             .transaction(async |conn| {
-                users::hold_alone(conn, &user.id).await?;
+                if own::still(conn, &self.session).await?.is_none() {
+                    return Ok(false);
+                }
                 let removed = factors::remove(conn, &handle, &user.id).await?;
                 if removed {
                     self.tell(conn, "an authenticator app was removed").await?;
@@ -277,7 +280,9 @@ impl Change<'_> {
         let mut connection = app.connection().await?;
         let codes = connection
             .transaction(async |conn| {
-                users::hold_alone(conn, &user.id).await?;
+                if own::still(conn, &self.session).await?.is_none() {
+                    return Ok(None);
+                }
                 if totp_factors::list_of_user(conn, &user.id).await?.is_empty() {
                     return Ok(None);
                 }

@@ -23,7 +23,10 @@ use crate::{
     interactions::{self, Interaction},
     protocol::acr::Level,
     sessions::Proof,
-    store::{StoreError, StoreResult, passkeys, passkeys::PasskeyRow, sessions::Session, users},
+    store::{
+        StoreError, StoreResult, passkeys, passkeys::PasskeyRow, sessions::Session, users,
+        users::User,
+    },
     urls,
     web::{
         address,
@@ -212,7 +215,10 @@ impl Visit<'_> {
         connection
             .transaction(async |conn| {
                 let user = users::hold(conn, &row.user_id).await?;
-                if user.is_none_or(|user| user.disabled_at.is_some()) {
+                // Without a password the account is an upstream's alone, or is locked.
+                let is_open =
+                    |user: User| user.disabled_at.is_none() && user.password_hash.is_some();
+                if !user.is_some_and(is_open) {
                     return Ok(None);
                 }
                 if !passkeys::note_use(conn, row, &presented.credential, now).await? {

@@ -139,7 +139,6 @@ async fn the_link_is_sent_again() {
     assert_eq!(confirm(&mut app.browser(), &first).await.status, 410);
     assert_eq!(confirm(&mut app.browser(), &second).await.status, 200);
     assert!(is_verified(&app, "alice", "alice@corp.test").await);
-    let _ = PASSWORD;
 }
 
 /// Where there is no mail, or the address is the word of an upstream, nothing can be changed here.
@@ -163,4 +162,58 @@ async fn some_addresses_are_not_changed_here() {
     let page = browser.get("/account/email").await;
     assert_eq!(page.status, 403, "{}", page.text());
     assert_eq!(app.refusals("email_change").await, ["email_of_upstream"]);
+}
+
+/// Whoever takes an account over changes its address twice, or gets back in by the new one: the way back
+/// of who had it first stays good.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_takes_the_way_back_from_who_had_the_account_first() {
+    for twice in [true, false] {
+        let inbox = Inbox::open();
+        let app = open(&inbox).await;
+        let mut thief = alice(&app, &inbox).await;
+        ask_for(&mut thief, "m@evil.test").await;
+        let link = link_in(&inbox.newest(&app, "m@evil.test").await);
+        assert_eq!(confirm(&mut thief, &link).await.status, 200);
+        let undo = link_in(&inbox.newest(&app, "alice@corp.test").await);
+        if twice {
+            ask_for(&mut thief, "m2@evil.test").await;
+            let link = link_in(&inbox.newest(&app, "m2@evil.test").await);
+            assert_eq!(confirm(&mut thief, &link).await.status, 200);
+            let told = inbox.newest(&app, "m@evil.test").await;
+            assert!(!told.text().contains("?token="), "{}", told.text());
+        } else {
+            let page = thief.get("/recovery").await;
+            let form = page.form_to("/recovery").fill("username", "alice");
+            thief.submit(&page, &form).await;
+            let link = link_in(&inbox.newest(&app, "m@evil.test").await);
+            let page = thief.visit(&link).await.last().clone();
+            let form =
+                page.form_to("/recovery/password").fill("password", "eleven quiet Otters 93");
+            assert_eq!(thief.submit(&page, &form).await.status, 200);
+        }
+        let page = confirm(&mut app.browser(), &undo).await;
+        assert_eq!(page.status, 200, "{twice}: {}", page.text());
+        assert!(is_verified(&app, "alice", "alice@corp.test").await, "{twice}");
+    }
+}
+
+/// LK-04: what ends all sessions ends the change that one of them has begun.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_waits_does_not_survive_a_new_password() {
+    let inbox = Inbox::open();
+    let app = open(&inbox).await;
+    let mut thief = alice(&app, &inbox).await;
+    ask_for(&mut thief, "m@evil.test").await;
+    let waiting = link_in(&inbox.newest(&app, "m@evil.test").await);
+    let mut owner = app.browser();
+    let page = owner.visit("/account").await.last().clone();
+    let form = page.form_to("/login").fill("username", "alice").fill("password", PASSWORD);
+    owner.submit(&page, &form).await;
+    let page = owner.get("/account/password").await;
+    let form = page.form_to("/account/password").fill("current", PASSWORD);
+    let page = owner.submit(&page, &form.fill("password", "eleven quiet Otters 93")).await;
+    assert_eq!(page.status, 200, "{}", page.text());
+    assert_eq!(confirm(&mut app.browser(), &waiting).await.status, 410);
+    assert!(is_verified(&app, "alice", "alice@corp.test").await);
 }

@@ -103,3 +103,20 @@ async fn lost_factors_are_taken_away() {
     assert_eq!(person_of(&app, &secret).await, None);
     assert!(gets_in(&app, "bob-password").await);
 }
+
+/// An account that its owner has deleted and an administrator has shut is not opened by the owner.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_administrator_shuts_stays_shut() {
+    let (app, place) = house().await;
+    let mut browser = app.browser();
+    sign_in(&mut browser, "bob").await;
+    let page = browser.get("/account/delete").await;
+    let form = page.form_to("/account/delete").fill("username", "bob");
+    assert_eq!(browser.submit(&page, &form).await.status, 200);
+    assert_eq!(app.count("deletions").await, 1);
+    place.run(&["user", "disable", "bob"]).ok();
+    assert_eq!(app.count("deletions").await, 0);
+    app.clock.advance(30 * 86_400);
+    keywright::jobs::erase_deleted(&app.app).await.unwrap();
+    assert_eq!(app.count("users").await, 1);
+}

@@ -269,15 +269,7 @@ async fn the_account_page() {
     <span class="tag good">Verified</span></dd></div>
     <div><dt>Groups</dt><dd><ul class="chips"><li class="tag"><bdi>berlin</bdi></li><li class="tag"><bdi>staff</bdi></li></ul></dd></div>
     </dl>
-    <p class="ways"><a class="button small" href="/account/profile">Change<span class="hidden"> your name or username</span></a></p>
-    </section>
-    <section aria-labelledby="ways">
-    <h2 id="ways">How you sign in</h2>
-    <ul class="rows">
-    <li><div><strong>Personal access tokens</strong>
-    <p class="quiet">What you give to programs that act for you.</p></div>
-    <a class="button small" href="/account/tokens">Look after<span class="hidden"> personal access tokens</span></a></li>
-    </ul>
+    <p class="ways inline"><a class="button small" href="/account/profile">Change<span class="hidden"> your name or username</span></a></p>
     </section>
     <section aria-labelledby="ways">
     <h2 id="ways">How you sign in</h2>
@@ -288,6 +280,9 @@ async fn the_account_page() {
     <li><div><strong>Passkeys</strong>
     <p class="quiet">Sign in by fingerprint, face or PIN of your device.</p></div>
     <a class="button small" href="/account/passkeys">Manage<span class="hidden"> passkeys</span></a></li>
+    <li><div><strong>Personal access tokens</strong>
+    <p class="quiet">What you give to programs that act for you.</p></div>
+    <a class="button small" href="/account/tokens">Look after<span class="hidden"> personal access tokens</span></a></li>
     </ul>
     </section>
     <section aria-labelledby="identities">

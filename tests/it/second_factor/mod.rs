@@ -2,7 +2,9 @@
 //! pages.
 
 mod device;
+mod lost_password;
 mod own_page;
+mod passkey_limits;
 mod passkeys;
 mod recovery;
 mod remembered;

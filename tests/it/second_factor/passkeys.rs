@@ -29,7 +29,7 @@ async fn add(browser: &mut Browser, device: &mut Device) -> Page {
 }
 
 /// Bob's device.
-async fn bobs_device(app: &TestApp) -> Device {
+pub(super) async fn bobs_device(app: &TestApp) -> Device {
     let mut device = Device::new();
     let mut browser = app.browser();
     sign_in(&mut browser, "bob").await;
@@ -39,19 +39,19 @@ async fn bobs_device(app: &TestApp) -> Device {
 }
 
 /// The page that asks for a passkey, on the way to the app.
-async fn asked(browser: &mut Browser, changes: &[(&str, &str)]) -> Page {
+pub(super) async fn asked(browser: &mut Browser, changes: &[(&str, &str)]) -> Page {
     let journey = browser.visit(&authorize_path("web", changes)).await;
     let page = journey.last().clone();
     assert_eq!((page.status, page.url.path()), (200, "/login"), "{}", page.text());
     page
 }
 
-async fn present(browser: &mut Browser, page: &Page, answer: &str) -> Page {
+pub(super) async fn present(browser: &mut Browser, page: &Page, answer: &str) -> Page {
     let form = page.form_to("/login/passkey").fill("credential", answer);
     browser.submit(page, &form).await
 }
 
-async fn sign_in_with(
+pub(super) async fn sign_in_with(
     browser: &mut Browser,
     device: &mut Device,
     changes: &[(&str, &str)],

@@ -56,6 +56,9 @@ impl Problems {
                     problems.name =
                         Some(format!("Enter a name of 1 to {LONGEST_NAME} characters."));
                 }
+                Fault::SessionOver => {
+                    problems.name = Some("You are signed out by now. Sign in again.".to_owned());
+                }
                 Fault::NameTaken => {
                     problems.name =
                         Some("You have a token of this name. Choose another.".to_owned());

@@ -31,7 +31,6 @@ use crate::{
     store::{
         StoreError, StoreResult, audit_events,
         personal_access_tokens::{self, PersonalAccessToken},
-        users,
     },
     tokens::personal::{self, Fault, Maker, Wish},
     urls,
@@ -202,7 +201,9 @@ impl View<'_> {
         connection
             .transaction(async |conn| {
                 // Held, so that two forms at once do not make one token too many.
-                users::hold_alone(conn, &user.id).await?;
+                if own::still(conn, self.session).await?.is_none() {
+                    return Ok(Err(Fault::SessionOver));
+                }
                 let living = personal_access_tokens::list_of_user(conn, &user.id).await?;
                 if living.len() >= personal::MOST {
                     return Ok(Err(Fault::TooMany));
