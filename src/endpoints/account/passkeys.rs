@@ -181,7 +181,7 @@ impl Change<'_> {
         let mut connection = self.app.connection().await?;
         connection
             .transaction(async |conn| {
-                if own::still(conn, &self.session).await?.is_none() {
+                if own::still(conn, self.session).await?.is_none() {
                     return Ok(false);
                 }
                 let others = passkeys::list_of_user(conn, &row.user_id).await?.len();

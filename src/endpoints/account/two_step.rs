@@ -234,7 +234,7 @@ impl Change<'_> {
         let mut connection = app.connection().await?;
         connection
             .transaction(async |conn| {
-                if own::still(conn, &self.session).await?.is_none() {
+                if own::still(conn, self.session).await?.is_none() {
                     return Ok(None);
                 }
                 let means = (&*app.rows_ring, app.random());
@@ -257,7 +257,7 @@ impl Change<'_> {
         let mut connection = app.connection().await?;
         let removed = connection
             .transaction(async |conn| {
-                if own::still(conn, &self.session).await?.is_none() {
+                if own::still(conn, self.session).await?.is_none() {
                     return Ok(false);
                 }
                 let removed = factors::remove(conn, &handle, &user.id).await?;
@@ -280,7 +280,7 @@ impl Change<'_> {
         let mut connection = app.connection().await?;
         let codes = connection
             .transaction(async |conn| {
-                if own::still(conn, &self.session).await?.is_none() {
+                if own::still(conn, self.session).await?.is_none() {
                     return Ok(None);
                 }
                 if totp_factors::list_of_user(conn, &user.id).await?.is_empty() {
