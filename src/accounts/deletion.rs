@@ -61,7 +61,7 @@ pub async fn look(
     digest: &TokenDigest,
     now: Timestamp,
 ) -> StoreResult<Option<User>> {
-    let found = links::find(conn, digest, LinkPurpose::KeepAccount, now).await?;
+    let found = links::find(conn, digest, &[LinkPurpose::KeepAccount], now).await?;
     Ok(match found {
         Some(link) => users::find(conn, &link.user_id).await?,
         None => None,

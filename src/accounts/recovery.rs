@@ -95,7 +95,7 @@ pub async fn look(
     digest: &TokenDigest,
     now: Timestamp,
 ) -> StoreResult<Option<(OneTimeLink, User)>> {
-    let Some(link) = links::find(conn, digest, LinkPurpose::Recover, now).await? else {
+    let Some(link) = links::find(conn, digest, &[LinkPurpose::Recover], now).await? else {
         return Ok(None);
     };
     let user = users::find(conn, &link.user_id).await?;

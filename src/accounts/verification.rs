@@ -40,13 +40,11 @@ pub async fn look(
     digest: &TokenDigest,
     now: Timestamp,
 ) -> StoreResult<Option<(OneTimeLink, User)>> {
-    for purpose in LinkPurpose::OF_ADDRESS {
-        if let Some(link) = links::find(conn, digest, purpose, now).await? {
-            let user = users::find(conn, &link.user_id).await?;
-            return Ok(user.filter(|user| fits(&link, user)).map(|user| (link, user)));
-        }
-    }
-    Ok(None)
+    let Some(link) = links::find(conn, digest, &LinkPurpose::OF_ADDRESS, now).await? else {
+        return Ok(None);
+    };
+    let user = users::find(conn, &link.user_id).await?;
+    Ok(user.filter(|user| fits(&link, user)).map(|user| (link, user)))
 }
 
 /// Whether the link still says something about the account as it is.

@@ -64,16 +64,16 @@ pub async fn put(conn: &mut Connection, link: &OneTimeLink) -> QueryResult<usize
         .await)
 }
 
-/// The link with this secret, if it is good for this and has not ended.
+/// The link with this secret, if it is good for one of these and has not ended.
 pub async fn find(
     conn: &mut Connection,
     digest: &TokenDigest,
-    purpose: LinkPurpose,
+    purposes: &[LinkPurpose],
     now: Timestamp,
 ) -> QueryResult<Option<OneTimeLink>> {
     on_backend!(conn, |conn| links::table
         .find(digest)
-        .filter(links::purpose.eq(purpose).and(links::expires_at.gt(now)))
+        .filter(links::purpose.eq_any(purposes).and(links::expires_at.gt(now)))
         .select(OneTimeLink::as_select())
         .first(conn)
         .await

@@ -17,7 +17,7 @@ use crate::{
     urls::path,
     web::{
         address,
-        browser::{self, BrowserMark},
+        browser::BrowserMark,
         cookies::{self, Cookie},
         csrf,
         error::{Link, PageError},
@@ -43,12 +43,10 @@ struct DeletePage {
 pub async fn show(State(app): State<App>, request: Request) -> Result<Response, PageError> {
     let now = app.now();
     let headers = request.headers();
-    let Some(session) = browser::held_session(&app, headers, None, now).await? else {
-        return Ok(see_other(path::ACCOUNT));
+    let session = match own::fresh(&app, headers, now).await? {
+        Ok(session) => session,
+        Err(elsewhere) => return Ok(elsewhere),
     };
-    if !own::is_young(&session, now) {
-        return Ok(see_other(path::PROVE));
-    }
     refuse_switched_off(&app, &session.person.user.id)?;
     let mark = BrowserMark::find_or_make(&app, headers);
     let mut response = form(&app, &mark, &session.person.user, None);

@@ -4,7 +4,10 @@
 
 use std::net::IpAddr;
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::{
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
 
 use crate::{
     app::App,
@@ -18,7 +21,7 @@ use crate::{
         users::{self, User},
     },
     urls,
-    web::{address, browser, csrf, error::PageError, params::Params},
+    web::{address, browser, csrf, error::PageError, pages::see_other, params::Params},
 };
 
 /// How old the proof of a session may be.
@@ -43,6 +46,20 @@ pub(super) async fn proved(
         return Err(reauth_required().event(event));
     }
     Ok(Some(session))
+}
+
+/// The session of who wants to see a form for such a change; or where they have to go first, to sign in
+/// or to prove anew who they are, so that nobody fills in what is refused afterwards.
+pub(super) async fn fresh(
+    app: &App,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<Result<LiveSession, Response>, PageError> {
+    let Some(session) = browser::held_session(app, headers, None, now).await? else {
+        return Ok(Err(see_other(urls::path::ACCOUNT)));
+    };
+    let is_fresh = is_young(&session, now) && is_whole(app, &session).await?;
+    Ok(if is_fresh { Ok(session) } else { Err(see_other(urls::path::PROVE)) })
 }
 
 /// The same for what anybody may do who is signed in, however long ago: to end and to revoke.

@@ -16,7 +16,7 @@ use crate::{
     urls::path,
     web::{
         address,
-        browser::{self, BrowserMark},
+        browser::BrowserMark,
         cookies, csrf,
         error::PageError,
         pages::{PageFrame, page, see_other},
@@ -74,12 +74,10 @@ fn is_name_fixed(user: &User) -> bool {
 pub async fn show(State(app): State<App>, request: Request) -> Result<Response, PageError> {
     let now = app.now();
     let headers = request.headers();
-    let Some(session) = browser::held_session(&app, headers, None, now).await? else {
-        return Ok(see_other(path::ACCOUNT));
+    let session = match own::fresh(&app, headers, now).await? {
+        Ok(session) => session,
+        Err(elsewhere) => return Ok(elsewhere),
     };
-    if !own::is_young(&session, now) {
-        return Ok(see_other(path::PROVE));
-    }
     let mark = BrowserMark::find_or_make(&app, headers);
     let user = &session.person.user;
     let mut response = form(&app, &mark, user, Typed::of(user), None);
