@@ -9,7 +9,7 @@
 //! | 9 | [`cli`] | one file per verb of the command line |
 //! | 8 | [`router`], [`server`], [`jobs`] | every route on one page; listening; what happens without a request |
 //! | 7 | [`endpoints`] | one file or folder per thing the world can call |
-//! | 6+ | [`dispatcher`] | sign-ins: what comes next, and the way back to the app |
+//! | 6+ | [`dispatcher`], [`grant_types`] | sign-ins: what comes next, and the way back to the app; who gets which tokens for which proof |
 //! | 6 | [`web`] | HTTP plumbing that knows no journey |
 //! | 5+ | [`leases`] | for how long an upstream's word counts |
 //! | 5 | [`app`] | the composition root, built from the configuration |
@@ -34,6 +34,7 @@ pub mod dispatcher;
 pub mod endpoints;
 pub mod ephemeral;
 pub mod federation;
+pub mod grant_types;
 pub mod interactions;
 pub mod jobs;
 pub mod keys;

@@ -19,7 +19,8 @@ use crate::{
 /// Scopes that speak of a person who signs in, of whom there is none here.
 const PERSONAL: [&str; 2] = [OPENID, OFFLINE_ACCESS];
 
-pub(super) async fn issue(exchange: &Exchange<'_>) -> Result<TokenResponse, WireError> {
+/// A token for the client itself.
+pub async fn issue(exchange: &Exchange<'_>) -> Result<TokenResponse, WireError> {
     let scope = scope(exchange)?;
     let (issuing, client) = (exchange.app.issuing(exchange.now), exchange.client);
     let access = match &client.settings.service_account {

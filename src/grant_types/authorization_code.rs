@@ -30,7 +30,8 @@ use crate::{
 
 const UNKNOWN: OAuthError = OAuthError::invalid_grant("the code is unknown, expired or used");
 
-pub(super) async fn redeem(exchange: &Exchange<'_>) -> Result<TokenResponse, WireError> {
+/// Tokens for the code of the request.
+pub async fn redeem(exchange: &Exchange<'_>) -> Result<TokenResponse, WireError> {
     let text = exchange.param("code", "code is missing")?;
     let Some(code) = Opaque::parse(OpaqueKind::AuthorizationCode, text) else {
         return Err(exchange.refuse(UNKNOWN, "code_malformed", Story::default()));

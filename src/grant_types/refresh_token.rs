@@ -21,8 +21,8 @@ use crate::{
 const UNKNOWN: OAuthError =
     OAuthError::invalid_grant("the refresh token is unknown, expired, revoked or used");
 
-pub(super) async fn refresh(exchange: &Exchange<'_>) -> Result<TokenResponse, WireError> {
-    let text = exchange.param("refresh_token", "refresh_token is missing")?;
+/// New tokens for this refresh token, however it came.
+pub async fn refresh(exchange: &Exchange<'_>, text: &str) -> Result<TokenResponse, WireError> {
     let Some(presented) = Opaque::parse(OpaqueKind::RefreshToken, text) else {
         return Err(exchange.refuse(UNKNOWN, "refresh_token_malformed", Story::default()));
     };

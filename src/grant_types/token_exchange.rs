@@ -28,7 +28,8 @@ const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 const UNKNOWN: OAuthError =
     OAuthError::invalid_request("the subject token is unknown, expired or revoked");
 
-pub(super) async fn exchange(
+/// A token for the token of the request.
+pub async fn exchange(
     exchange: &Exchange<'_>,
     request: &ClientRequest,
 ) -> Result<TokenResponse, WireError> {

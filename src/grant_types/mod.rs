@@ -1,14 +1,13 @@
-//! The token endpoint (RFC 6749 §3.2): one pipeline, in which the grants only fill in who gets what.
+//! The grant types (RFC 6749 §1.3): who gets what, for which proof.
 //!
-//! Read the form strictly, authenticate the client, check that it may use the grant, let the grant
-//! decide, answer. Nothing is stored before the cheap checks are done.
+//! However an app comes by its tokens, at the token endpoint, through the cookie of a browser app or
+//! through the JSON API, they are given here. Nothing is stored before the cheap checks are done.
 
-mod authorization_code;
-mod client_credentials;
-mod refresh_token;
-mod token_exchange;
+pub mod authorization_code;
+pub mod client_credentials;
+pub mod refresh_token;
+pub mod token_exchange;
 
-use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Serialize;
 
 use crate::{
@@ -24,34 +23,35 @@ use crate::{
     protocol::{
         error::OAuthError,
         scope::{OPENID, Scope},
-        words::GrantType,
     },
     store::{grants::Grant, users::Person},
     tokens::{
         access::{self, AccessToken, Issuing},
         id_token::{self, Occasion},
     },
-    web::{
-        client_request::ClientRequest,
-        error::{WireError, json},
-        params::Params,
-    },
+    web::{error::WireError, params::Params},
 };
 
 /// What a grant gives (RFC 6749 §5.1, OIDC Core §3.1.3.3).
 #[derive(Debug, Serialize)]
-struct TokenResponse {
-    access_token: String,
+pub struct TokenResponse {
+    /// What APIs are called with.
+    pub access_token: String,
     /// RFC 8693 §2.2.1.
     #[serde(skip_serializing_if = "Option::is_none")]
-    issued_token_type: Option<&'static str>,
-    token_type: &'static str,
-    expires_in: i64,
+    pub issued_token_type: Option<&'static str>,
+    /// How it is used (RFC 6749 §7.1).
+    pub token_type: &'static str,
+    /// For how many seconds it is good.
+    pub expires_in: i64,
+    /// For the next one, where the grant reaches that far.
     #[serde(skip_serializing_if = "Option::is_none")]
-    refresh_token: Option<String>,
+    pub refresh_token: Option<String>,
+    /// Who signed in, with `openid`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    id_token: Option<String>,
-    scope: String,
+    pub id_token: Option<String>,
+    /// What was granted.
+    pub scope: String,
 }
 
 impl TokenResponse {
@@ -69,16 +69,22 @@ impl TokenResponse {
     }
 }
 
-/// One request on its way through the pipeline.
-struct Exchange<'a> {
-    app: &'a App,
-    client: &'a Client,
-    params: &'a Params,
-    now: Timestamp,
+/// A client, who has proved to be it, asks for tokens.
+#[derive(Clone, Copy, Debug)]
+pub struct Exchange<'a> {
+    /// The house.
+    pub app: &'a App,
+    /// Who asks.
+    pub client: &'a Client,
+    /// What it says.
+    pub params: &'a Params,
+    /// When.
+    pub now: Timestamp,
 }
 
 impl Exchange<'_> {
-    fn param(&self, name: &'static str, missing: &'static str) -> Result<&str, OAuthError> {
+    /// A parameter that the grant type cannot do without.
+    pub fn param(&self, name: &'static str, missing: &'static str) -> Result<&str, OAuthError> {
         self.params.get(name).ok_or_else(|| OAuthError::invalid_request(missing))
     }
 
@@ -119,7 +125,7 @@ impl Exchange<'_> {
     }
 
     /// A refusal that an administrator will want to read about.
-    fn refuse(&self, error: OAuthError, reason: &'static str, story: Story<'_>) -> WireError {
+    pub fn refuse(&self, error: OAuthError, reason: &'static str, story: Story<'_>) -> WireError {
         let mut event = Event::refused("token", reason).client(self.client.id());
         if let Some(trace) = story.trace {
             event = event.trace(trace);
@@ -132,41 +138,17 @@ impl Exchange<'_> {
 }
 
 /// Which story and person a refusal belongs to.
-#[derive(Clone, Copy, Default)]
-struct Story<'a> {
-    trace: Option<&'a TraceId>,
-    user: Option<&'a UserId>,
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Story<'a> {
+    /// The story, if one is known.
+    pub trace: Option<&'a TraceId>,
+    /// The person, if one is known.
+    pub user: Option<&'a UserId>,
 }
 
 impl<'a> Story<'a> {
-    const fn of(grant: &'a Grant) -> Self {
+    /// That of a grant.
+    pub const fn of(grant: &'a Grant) -> Self {
         Self { trace: Some(&grant.trace_id), user: Some(&grant.user_id) }
     }
-}
-
-/// `POST /token`.
-pub async fn token(State(app): State<App>, request: ClientRequest) -> Result<Response, WireError> {
-    let now = app.now();
-    app.keys.catch_up(&app.store, now).await;
-    let (client, params) = (&*request.client, &request.params);
-    let exchange = Exchange { app: &app, client, params, now };
-    let grant_type = grant_type(&exchange)?;
-    let response = match grant_type {
-        GrantType::AuthorizationCode => authorization_code::redeem(&exchange).await?,
-        GrantType::RefreshToken => refresh_token::refresh(&exchange).await?,
-        GrantType::ClientCredentials => client_credentials::issue(&exchange).await?,
-        GrantType::TokenExchange => token_exchange::exchange(&exchange, &request).await?,
-    };
-    app.metrics.count_tokens(grant_type.as_str(), client.id().as_str());
-    Ok(json(StatusCode::OK, &response))
-}
-
-fn grant_type(exchange: &Exchange<'_>) -> Result<GrantType, OAuthError> {
-    let word = exchange.param("grant_type", "grant_type is missing")?;
-    let grant_type = GrantType::from_word(word)
-        .ok_or_else(|| OAuthError::unsupported_grant_type("there is no such grant type here"))?;
-    if !exchange.client.may_use(grant_type) {
-        return Err(OAuthError::unauthorized_client("the client may not use this grant type"));
-    }
-    Ok(grant_type)
 }
