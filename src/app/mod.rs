@@ -175,7 +175,7 @@ impl App {
         let tasks = TaskTracker::new();
         tasks.spawn(writer.run());
         let parts = Parts {
-            clients: Clients::new(&config.clients, &config.tokens),
+            clients: Clients::new(&config),
             passwords: Passwords::new(&config, Arc::clone(&random))?,
             guesses: Guesses::new(ring(Purpose::Guessing), &config.rate_limits),
             flow_brake: FlowBrake::default(),
@@ -313,7 +313,7 @@ pub fn existing_rows_ring(config: &Config) -> anyhow::Result<Option<KeyRing>> {
 
 /// How the signing keys of this deployment are rotated.
 pub fn rotation(config: &Config, random: &Arc<dyn Random>) -> anyhow::Result<Rotation> {
-    let clients = Clients::new(&config.clients, &config.tokens);
+    let clients = Clients::new(config);
     Ok(Rotation::new(
         config.keys.clone(),
         clients.longest_token_lifetime(&config.tokens),

@@ -12,12 +12,11 @@ use axum::{
 use crate::{
     app::App,
     audit::Event,
-    dispatcher::second_factor,
+    dispatcher::second_factor::is_whole,
     foundation::clock::{Span, Timestamp},
-    protocol::acr::Level,
     sessions::LiveSession,
     store::{
-        Connection, StoreResult, sessions as session_rows,
+        Connection, StoreResult, mail_outbox, sessions as session_rows,
         users::{self, User},
     },
     urls,
@@ -41,7 +40,7 @@ pub(super) async fn proved(
     let Some(session) = posted(app, action, headers, params, now).await? else {
         return Ok(None);
     };
-    if !is_young(&session, now) || !is_whole(app, &session).await? {
+    if !is_young(&session, now) || !is_whole(app, &session.session).await? {
         let event = Event::refused(action, "reauth_required").user(&session.person.user.id);
         return Err(reauth_required().event(event));
     }
@@ -58,7 +57,7 @@ pub(super) async fn fresh(
     let Some(session) = browser::held_session(app, headers, None, now).await? else {
         return Ok(Err(see_other(urls::path::ACCOUNT)));
     };
-    let is_fresh = is_young(&session, now) && is_whole(app, &session).await?;
+    let is_fresh = is_young(&session, now) && is_whole(app, &session.session).await?;
     Ok(if is_fresh { Ok(session) } else { Err(see_other(urls::path::PROVE)) })
 }
 
@@ -87,12 +86,6 @@ pub(super) fn from_where(from: IpAddr, headers: &HeaderMap) -> String {
 /// Whether the person has proved a moment ago who they are.
 pub(super) fn is_young(session: &LiveSession, now: Timestamp) -> bool {
     now.since(session.session.auth_time) <= YOUNG
-}
-
-/// Whether nothing is left to be proved: a second factor has to have been given where there is one.
-pub(super) async fn is_whole(app: &App, session: &LiveSession) -> StoreResult<bool> {
-    Ok(session.session.acr >= Some(Level::MultiFactor)
-        || !second_factor::has(app, &session.person.user.id).await?)
 }
 
 fn reauth_required() -> PageError {
@@ -133,6 +126,10 @@ pub(super) fn last_administrator() -> PageError {
 /// The account of a session that still stands, held until the transaction ends: what ends all sessions
 /// ends what they are about to do. None if it does not stand any more.
 pub(super) async fn still(conn: &mut Connection, live: &LiveSession) -> StoreResult<Option<User>> {
+    if let Some(address) = &live.person.user.email_key {
+        // Whoever proves this address waits for it before the account, and so does this.
+        mail_outbox::hold_recipient(conn, address).await?;
+    }
     let user = users::hold_alone(conn, &live.session.user_id).await?;
     let session = session_rows::hold(conn, &live.session.id).await?;
     let stands = session.is_some_and(|session| session.ended_at.is_none());
