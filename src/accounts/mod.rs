@@ -2,6 +2,7 @@
 
 pub mod administrators;
 pub mod approval;
+pub mod attributes;
 pub mod deletion;
 pub mod factors;
 pub mod groups;

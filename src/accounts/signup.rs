@@ -107,6 +107,7 @@ impl Application {
             email_issuer: None,
             roles: std::iter::empty::<&str>().collect(),
             kind: AccountKind::Person,
+            locale: None,
         }
     }
 }

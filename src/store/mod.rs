@@ -37,6 +37,7 @@ pub mod role_holders;
 pub mod sessions;
 pub mod signing_keys;
 pub mod totp_factors;
+pub mod user_attributes;
 pub mod users;
 pub mod waiting_accounts;
 

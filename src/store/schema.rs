@@ -18,6 +18,7 @@ diesel::table! {
         email_issuer -> Nullable<Text>,
         roles -> Text,
         kind -> Text,
+        locale -> Nullable<Text>,
     }
 }
 
@@ -299,6 +300,15 @@ diesel::table! {
         user_id -> Text,
         asked_at -> BigInt,
         due_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    user_attributes (user_id, name) {
+        user_id -> Text,
+        name -> Text,
+        value -> Text,
+        updated_at -> BigInt,
     }
 }
 

@@ -222,6 +222,7 @@ impl<'a> Reading<'a> {
             email_issuer: None,
             roles: line.roles.iter().collect(),
             kind: AccountKind::Person,
+            locale: None,
         });
     }
 

@@ -14,7 +14,10 @@ use crate::{
         refresh_tokens::{self, Found, RefreshToken},
         users::Person,
     },
-    tokens::refresh::{self, RefreshRules, Rotated},
+    tokens::{
+        claims,
+        refresh::{self, RefreshRules, Rotated},
+    },
     web::error::WireError,
 };
 
@@ -50,6 +53,7 @@ pub(super) async fn refresh(exchange: &Exchange<'_>) -> Result<TokenResponse, Wi
     }
     let scope = narrowed(exchange, granted)?;
     // OIDC Core §12.2: no nonce when refreshing.
+    let person = claims::complete(&mut connection, exchange.client, person).await?;
     let response = exchange.tokens_for(&grant, &person, &scope, None, held.until())?;
     match rotate(exchange, &mut connection, &presented, &row, &grant).await? {
         Rotated::Successor(token) => {

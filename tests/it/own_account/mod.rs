@@ -1,4 +1,5 @@
 //! One's own account: what one is called, and its end.
 
+mod attributes;
 mod deletion;
 mod profile;

@@ -11,7 +11,7 @@ use super::{
     raw::{self, empty},
 };
 
-const TABLES: [&str; 24] = [
+const TABLES: [&str; 25] = [
     "audit_events",
     "deletions",
     "facts",
@@ -34,6 +34,7 @@ const TABLES: [&str; 24] = [
     "sessions",
     "signing_keys",
     "totp_factors",
+    "user_attributes",
     "users",
     "waiting_accounts",
 ];

@@ -47,6 +47,7 @@ pub(super) async fn insert_user(conn: &mut Connection, username: &str) -> UserId
         email_issuer: None,
         roles: std::iter::empty::<&str>().collect(),
         kind: AccountKind::Person,
+        locale: None,
     };
     assert!(users::insert(conn, &user).await.unwrap());
     user.id
