@@ -12,6 +12,7 @@ pub mod linking;
 pub mod local;
 pub mod one_time_links;
 pub mod passwords;
+pub mod pictures;
 pub mod provisioning;
 pub mod recorded;
 pub mod recovery;

@@ -258,6 +258,7 @@ pub(super) async fn create_user(
         roles: TextList::default(),
         kind: AccountKind::Person,
         locale: None,
+        own_picture: None,
     };
     match invitation {
         Some(invitation) => invitations::endow(&mut user, invitation),

@@ -108,6 +108,7 @@ impl Application {
             roles: std::iter::empty::<&str>().collect(),
             kind: AccountKind::Person,
             locale: None,
+            own_picture: None,
         }
     }
 }

@@ -28,6 +28,7 @@ pub mod one_time_links;
 pub mod passkeys;
 pub mod password_guesses;
 pub mod personal_access_tokens;
+pub mod pictures;
 pub mod purge;
 pub mod recovery_codes;
 pub mod recovery_requests;

@@ -19,6 +19,7 @@ diesel::table! {
         roles -> Text,
         kind -> Text,
         locale -> Nullable<Text>,
+        own_picture -> Nullable<Text>,
     }
 }
 
@@ -300,6 +301,15 @@ diesel::table! {
         user_id -> Text,
         asked_at -> BigInt,
         due_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    pictures (user_id) {
+        user_id -> Text,
+        name -> Text,
+        content -> Binary,
+        created_at -> BigInt,
     }
 }
 

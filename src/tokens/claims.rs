@@ -73,7 +73,7 @@ fn repeated(claim: PersonClaim, upstream: Option<&UpstreamSlug>, person: &Person
         PersonClaim::PreferredUsername => Some(json!(user.username)),
         PersonClaim::Name => Some(json!(user.name.as_deref().unwrap_or(&user.username))),
         PersonClaim::Locale => user.locale.as_ref().map(|locale| json!(locale)),
-        PersonClaim::Picture => user.picture.as_ref().map(|picture| json!(picture)),
+        PersonClaim::Picture => user.shown_picture().map(|picture| json!(picture)),
         // Under another name no flag stands beside it, and apps may take it for who somebody is.
         PersonClaim::Email if user.email_verified != Some(true) => None,
         PersonClaim::Email => user.email.as_ref().map(|email| json!(email)),
@@ -93,7 +93,7 @@ pub fn about(person: &Person, scope: &Scope) -> Map<String, Value> {
     if scope.contains(PROFILE) {
         put("preferred_username", json!(user.username));
         put("name", json!(user.name.as_deref().unwrap_or(&user.username)));
-        if let Some(picture) = &user.picture {
+        if let Some(picture) = user.shown_picture() {
             put("picture", json!(picture));
         }
         if let Some(locale) = &user.locale {

@@ -223,6 +223,7 @@ impl<'a> Reading<'a> {
             roles: line.roles.iter().collect(),
             kind: AccountKind::Person,
             locale: None,
+            own_picture: None,
         });
     }
 

@@ -167,6 +167,7 @@ async fn add_user(tools: &Tools, add: Add) -> anyhow::Result<()> {
         roles: std::iter::empty::<&str>().collect(),
         kind: if add.service { AccountKind::Service } else { AccountKind::Person },
         locale: None,
+        own_picture: None,
     };
     let mut connection = tools.connection().await?;
     if !users::insert(&mut connection, &user).await? {

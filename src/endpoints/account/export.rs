@@ -82,7 +82,7 @@ fn account(person: &Person) -> Value {
     json!({
         "id": user.id, "username": user.username, "name": user.name, "email": user.email,
         "email_verified": user.email_verified, "email_said_by": user.email_issuer,
-        "locale": user.locale, "picture": user.picture, "groups": person.groups(),
+        "locale": user.locale, "picture": user.shown_picture(), "groups": person.groups(),
         "has_password": user.password_hash.is_some(),
         "created_at": user.created_at.rfc3339(), "updated_at": user.updated_at.rfc3339(),
     })

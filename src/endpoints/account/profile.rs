@@ -48,6 +48,8 @@ struct ProfilePage {
     is_name_fixed: bool,
     faults: Faults,
     fields: Vec<Field>,
+    /// The address of the uploaded one.
+    picture: Option<String>,
 }
 
 /// What is wrong, but for attributes.
@@ -161,6 +163,7 @@ fn form(
         is_name_fixed: is_name_fixed(user),
         faults,
         fields,
+        picture: user.own_picture.clone(),
     };
     let wrong = template.is_at_fault();
     page(if wrong { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK }, &template)

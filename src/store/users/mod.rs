@@ -13,7 +13,7 @@ pub use addresses::{
     find_by_verified_email, list_by_email, list_of_address, release_address, set_verified_email,
     taken_addresses,
 };
-pub use own_words::{set_locale, touch};
+pub use own_words::{set_locale, set_own_picture, touch};
 
 use super::{Connection, groups, groups::Meanings, schema::identities, schema::users};
 use crate::foundation::{clock::Timestamp, ids::UserId, text_list::TextList};
@@ -67,6 +67,8 @@ pub struct User {
     pub kind: AccountKind,
     /// The language that the person prefers (BCP 47).
     pub locale: Option<String>,
+    /// The address of the picture that the person has uploaded.
+    pub own_picture: Option<String>,
 }
 
 /// What a sign-in at an upstream may change of an account.
@@ -89,6 +91,11 @@ pub struct Profile {
 }
 
 impl User {
+    /// The address of the picture: their own, or else the one that an upstream tells.
+    pub fn shown_picture(&self) -> Option<&str> {
+        self.own_picture.as_deref().or(self.picture.as_deref())
+    }
+
     /// The part of the account that an upstream may refresh.
     pub fn profile(&self) -> Profile {
         Profile {

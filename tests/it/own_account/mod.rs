@@ -2,4 +2,5 @@
 
 mod attributes;
 mod deletion;
+mod picture;
 mod profile;

@@ -48,6 +48,7 @@ pub(super) async fn insert_user(conn: &mut Connection, username: &str) -> UserId
         roles: std::iter::empty::<&str>().collect(),
         kind: AccountKind::Person,
         locale: None,
+        own_picture: None,
     };
     assert!(users::insert(conn, &user).await.unwrap());
     user.id

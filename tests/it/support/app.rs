@@ -274,6 +274,7 @@ impl TestApp {
             roles: std::iter::empty::<&str>().collect(),
             kind: AccountKind::Person,
             locale: None,
+            own_picture: None,
         };
         assert!(users::insert(&mut self.app.connection().await.unwrap(), &user).await.unwrap());
         user
