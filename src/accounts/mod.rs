@@ -1,6 +1,8 @@
 //! People: their passwords and second factors, how an account comes to be, and what they may.
 
 pub mod administrators;
+pub mod approval;
+pub mod attributes;
 pub mod deletion;
 pub mod factors;
 pub mod groups;
@@ -10,6 +12,7 @@ pub mod linking;
 pub mod local;
 pub mod one_time_links;
 pub mod passwords;
+pub mod pictures;
 pub mod provisioning;
 pub mod recorded;
 pub mod recovery;

@@ -16,6 +16,7 @@ use crate::{
         house_rules::HouseRules,
         local::LocalAccounts,
         passwords::{Passwords, guessing::Guesses},
+        pictures::Pictures,
         toggles::{Door, Toggle},
     },
     audit::Audit,
@@ -72,6 +73,8 @@ pub struct Parts {
     pub flow_brake: FlowBrake,
     /// Passkeys, where they are taken.
     pub passkeys: Option<Passkeys>,
+    /// Where pictures of people are drawn.
+    pub pictures: Pictures,
     /// Whether there are local accounts.
     pub local_accounts: LocalAccounts,
     /// What administrators change at run time.
@@ -180,6 +183,7 @@ impl App {
             guesses: Guesses::new(ring(Purpose::Guessing), &config.rate_limits),
             flow_brake: FlowBrake::default(),
             passkeys: passkeys(&config),
+            pictures: Pictures::default(),
             local_accounts: LocalAccounts::new(config.passwords.login),
             rules,
             mail: Mail::new(&config, Arc::clone(&rows_ring), Arc::clone(&random))?,

@@ -10,9 +10,14 @@ use axum::{
     response::Response,
 };
 
-use self::{form::SignUpForm, undone::Undone};
+use self::{
+    form::{Form, SignUpForm},
+    undone::Undone,
+};
 use crate::{
     accounts::{
+        approval,
+        attributes::{self, Answers},
         invitations,
         passwords::{HashingFault, NotTaken},
         signup::{Application, Faults},
@@ -32,9 +37,9 @@ use crate::{
         address,
         browser::{self, BrowserMark},
         cookies, csrf,
-        error::PageError,
+        error::{Link, PageError},
         flow,
-        pages::{page, see_other},
+        pages::{self, page, see_other},
         params,
         throttle::{self, Brake},
     },
@@ -87,12 +92,15 @@ pub async fn post(State(app): State<App>, request: Request) -> Result<Response, 
     refuse_unaccepted(&app, &interaction)?;
     let invitation = invited::of(&app, &interaction, now).await?;
     let applicant = form::read(&params, app.config.signup.email, invitation.as_ref());
+    let answers = form::read_attributes(&app, &params);
     let trace = interaction.trace_id.clone();
     let address = from.to_string();
     let headers = &headers;
-    let mut arriving = Arriving { app: &app, headers, interaction, mark, invitation, address, now };
+    let mut arriving =
+        Arriving { app: &app, headers, interaction, mark, invitation, answers, address, now };
     let faults = arriving.faults(&applicant);
-    if let Some(reason) = faults.reason() {
+    let unfit = arriving.answers.are_at_fault().then_some("attribute_unfit");
+    if let Some(reason) = faults.reason().or(unfit) {
         return Ok(arriving.refuse(&applicant, faults, reason));
     }
     // Before anything is hashed: hashing is what a stranger could wear the house out with.
@@ -117,6 +125,8 @@ struct Arriving<'a> {
     interaction: Interaction,
     mark: BrowserMark,
     invitation: Option<Invitation>,
+    /// What else is to be known of people here.
+    answers: Answers,
     address: String,
     now: Timestamp,
 }
@@ -130,6 +140,11 @@ impl Arriving<'_> {
             faults.email = (!is_own).then(|| ANOTHER_ADDRESS.to_owned());
         }
         faults
+    }
+
+    /// Whether the newcomer waits for an administrator. Whoever was invited does not.
+    fn waits(&self) -> bool {
+        self.invitation.is_none() && self.app.rules.approval().needed
     }
 
     /// Makes the account and signs the person in.
@@ -146,14 +161,18 @@ impl Arriving<'_> {
             // The secret came to this address and nowhere else.
             user.email_verified = user.email_verified.map(|_| invitation.mailed);
         }
+        if self.waits() {
+            approval::shut(&mut user, now);
+        }
         dispatcher::claim(app, &mut self.interaction).await?;
         self.interaction.note(now, format!("{username} made an account"));
         match self.store(&user).await {
-            Ok(Some(begun)) => {
+            Ok(Made::Entered(begun)) => {
                 app.metrics.count_sign_in("sign_up");
-                Ok(welcome(app, self.headers, &self.interaction, begun, now).await)
+                Ok(welcome(app, self.headers, &self.interaction, *begun, now).await)
             }
-            Ok(None) => {
+            Ok(Made::Waiting) => Ok(waiting(app, &user)),
+            Ok(Made::Taken) => {
                 interactions::put(&app.state, &mut self.interaction).await?;
                 let faults = Faults { username: Some(TAKEN.to_owned()), ..Faults::default() };
                 let again = Application {
@@ -171,13 +190,14 @@ impl Arriving<'_> {
         }
     }
 
-    /// The account with its event, and the session, in one transaction; nothing if the username is
-    /// taken.
-    async fn store(&self, user: &User) -> Result<Option<(Session, Secret)>, Undone> {
+    /// The account with its event, and the session unless it waits, in one transaction.
+    async fn store(&self, user: &User) -> Result<Made, Undone> {
         let (app, now) = (self.app, self.now);
         let former = browser::session(app, self.headers, now).await?.map(|former| former.session);
         let event = Event::done("sign_up").user(&user.id).trace(&self.interaction.trace_id);
         let event = event.address(self.address.clone()).detail("username", user.username.as_str());
+        let waits = user.disabled_at.is_some();
+        let event = if waits { event.detail("waits", true) } else { event };
         let event = event.row(now, app.random());
         let proof = Proof {
             user_id: user.id.clone(),
@@ -194,14 +214,20 @@ impl Arriving<'_> {
             .transaction(async |conn| {
                 self.check_address(conn).await?;
                 if !users::insert(conn, user).await? {
-                    return Ok(None);
+                    return Ok(Made::Taken);
                 }
                 audit_events::insert(conn, &event).await?;
+                attributes::keep(conn, &user.id, &self.answers.values, now).await?;
                 self.take_invitation(conn, user).await?;
                 app.queue_welcome(conn, user, now).await?;
+                if waits {
+                    approval::wait(conn, &user.id, now).await?;
+                    app.queue_waiting(conn, user, now).await?;
+                    return Ok(Made::Waiting);
+                }
                 let (former, interaction) = (former.as_ref(), &self.interaction);
                 let begun = begin_session(app, conn, former, proof, interaction, now).await?;
-                Ok(Some(begun))
+                Ok(Made::Entered(Box::new(begun)))
             })
             .await
     }
@@ -237,8 +263,8 @@ impl Arriving<'_> {
         // What was typed as a name may be a password (LG-01).
         self.app.audit.note(event.address(self.address.clone()));
         let way = (&self.interaction, &self.mark);
-        let template =
-            SignUpForm::again(self.app, way, self.invitation.as_ref(), applicant, faults);
+        let form = Form { faults, fields: self.answers.fields.clone() };
+        let template = SignUpForm::again(self.app, way, self.invitation.as_ref(), applicant, form);
         page(StatusCode::UNPROCESSABLE_ENTITY, &template)
     }
 
@@ -249,6 +275,27 @@ impl Arriving<'_> {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("3600"));
         response
     }
+}
+
+/// What became of a new account.
+enum Made {
+    /// Its owner is signed in to it.
+    Entered(Box<(Session, Secret)>),
+    /// It waits for an administrator.
+    Waiting,
+    /// Somebody has the username.
+    Taken,
+}
+
+fn waiting(app: &App, user: &User) -> Response {
+    let tells = user.email.is_some() && app.mail.is_configured();
+    let then = if tells { " A mail tells you when it is." } else { "" };
+    let text = format!(
+        "An administrator has to approve it before you can sign in as {}.{then}",
+        user.username
+    );
+    let action = Link { href: urls::path::ACCOUNT.to_owned(), label: "Sign in".to_owned() };
+    pages::done(app, "Your account waits for approval", text, action)
 }
 
 /// Nobody may make an account (LK-11): neither by the page nor by its form.

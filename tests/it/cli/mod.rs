@@ -1,5 +1,6 @@
 //! The program itself, as an administrator meets it: its verbs, its files, its end.
 
+mod approval;
 mod audit;
 mod configuration;
 mod crashes;
@@ -17,3 +18,4 @@ mod upstream;
 mod user;
 mod user_import;
 mod user_recover;
+mod user_set;

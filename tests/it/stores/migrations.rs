@@ -11,7 +11,7 @@ use super::{
     raw::{self, empty},
 };
 
-const TABLES: [&str; 23] = [
+const TABLES: [&str; 26] = [
     "audit_events",
     "deletions",
     "facts",
@@ -26,6 +26,7 @@ const TABLES: [&str; 23] = [
     "passkeys",
     "password_guesses",
     "personal_access_tokens",
+    "pictures",
     "recovery_codes",
     "recovery_requests",
     "refresh_tokens",
@@ -34,7 +35,9 @@ const TABLES: [&str; 23] = [
     "sessions",
     "signing_keys",
     "totp_factors",
+    "user_attributes",
     "users",
+    "waiting_accounts",
 ];
 
 fn folder(kind: &str) -> PathBuf {
