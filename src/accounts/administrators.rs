@@ -9,13 +9,16 @@ use crate::store::{
     groups::{ADMINISTRATOR, Meanings},
     identities::Identity,
     role_holders::{self, Except},
-    users::{Person, User},
+    users::{self, Person, User},
 };
 
 /// The fact by which those who take the role away wait for one another.
 const CHANGES: &str = "administrators.changes";
 /// The fact that there has been one: from then on no link for the first is ever made or taken (LK-14).
 const EVER: &str = "administrators.ever";
+
+/// So many administrators are told something by mail.
+const MOST_TOLD: usize = 10;
 
 /// Makes everybody else who takes the role from somebody wait until the transaction ends. It is the first
 /// statement of such a transaction, so that nobody waits for a row that is held here.
@@ -56,6 +59,22 @@ pub async fn remain_besides(conn: &mut Connection, person: &Person) -> StoreResu
     }
     let meanings = conn.meanings();
     any(conn, &meanings, Except { account: Some(&person.user.id), identity: None }).await
+}
+
+/// The verified addresses of those who administer, in an order that is always the same; ten at the most.
+pub async fn addresses(conn: &mut Connection) -> StoreResult<Vec<String>> {
+    let meanings = conn.meanings();
+    let mut addresses = Vec::new();
+    for id in role_holders::reachable(conn, ADMINISTRATOR, &meanings).await? {
+        let person = users::find_person(conn, &id).await?.filter(Person::is_administrator);
+        addresses.extend(person.and_then(|person| person.user.email));
+        if addresses.len() == MOST_TOLD {
+            break;
+        }
+    }
+    addresses.sort();
+    addresses.dedup();
+    Ok(addresses)
 }
 
 /// Whether there has ever been one.

@@ -10,7 +10,7 @@ use std::sync::{
 
 use super::{
     groups,
-    toggles::{self, Door, SetHere, Toggle},
+    toggles::{self, Approval, Door, SetHere, Toggle},
 };
 use crate::{
     config::{GroupDefinition, SignupSettings},
@@ -41,7 +41,8 @@ impl HouseRules {
 
     /// Looks what has changed: one statement, and one more when groups have.
     pub async fn look(&self, store: &Store) -> StoreResult<()> {
-        let names = [groups::REVISION, Door::Local.fact(), Door::Federated.fact()];
+        let names =
+            [groups::REVISION, Door::Local.fact(), Door::Federated.fact(), toggles::APPROVAL];
         let mut connection = store.connection().await?;
         let seen = facts::list(&mut connection, &names).await?;
         *self.set.write().unwrap_or_else(PoisonError::into_inner) = SetHere::of_facts(&seen);
@@ -56,7 +57,15 @@ impl HouseRules {
 
     /// How far a door is open.
     pub fn door(&self, door: Door) -> Toggle {
-        let set = *self.set.read().unwrap_or_else(PoisonError::into_inner);
-        toggles::in_force(&self.settings, set, door)
+        toggles::in_force(&self.settings, self.set(), door)
+    }
+
+    /// Whether whoever makes an account without an invitation waits for an administrator.
+    pub fn approval(&self) -> Approval {
+        toggles::approval_in_force(&self.settings, self.set())
+    }
+
+    fn set(&self) -> SetHere {
+        *self.set.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

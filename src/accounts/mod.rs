@@ -1,6 +1,7 @@
 //! People: their passwords and second factors, how an account comes to be, and what they may.
 
 pub mod administrators;
+pub mod approval;
 pub mod deletion;
 pub mod factors;
 pub mod groups;

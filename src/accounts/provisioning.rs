@@ -4,6 +4,7 @@
 //! is unknown gets a new account if the rules allow it, and never somebody else's.
 
 use super::{
+    approval,
     invitations::{self, Useless},
     recorded,
 };
@@ -39,6 +40,10 @@ pub enum Arrival {
     Known(User),
     /// The account is new.
     Created(User),
+    /// The account is new, and waits for an administrator.
+    Waits(User),
+    /// The account still waits for an administrator.
+    StillWaits(UserId),
     /// The account is shut (UP-23).
     Disabled(UserId),
     /// Nobody like this may enter through the upstream.
@@ -60,6 +65,8 @@ pub struct Entrance<'a> {
     pub upstream: &'a Upstream,
     /// Who may get an account where the upstream has no rule of its own.
     pub federated: SignupMode,
+    /// Whether whoever gets one without an invitation waits for an administrator.
+    pub approval: bool,
     /// The invitation that the person has, if it counts.
     pub invitation: Option<&'a InvitationId>,
     /// The keys under which rows are sealed.
@@ -94,11 +101,14 @@ impl Entrance<'_> {
             return Ok(Arrival::NotAllowed(refusal));
         }
         let user = create_user(conn, asserted, None, self).await?;
-        if self.add_identity(conn, asserted, &user.id, LinkedBy::SignUp).await? {
-            Ok(Arrival::Created(user))
-        } else {
-            Ok(Arrival::LostRace)
+        if !self.add_identity(conn, asserted, &user.id, LinkedBy::SignUp).await? {
+            return Ok(Arrival::LostRace);
         }
+        if !self.approval {
+            return Ok(Arrival::Created(user));
+        }
+        approval::wait(conn, &user.id, self.now).await?;
+        Ok(Arrival::Waits(user))
     }
 
     /// Gives an account this identity; `false` if somebody has it already.
@@ -131,6 +141,9 @@ impl Entrance<'_> {
         asserted: &Asserted,
         mut user: User,
     ) -> StoreResult<Arrival> {
+        if approval::is_waiting(conn, &user).await? {
+            return Ok(Arrival::StillWaits(user.id));
+        }
         if user.disabled_at.is_some() {
             return Ok(Arrival::Disabled(user.id));
         }
@@ -245,8 +258,10 @@ pub(super) async fn create_user(
         roles: TextList::default(),
         kind: AccountKind::Person,
     };
-    if let Some(invitation) = invitation {
-        invitations::endow(&mut user, invitation);
+    match invitation {
+        Some(invitation) => invitations::endow(&mut user, invitation),
+        None if entrance.approval => approval::shut(&mut user, now),
+        None => {}
     }
     for username in std::iter::once(wanted.clone()).chain(numbered).chain(chance) {
         user.username_key = username_key(&username);

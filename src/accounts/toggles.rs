@@ -1,4 +1,5 @@
-//! Who may get an account: the two doors, and who has said how far each is open.
+//! Who may get an account: the two doors, who has said how far each is open, and whether whoever comes
+//! in waits for an administrator.
 //!
 //! `signup.disabled` (`DISABLE_SIGNUP`) beats what was set at run time, and that beats the rest of the
 //! configuration.
@@ -49,6 +50,18 @@ pub struct Toggle {
     pub said_by: SaidBy,
 }
 
+/// The fact under which it is kept whether newcomers wait.
+pub const APPROVAL: &str = "signup.approval";
+
+/// Whether newcomers wait for an administrator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Approval {
+    /// Whether they do.
+    pub needed: bool,
+    /// Says who.
+    pub said_by: SaidBy,
+}
+
 /// What was set at run time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SetHere {
@@ -56,6 +69,8 @@ pub struct SetHere {
     pub local: Option<SignupMode>,
     /// For the upstreams.
     pub federated: Option<SignupMode>,
+    /// Whether newcomers wait.
+    pub approval: Option<bool>,
 }
 
 impl SetHere {
@@ -65,7 +80,12 @@ impl SetHere {
             let (_, value) = facts.iter().find(|(name, _)| name == door.fact())?;
             SignupMode::ALL.get(usize::try_from(*value).ok()?).copied()
         };
-        Self { local: of(Door::Local), federated: of(Door::Federated) }
+        let approval = facts.iter().find(|(name, _)| name == APPROVAL);
+        Self {
+            local: of(Door::Local),
+            federated: of(Door::Federated),
+            approval: approval.map(|(_, value)| *value != 0),
+        }
     }
 }
 
@@ -82,10 +102,17 @@ pub fn in_force(settings: &SignupSettings, set: SetHere, door: Door) -> Toggle {
     }
 }
 
+/// Whether newcomers wait, all told.
+pub fn approval_in_force(settings: &SignupSettings, set: SetHere) -> Approval {
+    set.approval.map_or(Approval { needed: settings.approval, said_by: SaidBy::File }, |needed| {
+        Approval { needed, said_by: SaidBy::RunTime }
+    })
+}
+
 /// What was set at run time, read anew.
 pub async fn read(conn: &mut Connection) -> StoreResult<SetHere> {
-    let names = Door::ALL.iter().map(|door| door.fact());
-    Ok(SetHere::of_facts(&facts::list(conn, &names.collect::<Vec<_>>()).await?))
+    let names = [Door::Local.fact(), Door::Federated.fact(), APPROVAL];
+    Ok(SetHere::of_facts(&facts::list(conn, &names).await?))
 }
 
 /// Sets a door at run time; without a mode the configuration decides again.
@@ -94,6 +121,15 @@ pub async fn set(conn: &mut Connection, door: Door, mode: Option<SignupMode>) ->
     match number.and_then(|number| i64::try_from(number).ok()) {
         Some(number) => facts::set(conn, door.fact(), number).await?,
         None => facts::delete(conn, door.fact()).await?,
+    };
+    Ok(())
+}
+
+/// Sets at run time whether newcomers wait; with nothing the configuration decides again.
+pub async fn set_approval(conn: &mut Connection, needed: Option<bool>) -> QueryResult<()> {
+    match needed {
+        Some(needed) => facts::set(conn, APPROVAL, i64::from(needed)).await?,
+        None => facts::delete(conn, APPROVAL).await?,
     };
     Ok(())
 }

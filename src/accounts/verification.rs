@@ -1,6 +1,7 @@
 //! Addresses: whose they are. An address is somebody's who has received what was sent to it, and
 //! nobody else's from then on.
 
+use super::approval;
 use crate::{
     clients::Clients,
     foundation::{
@@ -43,15 +44,19 @@ pub async fn look(
     let Some(link) = links::find(conn, digest, &LinkPurpose::OF_ADDRESS, now).await? else {
         return Ok(None);
     };
-    let user = users::find(conn, &link.user_id).await?;
-    Ok(user.filter(|user| fits(&link, user)).map(|user| (link, user)))
+    let Some(user) = users::find(conn, &link.user_id).await? else {
+        return Ok(None);
+    };
+    Ok(fits(conn, &link, &user).await?.then_some((link, user)))
 }
 
-/// Whether the link still says something about the account as it is.
-fn fits(link: &OneTimeLink, user: &User) -> bool {
+/// Whether the link still says something about the account as it is. Whoever waits for approval can
+/// say meanwhile whose the address is.
+async fn fits(conn: &mut Connection, link: &OneTimeLink, user: &User) -> StoreResult<bool> {
     let same = link.email.as_deref().map(email_key) == user.email_key;
     let here = user.email_issuer.is_none();
-    user.disabled_at.is_none() && (link.purpose != LinkPurpose::VerifyEmail || (same && here))
+    let says = link.purpose != LinkPurpose::VerifyEmail || (same && here);
+    Ok(says && (user.disabled_at.is_none() || approval::is_waiting(conn, user).await?))
 }
 
 /// Uses the link, in the caller's transaction.
@@ -69,10 +74,12 @@ pub async fn confirm(
     };
     // In this order everywhere: the address, then the account.
     mail_outbox::hold_recipient(conn, &email_key(&email)).await?;
-    let held = users::hold_alone(conn, &user.id).await?;
-    let Some(user) = held.filter(|user| fits(&link, user)) else {
+    let Some(user) = users::hold_alone(conn, &user.id).await? else {
         return Ok(Verified::Gone);
     };
+    if !fits(conn, &link, &user).await? {
+        return Ok(Verified::Gone);
+    }
     if !links::consume(conn, digest).await? {
         return Ok(Verified::Gone);
     }

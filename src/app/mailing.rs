@@ -3,6 +3,7 @@
 use super::Parts;
 use crate::{
     accounts::{
+        administrators, approval,
         one_time_links::{self, NewLink},
         verification::{self, is_verified_here},
     },
@@ -73,6 +74,23 @@ impl Parts {
             Some(_) => elsewhere,
         };
         let _ = self.queue_mail(conn, email, &message, now).await?;
+        Ok(())
+    }
+
+    /// Tells administrators that somebody waits, if there is a way to tell, and not too often.
+    pub async fn queue_waiting(
+        &self,
+        conn: &mut Connection,
+        user: &User,
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        if !self.mail.is_configured() || !approval::is_to_be_told(conn, now).await? {
+            return Ok(());
+        }
+        let message = Message::AccountWaits { username: user.username.clone() };
+        for address in administrators::addresses(conn).await? {
+            let _ = self.queue_mail(conn, &address, &message, now).await?;
+        }
         Ok(())
     }
 

@@ -1,4 +1,5 @@
-//! `keywright signup show|set|reset`: how far the doors to new accounts are open, while servers run.
+//! `keywright signup show|set|reset`: how far the doors to new accounts are open, and whether newcomers
+//! wait, while servers run.
 
 use anyhow::ensure;
 use clap::{Args, Subcommand, builder::PossibleValuesParser};
@@ -23,7 +24,8 @@ pub(super) enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Set a door, whatever the configuration says; every server follows within a second.
+    /// Set a door, or whether newcomers wait, whatever the configuration says; every server follows within
+    /// a second.
     Set(Set),
     /// Let the configuration decide again.
     Reset,
@@ -37,6 +39,9 @@ pub(super) struct Set {
     /// The first sign-in at an upstream that has no rule of its own.
     #[arg(long, value_name = "WHO", value_parser = modes())]
     federated: Option<String>,
+    /// Whether whoever gets an account without an invitation waits for an administrator.
+    #[arg(long, value_name = "on|off", value_parser = ["on", "off"])]
+    approval: Option<String>,
 }
 
 fn modes() -> PossibleValuesParser {
@@ -54,34 +59,45 @@ pub(super) async fn run(config: Config, verb: Verb) -> anyhow::Result<()> {
         Verb::Set(set) => {
             let of = |word: Option<String>| word.as_deref().and_then(SignupMode::from_word);
             let (local, federated) = (of(set.local), of(set.federated));
+            let approval = set.approval.map(|word| Some(word == "on"));
             ensure!(
-                local.is_some() || federated.is_some(),
-                "name a door and who may come in: --local open|invite|closed, --federated ..."
+                local.is_some() || federated.is_some() || approval.is_some(),
+                "name a door and who may come in: --local open|invite|closed, --federated ...; or \
+                 --approval on|off"
             );
             let doors = [(Door::Local, local), (Door::Federated, federated)];
-            let doors = doors.into_iter().filter(|(_, mode)| mode.is_some());
-            store(&tools, "signup_set", &doors.collect::<Vec<_>>()).await
+            let doors = doors.into_iter().filter(|(_, mode)| mode.is_some()).collect();
+            store(&tools, "signup_set", Change { doors, approval }).await
         }
         Verb::Reset => {
-            store(&tools, "signup_reset", &[(Door::Local, None), (Door::Federated, None)]).await
+            let doors = vec![(Door::Local, None), (Door::Federated, None)];
+            store(&tools, "signup_reset", Change { doors, approval: Some(None) }).await
         }
     }
 }
 
-async fn store(
-    tools: &Tools,
-    action: &'static str,
-    doors: &[(Door, Option<SignupMode>)],
-) -> anyhow::Result<()> {
+/// What is set anew. Where nothing is said the configuration decides again.
+struct Change {
+    doors: Vec<(Door, Option<SignupMode>)>,
+    approval: Option<Option<bool>>,
+}
+
+async fn store(tools: &Tools, action: &'static str, change: Change) -> anyhow::Result<()> {
     let (now, random) = (tools.now(), tools.random());
     let mut connection = tools.connection().await?;
     let set = connection
         .transaction(async |conn| {
             let mut event = Event::done(action).detail("by", "command line");
-            for (door, mode) in doors {
+            for (door, mode) in &change.doors {
                 toggles::set(conn, *door, *mode).await?;
                 if let Some(mode) = mode {
                     event = event.detail(door.as_str(), mode.as_str());
+                }
+            }
+            if let Some(needed) = change.approval {
+                toggles::set_approval(conn, needed).await?;
+                if let Some(needed) = needed {
+                    event = event.detail("approval", needed);
                 }
             }
             audit_events::insert(conn, &event.row(now, &*random)).await?;
@@ -95,18 +111,23 @@ async fn store(
 fn show(tools: &Tools, set: SetHere, as_json: bool) {
     let of = |door: &Door| (*door, toggles::in_force(&tools.config.signup, set, *door));
     let doors: Vec<(Door, Toggle)> = Door::ALL.iter().map(of).collect();
+    let approval = toggles::approval_in_force(&tools.config.signup, set);
     if as_json {
         let entry = |(door, toggle): &(Door, Toggle)| {
             let value = json!({ "mode": toggle.mode, "said_by": toggle.said_by });
             (door.as_str().to_owned(), value)
         };
-        say_json(&Value::Object(doors.iter().map(entry).collect()));
+        let needed = json!({ "needed": approval.needed, "said_by": approval.said_by });
+        let approval = ("approval".to_owned(), needed);
+        say_json(&Value::Object(doors.iter().map(entry).chain([approval]).collect()));
         return;
     }
     let row = |(door, toggle): &(Door, Toggle)| {
         vec![door.to_string(), toggle.mode.to_string(), toggle.said_by.to_string()]
     };
     say_table(&["DOOR", "OPEN TO", "SAID BY"], &doors.iter().map(row).collect::<Vec<_>>());
+    let waits = if approval.needed { "wait for an administrator" } else { "are let in at once" };
+    say(&format!("Newcomers without an invitation {waits} ({}).", approval.said_by));
     if doors.iter().any(|(_, toggle)| toggle.said_by == SaidBy::Switch) {
         say(
             "signup.disabled (DISABLE_SIGNUP) shuts both; what is set here counts when it is gone.",

@@ -303,6 +303,9 @@ section! {
         email: SignupEmail = SignupEmail::Optional,
         /// By signing in at an upstream for the first time.
         federated: SignupMode = SignupMode::Open,
+        /// Whether whoever gets an account without an invitation waits until an administrator has
+        /// approved it. `keywright signup set --approval` sets it while servers run.
+        approval: bool = false,
     }
 }
 

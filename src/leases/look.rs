@@ -342,6 +342,8 @@ impl Question {
         Entrance {
             upstream: &self.upstream,
             federated: self.app.door(Door::Federated).mode,
+            // Nobody is made here.
+            approval: false,
             invitation: None,
             rows: &self.app.rows_ring,
             random: self.app.random(),

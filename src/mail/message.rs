@@ -109,6 +109,18 @@ pub enum Message {
         /// Where that is taken back.
         keep: Link,
     },
+    /// Somebody has made an account, and waits. It goes to administrators.
+    AccountWaits {
+        /// What the account is called.
+        username: String,
+    },
+    /// An administrator has approved the account.
+    AccountApproved {
+        /// What the account is called.
+        username: String,
+        /// Where one signs in.
+        sign_in: Link,
+    },
     /// A try of an administrator's.
     Test,
 }
@@ -133,6 +145,8 @@ impl Message {
             Self::AddressChanged { .. } => MailKind::AddressChanged,
             Self::PasswordAdded { .. } => MailKind::PasswordAdded,
             Self::AccountDeleted { .. } => MailKind::AccountDeleted,
+            Self::AccountWaits { .. } => MailKind::AccountWaits,
+            Self::AccountApproved { .. } => MailKind::AccountApproved,
             Self::Test => MailKind::Test,
         }
     }
@@ -179,6 +193,8 @@ impl Message {
             Self::AccountDeleted { until, when, from_where, keep } => {
                 account_deleted(brand, *until, (*when, from_where), keep)
             }
+            Self::AccountWaits { username } => waits(brand, username),
+            Self::AccountApproved { username, sign_in } => approved(brand, username, sign_in),
             Self::Test => Letter::new(format!("A test from {brand}"))
                 .say(format!("This is a test. Mail from {brand} reaches this address."))
                 .close("There is nothing to do."),
@@ -293,6 +309,24 @@ fn account_deleted(brand: &str, until: Timestamp, at: (Timestamp, &str), keep: &
     notice(format!("Your account at {brand} is deleted"), what, at)
         .linked("Keep the account", keep)
         .close("If this was you, there is nothing to do. If it was not, or you have changed your mind, keep the account and choose a new password.")
+}
+
+fn waits(brand: &str, username: &str) -> Letter {
+    Letter::new(format!("Somebody waits for approval at {brand}"))
+        .say(format!(
+            "Somebody has made an account at {brand}, and cannot use it until you have approved it. See \
+             everybody who waits with: keywright user list --waiting"
+        ))
+        .fact("Username", plain(username))
+        .close("If others come within the hour, there is no further mail about them.")
+}
+
+fn approved(brand: &str, username: &str, sign_in: &Link) -> Letter {
+    Letter::new(format!("Your account at {brand} is approved"))
+        .say(format!("You can sign in to {brand} now."))
+        .linked("Sign in", sign_in)
+        .fact("Username", plain(username))
+        .close("If you did not ask for an account, you can ignore this mail.")
 }
 
 impl Action {

@@ -32,6 +32,10 @@ text_enum! {
         PasswordAdded = "password_added",
         /// The account is deleted.
         AccountDeleted = "account_deleted",
+        /// Somebody waits for an administrator.
+        AccountWaits = "account_waits",
+        /// The account may be used now.
+        AccountApproved = "account_approved",
         /// A try of an administrator's.
         Test = "test",
     }

@@ -38,6 +38,7 @@ pub mod sessions;
 pub mod signing_keys;
 pub mod totp_factors;
 pub mod users;
+pub mod waiting_accounts;
 
 pub use connection::Connection;
 pub use diesel::{QueryResult, result::Error as QueryError};

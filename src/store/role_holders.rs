@@ -59,6 +59,43 @@ pub async fn any(
     Ok(false)
 }
 
+/// Accounts that are open, have a verified address, and may hold the role: in lists a text may stand in
+/// another by chance, so whoever asks looks at each.
+pub async fn reachable(
+    conn: &mut Connection,
+    role: &str,
+    meanings: &Meanings,
+) -> QueryResult<Vec<UserId>> {
+    let mut found = Vec::new();
+    for text in std::iter::once(role.to_owned()).chain(meanings.giving(role)) {
+        found.extend(reachable_by(conn, &quoted(&text)).await?);
+    }
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+async fn reachable_by(conn: &mut Connection, quoted: &str) -> QueryResult<Vec<UserId>> {
+    let open = users::disabled_at
+        .is_null()
+        .and(users::kind.eq(AccountKind::Person))
+        .and(users::email_verified.eq(true));
+    let all = users::table.left_join(identities::table).filter(open);
+    on_backend!(
+        conn,
+        postgres | conn | {
+            let held = strpos(users::roles, quoted).gt(0).or(strpos(users::groups, quoted).gt(0));
+            let held = held.or(strpos(identities::groups.assume_not_null(), quoted).gt(0));
+            all.filter(held).select(users::id).limit(LOOKED_AT).load(conn).await
+        },
+        sqlite | conn | {
+            let held = instr(users::roles, quoted).gt(0).or(instr(users::groups, quoted).gt(0));
+            let held = held.or(instr(identities::groups.assume_not_null(), quoted).gt(0));
+            all.filter(held).select(users::id).limit(LOOKED_AT).load(conn).await
+        }
+    )
+}
+
 /// How a text stands in a list of texts.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()

@@ -302,6 +302,13 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    waiting_accounts (user_id) {
+        user_id -> Text,
+        asked_at -> BigInt,
+    }
+}
+
 diesel::joinable!(identities -> users (user_id));
 diesel::joinable!(sessions -> users (user_id));
 diesel::joinable!(leases -> sessions (session_id));

@@ -1,6 +1,8 @@
-//! `keywright user add|list|disable|enable|set-password|recover|reset-factors|grant|revoke|import`.
+//! `keywright user add|list|approve|refuse|disable|enable|set-password|recover|reset-factors|grant|revoke|import`.
 
+mod approval;
 mod import;
+mod list;
 mod recover;
 mod rights;
 
@@ -8,13 +10,9 @@ use std::io::{IsTerminal as _, Read as _};
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::{
-    output::{say, say_json, say_table},
-    tools::Tools,
-};
+use super::{output::say, tools::Tools};
 use crate::{
     accounts::{
         administrators,
@@ -30,6 +28,7 @@ use crate::{
         grants::RevokedBecause,
         personal_access_tokens,
         users::{self, AccountKind, User},
+        waiting_accounts,
     },
 };
 
@@ -41,10 +40,16 @@ pub(super) enum Verb {
     /// Make a local account.
     Add(Add),
     /// List the accounts.
-    List {
-        /// As one line of JSON.
-        #[arg(long)]
-        json: bool,
+    List(list::List),
+    /// Let somebody in who waits for it.
+    Approve {
+        /// The username.
+        username: String,
+    },
+    /// Erase an account that waits, as if it had never been made.
+    Refuse {
+        /// The username.
+        username: String,
     },
     /// Shut an account: its sessions and tokens end.
     Disable {
@@ -113,7 +118,9 @@ pub(super) async fn run(config: Config, verb: Verb) -> anyhow::Result<()> {
     };
     match verb {
         Verb::Add(add) => add_user(&tools, add).await,
-        Verb::List { json } => list(&tools, json).await,
+        Verb::List(list) => list::run(&tools, &list).await,
+        Verb::Approve { username } => approval::approve(&tools, &username).await,
+        Verb::Refuse { username } => approval::refuse(&tools, &username).await,
         Verb::Disable { username } => disable(&tools, &username).await,
         Verb::Enable { username } => enable(&tools, &username).await,
         Verb::SetPassword(set) => set_password(&tools, &set).await,
@@ -165,49 +172,6 @@ async fn add_user(tools: &Tools, add: Add) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn list(tools: &Tools, as_json: bool) -> anyhow::Result<()> {
-    let mut connection = tools.connection().await?;
-    let mut all = Vec::new();
-    let mut after = String::new();
-    loop {
-        let page = users::list(&mut connection, &after, 500).await?;
-        let Some(last) = page.as_slice().last() else {
-            break;
-        };
-        after.clone_from(&last.username_key);
-        all.extend(page);
-    }
-    if as_json {
-        say_json(&all.iter().map(user_json).collect());
-        return Ok(());
-    }
-    let rows: Vec<Vec<String>> = all
-        .iter()
-        .map(|user| {
-            vec![
-                user.username.clone(),
-                user.email.clone().unwrap_or_else(|| "-".to_owned()),
-                user.groups.to_vec().join(", "),
-                user.kind.as_str().to_owned(),
-                if user.disabled_at.is_some() { "shut" } else { "open" }.to_owned(),
-                user.created_at.rfc3339(),
-            ]
-        })
-        .collect();
-    say_table(&["USERNAME", "E-MAIL", "GROUPS", "KIND", "STATE", "CREATED"], &rows);
-    Ok(())
-}
-
-fn user_json(user: &User) -> Value {
-    json!({
-        "id": user.id, "username": user.username, "kind": user.kind, "email": user.email,
-        "email_verified": user.email_verified, "name": user.name, "groups": user.groups.to_vec(),
-        "roles": user.roles.to_vec(),
-        "has_password": user.password_hash.is_some(), "disabled_at": user.disabled_at,
-        "created_at": user.created_at,
-    })
-}
-
 async fn disable(tools: &Tools, username: &str) -> anyhow::Result<()> {
     let mut connection = tools.connection().await?;
     let user = find(&mut connection, username).await?;
@@ -221,6 +185,8 @@ async fn disable(tools: &Tools, username: &str) -> anyhow::Result<()> {
             let _ = users::disable(conn, &user.id, now).await?;
             // Its owner may have deleted it, and must not open it again.
             let _ = deletions::take_back(conn, &user.id).await?;
+            // Nor does it wait any more: it is shut.
+            let _ = waiting_accounts::take(conn, &user.id).await?;
             let because = RevokedBecause::UserDisabled;
             sessions::end_all_of_user(conn, &user.id, &clients, because, now).await?;
             anyhow::Ok(())
@@ -235,6 +201,9 @@ async fn enable(tools: &Tools, username: &str) -> anyhow::Result<()> {
     let mut connection = tools.connection().await?;
     let user = find(&mut connection, username).await?;
     let now = tools.now();
+    if waiting_accounts::find(&mut connection, &user.id).await?.is_some() {
+        bail!("{0} waits for approval; see: keywright user approve {0}", user.username);
+    }
     let opened = connection
         .transaction(async |conn| {
             // Its owner may have deleted it.

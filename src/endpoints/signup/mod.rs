@@ -13,7 +13,7 @@ use axum::{
 use self::{form::SignUpForm, undone::Undone};
 use crate::{
     accounts::{
-        invitations,
+        approval, invitations,
         passwords::{HashingFault, NotTaken},
         signup::{Application, Faults},
     },
@@ -32,9 +32,9 @@ use crate::{
         address,
         browser::{self, BrowserMark},
         cookies, csrf,
-        error::PageError,
+        error::{Link, PageError},
         flow,
-        pages::{page, see_other},
+        pages::{self, page, see_other},
         params,
         throttle::{self, Brake},
     },
@@ -132,6 +132,11 @@ impl Arriving<'_> {
         faults
     }
 
+    /// Whether the newcomer waits for an administrator. Whoever was invited does not.
+    fn waits(&self) -> bool {
+        self.invitation.is_none() && self.app.rules.approval().needed
+    }
+
     /// Makes the account and signs the person in.
     async fn arrive(
         &mut self,
@@ -146,14 +151,18 @@ impl Arriving<'_> {
             // The secret came to this address and nowhere else.
             user.email_verified = user.email_verified.map(|_| invitation.mailed);
         }
+        if self.waits() {
+            approval::shut(&mut user, now);
+        }
         dispatcher::claim(app, &mut self.interaction).await?;
         self.interaction.note(now, format!("{username} made an account"));
         match self.store(&user).await {
-            Ok(Some(begun)) => {
+            Ok(Made::Entered(begun)) => {
                 app.metrics.count_sign_in("sign_up");
-                Ok(welcome(app, self.headers, &self.interaction, begun, now).await)
+                Ok(welcome(app, self.headers, &self.interaction, *begun, now).await)
             }
-            Ok(None) => {
+            Ok(Made::Waiting) => Ok(waiting(app, &user)),
+            Ok(Made::Taken) => {
                 interactions::put(&app.state, &mut self.interaction).await?;
                 let faults = Faults { username: Some(TAKEN.to_owned()), ..Faults::default() };
                 let again = Application {
@@ -171,13 +180,14 @@ impl Arriving<'_> {
         }
     }
 
-    /// The account with its event, and the session, in one transaction; nothing if the username is
-    /// taken.
-    async fn store(&self, user: &User) -> Result<Option<(Session, Secret)>, Undone> {
+    /// The account with its event, and the session unless it waits, in one transaction.
+    async fn store(&self, user: &User) -> Result<Made, Undone> {
         let (app, now) = (self.app, self.now);
         let former = browser::session(app, self.headers, now).await?.map(|former| former.session);
         let event = Event::done("sign_up").user(&user.id).trace(&self.interaction.trace_id);
         let event = event.address(self.address.clone()).detail("username", user.username.as_str());
+        let waits = user.disabled_at.is_some();
+        let event = if waits { event.detail("waits", true) } else { event };
         let event = event.row(now, app.random());
         let proof = Proof {
             user_id: user.id.clone(),
@@ -194,14 +204,19 @@ impl Arriving<'_> {
             .transaction(async |conn| {
                 self.check_address(conn).await?;
                 if !users::insert(conn, user).await? {
-                    return Ok(None);
+                    return Ok(Made::Taken);
                 }
                 audit_events::insert(conn, &event).await?;
                 self.take_invitation(conn, user).await?;
                 app.queue_welcome(conn, user, now).await?;
+                if waits {
+                    approval::wait(conn, &user.id, now).await?;
+                    app.queue_waiting(conn, user, now).await?;
+                    return Ok(Made::Waiting);
+                }
                 let (former, interaction) = (former.as_ref(), &self.interaction);
                 let begun = begin_session(app, conn, former, proof, interaction, now).await?;
-                Ok(Some(begun))
+                Ok(Made::Entered(Box::new(begun)))
             })
             .await
     }
@@ -249,6 +264,27 @@ impl Arriving<'_> {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("3600"));
         response
     }
+}
+
+/// What became of a new account.
+enum Made {
+    /// Its owner is signed in to it.
+    Entered(Box<(Session, Secret)>),
+    /// It waits for an administrator.
+    Waiting,
+    /// Somebody has the username.
+    Taken,
+}
+
+fn waiting(app: &App, user: &User) -> Response {
+    let tells = user.email.is_some() && app.mail.is_configured();
+    let then = if tells { " A mail tells you when it is." } else { "" };
+    let text = format!(
+        "An administrator has to approve it before you can sign in as {}.{then}",
+        user.username
+    );
+    let action = Link { href: urls::path::ACCOUNT.to_owned(), label: "Sign in".to_owned() };
+    pages::done(app, "Your account waits for approval", text, action)
 }
 
 /// Nobody may make an account (LK-11): neither by the page nor by its form.

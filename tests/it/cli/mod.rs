@@ -1,5 +1,6 @@
 //! The program itself, as an administrator meets it: its verbs, its files, its end.
 
+mod approval;
 mod audit;
 mod configuration;
 mod crashes;

@@ -52,6 +52,8 @@ fn every(app: &TestApp, text: &str) -> Vec<Message> {
             undo: Some(link(app)),
         },
         Message::PasswordAdded { when, from_where, account },
+        Message::AccountWaits { username: typed() },
+        Message::AccountApproved { username: typed(), sign_in: link(app) },
         Message::Test,
     ]
 }

@@ -1,5 +1,6 @@
 //! Making a local account.
 
+mod approval;
 mod refusals;
 mod toggles;
 

@@ -11,7 +11,7 @@ use super::{
     raw::{self, empty},
 };
 
-const TABLES: [&str; 23] = [
+const TABLES: [&str; 24] = [
     "audit_events",
     "deletions",
     "facts",
@@ -35,6 +35,7 @@ const TABLES: [&str; 23] = [
     "signing_keys",
     "totp_factors",
     "users",
+    "waiting_accounts",
 ];
 
 fn folder(kind: &str) -> PathBuf {

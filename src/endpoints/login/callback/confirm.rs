@@ -7,7 +7,7 @@
 
 use axum::{http::HeaderMap, response::Response};
 
-use super::{Arriving, Undone};
+use super::{Account, Arriving, Undone};
 use crate::{
     audit::Event,
     dispatcher,
@@ -87,10 +87,10 @@ impl Arriving<'_> {
         asserted: &Asserted,
         returning: &Returning,
     ) -> Result<Standing, Undone> {
-        let user = self.account(conn, asserted).await?;
-        if user.id != returning.user_id {
-            return Ok(Standing::AnotherPerson);
-        }
+        let user = match self.account(conn, asserted).await? {
+            Account::Open(user) if user.id == returning.user_id => user,
+            _ => return Ok(Standing::AnotherPerson),
+        };
         let session = sessions::hold(conn, &returning.session_id).await?;
         let own = |session: &Session| {
             session.ended_at.is_none()

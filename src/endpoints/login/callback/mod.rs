@@ -14,7 +14,7 @@ use axum::{
     response::Response,
 };
 
-use super::{begin_session, welcome};
+use super::{begin_session, still_waits, waits, welcome};
 use crate::{
     accounts::{
         invitations::Useless,
@@ -23,11 +23,12 @@ use crate::{
         toggles::Door,
     },
     app::App,
-    audit::printable,
+    audit::{Event, printable},
     dispatcher::{self, Departure},
     federation::{Asserted, ID_TOKEN_LEEWAY, Returned, Upstream, UpstreamFault, gates::Refusal},
     foundation::{
         clock::{Span, Timestamp},
+        ids::UserId,
         secret::Secret,
     },
     interactions::Purpose,
@@ -186,7 +187,7 @@ impl Arriving<'_> {
     fn proof(&self, asserted: &Asserted, address: String, user_agent: String) -> Proof {
         Proof {
             // Filled in when the account is known.
-            user_id: crate::foundation::ids::UserId::new(""),
+            user_id: UserId::new(""),
             upstream: Some(self.upstream.slug().clone()),
             upstream_sid: asserted.session_id.clone(),
             auth_time: asserted.auth_time.unwrap_or(self.now).min(self.now),
@@ -224,20 +225,44 @@ impl Arriving<'_> {
         let mut connection = connection.map_err(|error| self.told(PageError::from(error)))?;
         let done = connection
             .transaction(async |conn| {
-                let user = self.account(conn, asserted).await?;
+                let user = match self.account(conn, asserted).await? {
+                    Account::Open(user) => user,
+                    // The account stays, and nobody is signed in to it.
+                    Account::Waits(user) => {
+                        self.keep_waiting(conn, &user, &proof).await?;
+                        return Ok(None);
+                    }
+                };
                 let proof = Proof { user_id: user.id, ..proof };
                 let begun =
                     begin_session(self.app, conn, former, proof, interaction, self.now).await?;
                 let (upstream, tokens) = (self.upstream, &asserted.tokens);
                 leases::begin(self.app, conn, upstream, &begun.0, tokens).await?;
-                Ok(begun)
+                Ok(Some(begun))
             })
             .await;
         match done {
-            Ok(begun) => Ok(Some(begun)),
+            Ok(Some(begun)) => Ok(Some(begun)),
+            Ok(None) => Err(waits(interaction)),
             Err(Undone::LostRace) => Ok(None),
             Err(undone) => Err(self.undone(undone)),
         }
+    }
+
+    /// What is kept of a newcomer who waits.
+    async fn keep_waiting(
+        &self,
+        conn: &mut Connection,
+        user: &User,
+        proof: &Proof,
+    ) -> Result<(), Undone> {
+        let event = Event::done("sign_up").user(&user.id).upstream(self.upstream.slug());
+        let event = event.trace(&self.departure.interaction.trace_id).detail("waits", true);
+        let event =
+            event.address(proof.address.as_str()).detail("username", user.username.as_str());
+        audit_events::insert(conn, &event.row(self.now, self.app.random())).await?;
+        self.app.queue_waiting(conn, user, self.now).await?;
+        Ok(())
     }
 
     /// Why it was rolled back, for the person.
@@ -248,6 +273,11 @@ impl Arriving<'_> {
                 self.told(PageError::unavailable(cause))
             }
             Undone::Disabled => self.account_unavailable(),
+            Undone::StillWaits(user) => {
+                let interaction = &self.departure.interaction;
+                let event = still_waits(interaction, &user).upstream(self.upstream.slug());
+                waits(interaction).event(event)
+            }
             Undone::NotAdmitted(refusal) => self.not_admitted(&refusal),
             Undone::NotAllowed(refusal) => self.no_account(&refusal),
             Undone::InvitationUseless(useless) => self.invitation_useless(useless),
@@ -260,6 +290,7 @@ impl Arriving<'_> {
         Entrance {
             upstream: self.upstream,
             federated: self.app.door(Door::Federated).mode,
+            approval: self.app.rules.approval().needed,
             invitation: self.app.invitation_of(&self.departure.interaction),
             rows: &self.app.rows_ring,
             random: self.app.random(),
@@ -268,7 +299,7 @@ impl Arriving<'_> {
     }
 
     /// The account of who has signed in; what is refused rolls everything back.
-    async fn account(&self, conn: &mut Connection, asserted: &Asserted) -> Result<User, Undone> {
+    async fn account(&self, conn: &mut Connection, asserted: &Asserted) -> Result<Account, Undone> {
         let entrance = self.entrance();
         match entrance.join_by_address(conn, asserted, &self.app.upstreams).await? {
             Joining::None => {}
@@ -276,11 +307,13 @@ impl Arriving<'_> {
             Joining::Joined(user) => {
                 let event = self.linked(asserted, &user.id, LinkedBy::VerifiedEmail);
                 audit_events::insert(conn, &event.row(self.now, self.app.random())).await?;
-                return Ok(*user);
+                return Ok(Account::Open(*user));
             }
         }
         match entrance.arrive(conn, asserted).await? {
-            Arrival::Known(user) | Arrival::Created(user) => Ok(user),
+            Arrival::Known(user) | Arrival::Created(user) => Ok(Account::Open(user)),
+            Arrival::Waits(user) => Ok(Account::Waits(user)),
+            Arrival::StillWaits(user) => Err(Undone::StillWaits(user)),
             Arrival::LostRace => Err(Undone::LostRace),
             Arrival::Disabled(_) => Err(Undone::Disabled),
             Arrival::NotAdmitted(refusal) => Err(Undone::NotAdmitted(refusal)),
@@ -291,10 +324,19 @@ impl Arriving<'_> {
     }
 }
 
+/// The account of who has signed in.
+enum Account {
+    /// It can be entered.
+    Open(User),
+    /// It was made just now, and waits for an administrator.
+    Waits(User),
+}
+
 /// Why the transaction was rolled back.
 enum Undone {
     LostRace,
     Disabled,
+    StillWaits(UserId),
     NotAdmitted(Refusal),
     NotAllowed(Refusal),
     InvitationUseless(Useless),

@@ -12,11 +12,14 @@ use axum::{
 };
 
 use self::arriving::Arriving;
-use super::{choose, name::NameStep, not_accepted};
+use super::{choose, name::NameStep, not_accepted, still_waits, waits};
 use crate::{
-    accounts::passwords::{
-        HashingFault, Verdict,
-        guessing::{Account, Admission, Pending, Try},
+    accounts::{
+        approval,
+        passwords::{
+            HashingFault, Verdict,
+            guessing::{Account, Admission, Pending, Try},
+        },
     },
     app::App,
     audit::Event,
@@ -137,12 +140,20 @@ impl Attempt<'_> {
             Admission::Wait(wait) => return Ok(Checked::Refused(Refused::too_many(wait, who))),
             Admission::Busy => return Err(hashing_fault(HashingFault::Busy)),
         };
-        let Some((user, hash)) = verify(self.app, form, user).await? else {
-            self.count(interaction, *pending).await?;
-            return Ok(Checked::Refused(Refused::wrong(who)));
+        let (user, hash) = match verify(self.app, form, user).await? {
+            Verified::Right(user, hash) => (user, hash),
+            Verified::Waiting(user) => {
+                pending.succeeded(&self.app.store).await?;
+                self.app.metrics.count_refused_sign_in("password", "account_waits");
+                return Err(waits(interaction).event(still_waits(interaction, &user)));
+            }
+            Verified::Wrong => {
+                self.count(interaction, *pending).await?;
+                return Ok(Checked::Refused(Refused::wrong(who)));
+            }
         };
         pending.succeeded(&self.app.store).await?;
-        Ok(Checked::Right(Box::new(user), hash))
+        Ok(Checked::Right(user, hash))
     }
 
     async fn admit(
@@ -210,37 +221,41 @@ impl Attempt<'_> {
     }
 }
 
-/// The account and its hash, if the password is its own.
-async fn verify(
-    app: &App,
-    form: &Form,
-    user: Option<User>,
-) -> Result<Option<(User, String)>, PageError> {
+/// What a password has proved.
+enum Verified {
+    /// That somebody may come in; with the hash as it is now.
+    Right(Box<User>, String),
+    /// Whose account it is that waits for an administrator.
+    Waiting(UserId),
+    /// Nothing.
+    Wrong,
+}
+
+/// Whether the password is the account's own.
+async fn verify(app: &App, form: &Form, user: Option<User>) -> Result<Verified, PageError> {
     let stored = user.as_ref().and_then(|user| user.password_hash.as_deref());
     let verdict = app.passwords.verify(&form.password, stored).await.map_err(hashing_fault)?;
     let Some(user) = user else {
-        return Ok(None);
+        return Ok(Verified::Wrong);
     };
     if verdict == Verdict::Unusable {
         tracing::error!(user = %user.id, "a stored password hash cannot be used");
     }
+    if matches!(verdict, Verdict::Wrong | Verdict::Unusable) {
+        return Ok(Verified::Wrong);
+    }
     if user.disabled_at.is_some() {
-        return Ok(None);
+        let waits = approval::is_waiting(&mut app.connection().await?, &user).await?;
+        return Ok(if waits { Verified::Waiting(user.id) } else { Verified::Wrong });
     }
-    match verdict {
-        Verdict::Wrong | Verdict::Unusable => Ok(None),
-        Verdict::Right => {
-            let hash = user.password_hash.clone().unwrap_or_default();
-            Ok(Some((user, hash)))
-        }
-        Verdict::RightAndRehashed(better) => {
-            let old = user.password_hash.clone().unwrap_or_default();
-            let mut connection = app.connection().await?;
-            let rehashed = users::rehash_password(&mut connection, &user.id, &old, &better).await;
-            rehashed.map_err(StoreError::from)?;
-            Ok(Some((user, better)))
-        }
-    }
+    let old = user.password_hash.clone().unwrap_or_default();
+    let Verdict::RightAndRehashed(better) = verdict else {
+        return Ok(Verified::Right(Box::new(user), old));
+    };
+    let mut connection = app.connection().await?;
+    let rehashed = users::rehash_password(&mut connection, &user.id, &old, &better).await;
+    rehashed.map_err(StoreError::from)?;
+    Ok(Verified::Right(Box::new(user), better))
 }
 
 /// The account of a username, or of a verified address that is one account's alone.
