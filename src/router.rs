@@ -12,7 +12,7 @@ use axum::{
 use crate::{
     app::App,
     endpoints::{
-        account, authorize,
+        account, api, authorize,
         discovery::{self, Documents},
         health, introspect,
         login::{self, second_factor},
@@ -70,6 +70,7 @@ pub fn public(app: &App) -> Router {
         .route(path::UNLINK, post(account::linking::unlink))
         .route(path::ASSET, get(assets::get))
         .merge(for_browser_apps(app))
+        .merge(api::routes(app))
         .fallback(async || PageError::not_found())
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(app.clone(), edge))

@@ -10,16 +10,14 @@ use axum::{
 };
 
 use crate::{
+    accounts::own_password,
     app::App,
     audit::Event,
     dispatcher::second_factor,
     foundation::clock::{Span, Timestamp},
     protocol::acr::Level,
     sessions::LiveSession,
-    store::{
-        Connection, StoreResult, sessions as session_rows,
-        users::{self, User},
-    },
+    store::{Connection, StoreResult, users::User},
     urls,
     web::{address, browser, csrf, error::PageError, pages::see_other, params::Params},
 };
@@ -133,8 +131,5 @@ pub(super) fn last_administrator() -> PageError {
 /// The account of a session that still stands, held until the transaction ends: what ends all sessions
 /// ends what they are about to do. None if it does not stand any more.
 pub(super) async fn still(conn: &mut Connection, live: &LiveSession) -> StoreResult<Option<User>> {
-    let user = users::hold_alone(conn, &live.session.user_id).await?;
-    let session = session_rows::hold(conn, &live.session.id).await?;
-    let stands = session.is_some_and(|session| session.ended_at.is_none());
-    Ok(user.filter(|user| stands && user.disabled_at.is_none()))
+    own_password::still(conn, &live.session).await
 }
