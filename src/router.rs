@@ -16,10 +16,10 @@ use crate::{
         discovery::{self, Documents},
         health, introspect,
         login::{self, second_factor},
-        logout, mail, recovery, revoke, signup, token, userinfo, verify_email,
+        logout, mail, recovery, revoke, session_token, signup, token, userinfo, verify_email,
     },
     urls::path,
-    web::{assets, cors::cors, edge::edge, error::PageError},
+    web::{assets, cors, edge::edge, error::PageError},
 };
 
 /// The largest body that any of these routes reads.
@@ -71,6 +71,7 @@ pub fn public(app: &App) -> Router {
         .route(path::ASSET, get(assets::get))
         .merge(for_browser_apps(app))
         .merge(api::routes(app))
+        .merge(with_cookies_of_browser_apps(app))
         .fallback(async || PageError::not_found())
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(app.clone(), edge))
@@ -84,7 +85,14 @@ fn for_browser_apps(app: &App) -> Router<App> {
         .route(path::TOKEN, post(token::token))
         .route(path::USERINFO, get(userinfo::userinfo).post(userinfo::userinfo))
         .route(path::REVOKE, post(revoke::revoke))
-        .route_layer(from_fn_with_state(app.clone(), cors))
+        .route_layer(from_fn_with_state((app.clone(), &cors::OAUTH), cors::cors))
+}
+
+/// The same, where the browser keeps the refresh token.
+fn with_cookies_of_browser_apps(app: &App) -> Router<App> {
+    Router::new()
+        .route(path::SESSION_TOKEN, post(session_token::post).delete(session_token::delete))
+        .route_layer(from_fn_with_state((app.clone(), &cors::SESSION_TOKEN), cors::cors))
 }
 
 /// Documents that apps read all the time: bytes that are drawn already, with nothing in between.

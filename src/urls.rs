@@ -15,6 +15,8 @@ pub mod path {
     pub const AUTHORIZE: &str = "/authorize";
     /// RFC 6749 §3.2.
     pub const TOKEN: &str = "/token";
+    /// The token endpoint of browser apps that keep no refresh token.
+    pub const SESSION_TOKEN: &str = "/session/token";
     /// OIDC Core §5.3.
     pub const USERINFO: &str = "/userinfo";
     /// RFC 7662 §2.

@@ -120,6 +120,10 @@ section! {
         /// upstreams: the code flow is better wherever it is possible. This is for an app of one's own
         /// that signs people in by itself today, and cannot show our pages yet.
         api: bool = false,
+        /// Whether its refresh tokens are kept from its pages: it gets its tokens at `/session/token`,
+        /// and the refresh token is a cookie between the browser and Keywright. For a public client that
+        /// runs in a browser, on the same site as Keywright.
+        session_token: bool = false,
         /// Whether its refresh tokens outlive the person's sign-out.
         offline_after_logout: bool = false,
         /// Whether it can be used at all.
@@ -153,6 +157,7 @@ pub(super) fn check(
         check_secret(client, &at("secret"), problems);
         check_addresses(client, &at, problems);
         check_grants(client, &at, problems);
+        check_session_token(client, &at("session_token"), problems);
         check_lifetimes(client, &at, problems);
         check_upstreams(client, upstreams, &at, problems);
         client_claims::check(client, &at, problems);
@@ -254,6 +259,24 @@ fn check_grants(client: &ClientSettings, at: &dyn Fn(&str) -> String, problems: 
     }
     if client.audience.as_ref().is_some_and(String::is_empty) {
         problems.add_bare(&at("audience"), "must not be empty; leave it out instead");
+    }
+}
+
+/// The cookie is for pages: an app that has a secret, or a device to itself, keeps its own tokens.
+fn check_session_token(client: &ClientSettings, at: &str, problems: &mut Problems) {
+    if !client.session_token {
+        return;
+    }
+    if client.r#type != ClientType::Public {
+        problems.add(
+            at,
+            true,
+            "is for clients of type = \"public\"; leave it out, or set the type",
+        );
+    }
+    if !client.has(GrantType::RefreshToken) || !client.has(GrantType::AuthorizationCode) {
+        let fix = "needs \"authorization_code\" and \"refresh_token\" among grant_types";
+        problems.add(at, true, fix);
     }
 }
 

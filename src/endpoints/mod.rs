@@ -11,6 +11,7 @@ pub mod logout;
 pub mod mail;
 pub mod recovery;
 pub mod revoke;
+pub mod session_token;
 pub mod signup;
 pub mod token;
 pub mod userinfo;

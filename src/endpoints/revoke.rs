@@ -15,12 +15,8 @@ use crate::{
         clock::Timestamp,
         opaque::{Opaque, OpaqueKind},
     },
-    store::{
-        StoreError, StoreResult, audit_events,
-        grants::{self, RevokedBecause},
-        refresh_tokens::{self, Found},
-        revoked_access_tokens,
-    },
+    grant_types::refresh_token,
+    store::{StoreResult, audit_events, grants::RevokedBecause, revoked_access_tokens},
     tokens::access::VerifiedAccessToken,
     web::{client_request::ClientRequest, error::WireError},
 };
@@ -30,39 +26,14 @@ pub async fn revoke(State(app): State<App>, request: ClientRequest) -> Result<Re
     let now = app.now();
     let (client, token) = (&request.client, request.token()?);
     match Opaque::parse(OpaqueKind::RefreshToken, token) {
-        Some(opaque) => refresh_token(&app, client, &opaque, now).await?,
+        Some(opaque) => {
+            let because = RevokedBecause::RevokedByClient;
+            refresh_token::give_back(&app, client, &opaque, because, now).await?;
+        }
         None => access_token(&app, client, token, now).await?,
     }
     let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     Ok((StatusCode::OK, no_store).into_response())
-}
-
-async fn refresh_token(
-    app: &App,
-    client: &Client,
-    opaque: &Opaque,
-    now: Timestamp,
-) -> StoreResult<()> {
-    let mut connection = app.connection().await?;
-    let found = refresh_tokens::find(&mut connection, &opaque.digest()).await;
-    let Some(Found { grant, .. }) = found.map_err(StoreError::from)? else {
-        return Ok(());
-    };
-    if grant.client_id != *client.id() {
-        foreign(app, client);
-        return Ok(());
-    }
-    let event = Event::done("revoke").client(client.id()).user(&grant.user_id);
-    let event = event.trace(&grant.trace_id).row(now, app.random());
-    connection
-        .transaction(async |conn| {
-            let because = RevokedBecause::RevokedByClient;
-            if grants::revoke(conn, &grant.id, because, now).await? {
-                audit_events::insert(conn, &event).await?;
-            }
-            Ok(())
-        })
-        .await
 }
 
 async fn access_token(app: &App, client: &Client, token: &str, now: Timestamp) -> StoreResult<()> {
@@ -70,7 +41,7 @@ async fn access_token(app: &App, client: &Client, token: &str, now: Timestamp) -
         return Ok(());
     };
     if token.client_id() != *client.id() {
-        foreign(app, client);
+        refresh_token::note_foreign(app, client);
         return Ok(());
     }
     let mut connection = app.connection().await?;
@@ -84,9 +55,4 @@ async fn access_token(app: &App, client: &Client, token: &str, now: Timestamp) -
             Ok(())
         })
         .await
-}
-
-/// Another client's token stays as it is, and the attempt is kept (IN-04).
-fn foreign(app: &App, client: &Client) {
-    app.audit.note(Event::refused("revoke", "token_of_another_client").client(client.id()));
 }

@@ -39,6 +39,12 @@ fn grant_type(exchange: &Exchange<'_>) -> Result<GrantType, OAuthError> {
     let word = exchange.param("grant_type", "grant_type is missing")?;
     let grant_type = GrantType::from_word(word)
         .ok_or_else(|| OAuthError::unsupported_grant_type("there is no such grant type here"))?;
+    let of_people = matches!(grant_type, GrantType::AuthorizationCode | GrantType::RefreshToken);
+    if of_people && exchange.client.settings.session_token {
+        // Its pages are to see no refresh token, and what they never had they cannot lose.
+        let fault = "the client gets its tokens at /session/token";
+        return Err(OAuthError::unauthorized_client(fault));
+    }
     if !exchange.client.may_use(grant_type) {
         return Err(OAuthError::unauthorized_client("the client may not use this grant type"));
     }

@@ -2,14 +2,18 @@
 
 use super::{Exchange, Story, TokenResponse};
 use crate::{
+    app::App,
+    audit::Event,
+    clients::Client,
     foundation::{
+        clock::{Span, Timestamp},
         ids::UpstreamSlug,
         opaque::{Opaque, OpaqueKind},
     },
     leases::{Held, Standing},
     protocol::{error::OAuthError, scope::Scope},
     store::{
-        Connection, StoreError, StoreResult,
+        Connection, StoreError, StoreResult, audit_events,
         grants::{self, Grant, RevokedBecause},
         refresh_tokens::{self, Found, RefreshToken},
         users::Person,
@@ -21,17 +25,41 @@ use crate::{
 const UNKNOWN: OAuthError =
     OAuthError::invalid_grant("the refresh token is unknown, expired, revoked or used");
 
-/// New tokens for this refresh token, however it came.
+/// More refreshes than this of one family within [`LOOP_SPAN`] are an app that runs in a circle.
+const LOOP: i64 = 30;
+const LOOP_SPAN: Span = Span::from_minutes(1);
+
+/// New tokens for this refresh token, as the app presents it.
 pub async fn refresh(exchange: &Exchange<'_>, text: &str) -> Result<TokenResponse, WireError> {
     let Some(presented) = Opaque::parse(OpaqueKind::RefreshToken, text) else {
         return Err(exchange.refuse(UNKNOWN, "refresh_token_malformed", Story::default()));
     };
-    let found = find(exchange, &presented).await?;
+    go_on(exchange, &presented).await
+}
+
+/// Whether the family of this token has been refreshed so often just now that it can only be by
+/// mistake. A page that reloads itself at each answer does that, and nobody is there to stop it.
+pub async fn runs_in_a_circle(
+    conn: &mut Connection,
+    presented: &Opaque,
+    now: Timestamp,
+) -> StoreResult<bool> {
+    let since = now.minus(LOOP_SPAN);
+    let issued = refresh_tokens::issued_since(conn, &presented.digest(), since).await?;
+    Ok(issued > LOOP)
+}
+
+/// New tokens for this refresh token, however it came.
+pub async fn go_on(
+    exchange: &Exchange<'_>,
+    presented: &Opaque,
+) -> Result<TokenResponse, WireError> {
+    let found = find(exchange, presented).await?;
     check_family(exchange, &found.grant)?;
     let held = hold(exchange, &found).await?;
     let found = match held {
         Held::Asked(_) => {
-            let found = find(exchange, &presented).await?;
+            let found = find(exchange, presented).await?;
             check_family(exchange, &found.grant)?;
             found
         }
@@ -51,7 +79,7 @@ pub async fn refresh(exchange: &Exchange<'_>, text: &str) -> Result<TokenRespons
     let scope = narrowed(exchange, granted)?;
     // OIDC Core §12.2: no nonce when refreshing.
     let response = exchange.tokens_for(&grant, &person, &scope, None, held.until())?;
-    match rotate(exchange, &mut connection, &presented, &row, &grant).await? {
+    match rotate(exchange, &mut connection, presented, &row, &grant).await? {
         Rotated::Successor(token) => {
             Ok(TokenResponse { refresh_token: Some(token.expose().to_owned()), ..response })
         }
@@ -151,4 +179,39 @@ async fn rotate(
             Ok(rotated)
         })
         .await
+}
+
+/// Ends the family of a token that its client no longer wants. What is unknown is as good as ended
+/// (RFC 7009 §2.2).
+pub async fn give_back(
+    app: &App,
+    client: &Client,
+    presented: &Opaque,
+    because: RevokedBecause,
+    now: Timestamp,
+) -> StoreResult<()> {
+    let mut connection = app.connection().await?;
+    let found = refresh_tokens::find(&mut connection, &presented.digest()).await;
+    let Some(Found { grant, .. }) = found.map_err(StoreError::from)? else {
+        return Ok(());
+    };
+    if grant.client_id != *client.id() {
+        note_foreign(app, client);
+        return Ok(());
+    }
+    let event = Event::done("revoke").client(client.id()).user(&grant.user_id);
+    let event = event.trace(&grant.trace_id).row(now, app.random());
+    connection
+        .transaction(async |conn| {
+            if grants::revoke(conn, &grant.id, because, now).await? {
+                audit_events::insert(conn, &event).await?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+/// Another client's token stays as it is, and the attempt is kept (IN-04).
+pub fn note_foreign(app: &App, client: &Client) {
+    app.audit.note(Event::refused("revoke", "token_of_another_client").client(client.id()));
 }

@@ -102,6 +102,23 @@ pub async fn find_generation(
         .optional())
 }
 
+/// How many tokens the family of this one was given after a moment.
+pub async fn issued_since(
+    conn: &mut Connection,
+    digest: &TokenDigest,
+    since: Timestamp,
+) -> QueryResult<i64> {
+    let family = diesel::alias!(refresh_tokens as family);
+    let (grant, issued_at) =
+        (family.field(refresh_tokens::grant_id), family.field(refresh_tokens::issued_at));
+    on_backend!(conn, |conn| refresh_tokens::table
+        .inner_join(family.on(grant.eq(refresh_tokens::grant_id)))
+        .filter(refresh_tokens::digest.eq(digest).and(issued_at.gt(since)))
+        .count()
+        .get_result(conn)
+        .await)
+}
+
 /// When an account's living families were last given a token, by family.
 pub async fn last_issued(
     conn: &mut Connection,

@@ -7,7 +7,7 @@
 use axum::http::{HeaderMap, HeaderValue, header};
 
 use crate::{
-    foundation::{clock::Span, digest::sha256},
+    foundation::{clock::Span, digest::sha256, ids::ClientId},
     urls::Urls,
 };
 
@@ -26,10 +26,20 @@ pub enum Cookie {
     Known,
     /// That a second factor was given at this browser, and need not be given again for a while.
     Device,
+    /// The refresh token of the browser app with this mark.
+    RefreshToken([u8; 8]),
 }
 
 impl Cookie {
+    /// The one for the refresh token of a browser app. Apps on one site share our cookies, so each has
+    /// a name of its own.
+    pub fn refresh_token_of(client: &ClientId) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = sha256(client.as_str().as_bytes());
+        Self::RefreshToken([a, b, c, d, e, f, g, h])
+    }
+
     fn name(self, urls: &Urls) -> String {
+        let refresh_token;
         let name = match self {
             Self::Session => "kw-session",
             Self::Browser => "kw-browser",
@@ -37,12 +47,27 @@ impl Cookie {
             Self::SignedOut => "kw-signed-out",
             Self::Known => "kw-known",
             Self::Device => "kw-device",
+            Self::RefreshToken(mark) => {
+                refresh_token = format!("kw-refresh-{:016x}", u64::from_be_bytes(mark));
+                &refresh_token
+            }
         };
         if urls.is_https() {
             return format!("__Host-{name}");
         }
         let [a, b, c, ..] = sha256(urls.issuer().as_bytes());
         format!("{name}-{a:02x}{b:02x}{c:02x}")
+    }
+}
+
+impl Cookie {
+    /// People come to our pages from elsewhere, and are signed in then; a refresh token is only ever
+    /// sent by the pages of its own app, on our own site.
+    const fn same_site(self) -> &'static str {
+        match self {
+            Self::RefreshToken(_) => "Strict",
+            _ => "Lax",
+        }
     }
 }
 
@@ -67,9 +92,10 @@ pub fn read<'h>(headers: &'h HeaderMap, cookie: Cookie, urls: &Urls) -> Option<&
 pub fn set(cookie: Cookie, value: &str, life: Span, urls: &Urls) -> Option<HeaderValue> {
     let secure = if urls.is_https() { "; Secure" } else { "" };
     let text = format!(
-        "{}={value}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{secure}",
+        "{}={value}; Path=/; Max-Age={}; HttpOnly; SameSite={}{secure}",
         cookie.name(urls),
         life.seconds(),
+        cookie.same_site(),
     );
     HeaderValue::try_from(text).ok()
 }

@@ -213,6 +213,13 @@ impl From<OAuthError> for WireError {
 }
 
 impl WireError {
+    /// With another status than the code's own.
+    #[must_use]
+    pub const fn status(mut self, status: StatusCode) -> Self {
+        self.status = Some(status);
+        self
+    }
+
     /// With the event that is kept about it.
     #[must_use]
     pub fn event(mut self, event: Event) -> Self {

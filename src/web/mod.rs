@@ -4,6 +4,7 @@ pub mod address;
 pub mod assets;
 pub mod bearer;
 pub mod browser;
+pub mod browser_app;
 pub mod client_auth;
 pub mod client_request;
 pub mod cookies;

@@ -62,6 +62,7 @@ mod refresh;
 mod round_trips;
 mod second_factor;
 mod service_accounts;
+mod session_token;
 mod sessions;
 mod signup;
 mod stores;

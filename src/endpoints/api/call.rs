@@ -17,11 +17,12 @@ use crate::{
     foundation::{
         clock::Timestamp,
         ids::{TraceId, UserId},
+        opaque::{Opaque, OpaqueKind},
         secret::Secret,
         strict_json,
     },
     protocol::scope::{OPENID, Scope},
-    web::{address, client_auth, params, problem::Problem},
+    web::{address, browser_app, client_auth, params, problem::Problem},
 };
 
 /// A call of a client.
@@ -58,6 +59,7 @@ impl<T: OfClient> FromRequest<App> for Call<T> {
         let (headers, body): (_, T) = read(request).await?;
         let client = client_auth::prove(app, &headers, (body.client_id(), None), from).await?;
         check(&client, &headers)?;
+        check_page(&client, &headers)?;
         let trace = TraceId::generate(app.random());
         Ok(Self { client, body, headers, from, trace, now: app.now() })
     }
@@ -90,6 +92,24 @@ impl<T> Call<T> {
         problem
     }
 
+    /// The refresh token that is presented: as a cookie by an app whose pages see none, else in the body.
+    /// None, if it is no such token.
+    pub(super) fn held(
+        &self,
+        app: &App,
+        in_body: Option<&Secret>,
+    ) -> Result<Option<Opaque>, Problem> {
+        match (self.client.settings.session_token, in_body) {
+            (true, None) => Ok(browser_app::refresh_token(app, &self.client, &self.headers)),
+            (true, Some(_)) => {
+                let detail = "the refresh token is the cookie; the body names none";
+                Err(unfit("invalid_request", detail))
+            }
+            (false, Some(text)) => Ok(Opaque::parse(OpaqueKind::RefreshToken, text.expose())),
+            (false, None) => Err(unfit("invalid_request", "refresh_token is missing")),
+        }
+    }
+
     /// What is asked, as far as the client may have it; that somebody signs in, when nothing is asked.
     pub(super) fn scope(&self, asked: Option<&str>) -> Result<Scope, Problem> {
         let asked = Scope::parse(asked.unwrap_or(OPENID)).ok_or_else(|| {
@@ -113,6 +133,14 @@ pub(super) fn check(client: &Client, headers: &HeaderMap) -> Result<(), Problem>
     if !origins.all(|origin| cross_origin::is_of(client, origin)) {
         let detail = "the page that calls is at no origin of this client's redirect_uris";
         return refuse("origin_not_allowed", detail, "origin_not_allowed");
+    }
+    Ok(())
+}
+
+/// A page whose refresh token is a cookie has to be the app's own, whatever it asks for.
+pub(super) fn check_page(client: &Client, headers: &HeaderMap) -> Result<(), Problem> {
+    if client.settings.session_token {
+        browser_app::check(client, headers)?;
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ use crate::{
     sessions::Proof,
     store::{Connection, StoreResult, sessions::Session},
     urls::path,
-    web::{address, error::json, params::Params, problem::Problem},
+    web::{address, browser_app, error::json, params::Params, problem::Problem},
 };
 
 /// Tokens (RFC 6749 §5.1, OIDC Core §3.1.3.3).
@@ -36,7 +36,8 @@ pub(super) struct Tokens {
     token_type: &'static str,
     /// For how many seconds it is good.
     expires_in: i64,
-    /// For the next one; with the scope `offline_access`.
+    /// For the next one; with the scope `offline_access`. Where the app has `session_token`, it is a
+    /// cookie instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) refresh_token: Option<String>,
     /// Who signed in; with the scope `openid`.
@@ -114,7 +115,18 @@ impl<T> Call<T> {
     ) -> Result<Response, Problem> {
         app.metrics.count_sign_in("password");
         let tokens = tokens_of(app, &self.client, session, scope, &self.trace, self.now).await?;
-        Ok(json(StatusCode::OK, &tokens))
+        Ok(self.answer(app, tokens))
+    }
+
+    /// The tokens; the refresh token in a cookie where the pages of the app are to see none.
+    pub(super) fn answer(&self, app: &App, mut tokens: Tokens) -> Response {
+        if !self.client.settings.session_token {
+            return json(StatusCode::OK, &tokens);
+        }
+        let token = tokens.refresh_token.take();
+        let mut response = json(StatusCode::OK, &tokens);
+        browser_app::keep(app, &self.client, token.as_deref(), response.headers_mut());
+        response
     }
 
     /// The app does not let in who has proved who they are.

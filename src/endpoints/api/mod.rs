@@ -1,8 +1,8 @@
 //! `/api/v1`: signing in for apps that draw their own forms.
 //!
 //! Off by default and switched on per client: such an app sees people's passwords, and the code flow is
-//! better wherever it is possible. What the pages refuse is refused here, by the same functions. Nothing
-//! here knows a cookie: whoever calls is the app, and proves it where it can.
+//! better wherever it is possible. What the pages refuse is refused here, by the same functions. No
+//! session cookie counts here: whoever calls is the app, and proves it where it can.
 
 mod call;
 mod cross_origin;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{
-    call::{Call, of_client, secret},
+    call::{Call, maybe_secret, of_client},
     document::Refusal,
     entering::Tokens,
 };
@@ -28,7 +28,7 @@ use crate::{
         grants::{self, Grant, RevokedBecause},
         refresh_tokens, sessions,
     },
-    web::{error::json, params::Params, problem::Problem},
+    web::{browser_app, params::Params, problem::Problem},
 };
 
 /// A refresh token.
@@ -37,10 +37,10 @@ use crate::{
 pub(super) struct Held {
     /// The app, unless it says so by HTTP Basic.
     client_id: Option<String>,
-    /// The refresh token of the newest answer.
-    #[serde(deserialize_with = "secret")]
-    #[schema(value_type = String)]
-    refresh_token: Secret,
+    /// The refresh token of the newest answer, unless it is a cookie.
+    #[serde(default, deserialize_with = "maybe_secret")]
+    #[schema(value_type = Option<String>)]
+    refresh_token: Option<Secret>,
 }
 of_client!(Held);
 
@@ -59,17 +59,17 @@ of_client!(Held);
     )
 )]
 pub(super) async fn refresh(State(app): State<App>, call: Call<Held>) -> Result<Response, Problem> {
-    let token = &call.body.refresh_token;
-    let tokens = rotate(&app, &call, token).await?;
+    let held = call.held(&app, call.body.refresh_token.as_ref())?;
+    let tokens = rotate(&app, &call, held).await?;
     touch(&app, &call, &tokens).await?;
-    Ok(json(StatusCode::OK, &tokens))
+    Ok(call.answer(&app, tokens))
 }
 
 /// Uses a refresh token of the client's.
 pub(super) async fn rotate<T>(
     app: &App,
     call: &Call<T>,
-    token: &Secret,
+    held: Option<Opaque>,
 ) -> Result<Tokens, Problem> {
     if !call.client.may_use(GrantType::RefreshToken) {
         let detail = "the client may not use refresh tokens (grant_types)";
@@ -79,7 +79,12 @@ pub(super) async fn rotate<T>(
     app.keys.catch_up(&app.store, call.now).await;
     let params = Params::default();
     let exchange = Exchange { app, client: &call.client, params: &params, now: call.now };
-    let response = refresh_token::refresh(&exchange, token.expose()).await?;
+    let Some(held) = held else {
+        let detail = "that is no refresh token";
+        let problem = Problem::new(StatusCode::UNAUTHORIZED, "invalid_grant", detail);
+        return Err(call.refuse(problem, ("token", "refresh_token_malformed"), None));
+    };
+    let response = refresh_token::go_on(&exchange, &held).await?;
     app.metrics.count_tokens(GrantType::RefreshToken.as_str(), call.client.id().as_str());
     Ok(response.into())
 }
@@ -87,7 +92,8 @@ pub(super) async fn rotate<T>(
 /// The session goes on with the app that is its only one, and stays in its owner's list.
 async fn touch(app: &App, call: &Call<Held>, tokens: &Tokens) -> Result<(), Problem> {
     let text = tokens.refresh_token.as_deref().unwrap_or_default();
-    let Some(grant) = find(app, text).await? else {
+    let next = Opaque::parse(OpaqueKind::RefreshToken, text);
+    let Some(grant) = find(app, next).await? else {
         return Ok(());
     };
     if direct::is_direct(&grant) {
@@ -98,8 +104,8 @@ async fn touch(app: &App, call: &Call<Held>, tokens: &Tokens) -> Result<(), Prob
     Ok(())
 }
 
-async fn find(app: &App, text: &str) -> StoreResult<Option<Grant>> {
-    let Some(opaque) = Opaque::parse(OpaqueKind::RefreshToken, text) else {
+async fn find(app: &App, held: Option<Opaque>) -> StoreResult<Option<Grant>> {
+    let Some(opaque) = held else {
         return Ok(None);
     };
     let mut connection = app.connection().await?;
@@ -123,7 +129,8 @@ async fn find(app: &App, text: &str) -> StoreResult<Option<Grant>> {
     )
 )]
 pub(super) async fn log_out(State(app): State<App>, call: Call<Held>) -> Result<Response, Problem> {
-    if let Some(grant) = find(&app, call.body.refresh_token.expose()).await? {
+    let held = call.held(&app, call.body.refresh_token.as_ref())?;
+    if let Some(grant) = find(&app, held).await? {
         if grant.client_id == *call.client.id() {
             call.end(&app, &grant).await?;
         } else {
@@ -132,7 +139,11 @@ pub(super) async fn log_out(State(app): State<App>, call: Call<Held>) -> Result<
             app.audit.note(call.event(event));
         }
     }
-    Ok(nothing())
+    let mut response = nothing();
+    if call.client.settings.session_token {
+        browser_app::keep(&app, &call.client, None, response.headers_mut());
+    }
+    Ok(response)
 }
 
 /// Nothing to say.

@@ -2,7 +2,6 @@
 
 use axum::{
     extract::{Request, State},
-    http::StatusCode,
     response::Response,
 };
 use serde::Deserialize;
@@ -19,7 +18,7 @@ use crate::{
     audit::Event,
     config::PasswordLogin,
     endpoints::api::{
-        call::{maybe_secret, secret},
+        call::maybe_secret,
         document::Refusal,
         entering::{Tokens, tokens_of},
     },
@@ -29,7 +28,7 @@ use crate::{
     },
     protocol::scope::Scope,
     store::{StoreResult, audit_events, one_time_links::LinkPurpose, users},
-    web::{error::json, problem::Problem},
+    web::problem::Problem,
 };
 
 /// The longest name of a person.
@@ -39,10 +38,11 @@ const MAX_NAME: usize = 100;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Changes {
-    /// The live refresh token of the family of the access token. It is used; the answer holds the next.
-    #[serde(deserialize_with = "secret")]
-    #[schema(value_type = String)]
-    refresh_token: Secret,
+    /// The live refresh token of the family of the access token, unless it is a cookie. It is used; the
+    /// answer holds the next.
+    #[serde(default, deserialize_with = "maybe_secret")]
+    #[schema(value_type = Option<String>)]
+    refresh_token: Option<Secret>,
     /// The secret of the app, if it has one.
     #[serde(default, deserialize_with = "maybe_secret")]
     #[schema(value_type = Option<String>)]
@@ -64,8 +64,8 @@ pub(super) struct Changes {
 impl Change for Changes {
     const ACTION: &'static str = "account_change";
 
-    fn refresh_token(&self) -> &Secret {
-        &self.refresh_token
+    fn refresh_token(&self) -> Option<&Secret> {
+        self.refresh_token.as_ref()
     }
 
     fn client_secret(&self) -> Option<&Secret> {
@@ -106,7 +106,7 @@ pub(in crate::endpoints::api) async fn change(
     }
     changing.rename(&app).await?;
     changing.send_link(&app).await?;
-    Ok(json(StatusCode::OK, &tokens))
+    Ok(changing.call.answer(&app, tokens))
 }
 
 impl Proved<Changes> {

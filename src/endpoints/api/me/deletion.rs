@@ -16,10 +16,7 @@ use crate::{
     },
     app::{App, Whence},
     audit::Event,
-    endpoints::api::{
-        call::{maybe_secret, secret},
-        document::Refusal,
-    },
+    endpoints::api::{call::maybe_secret, document::Refusal},
     foundation::secret::Secret,
     store::{StoreResult, audit_events, users},
     web::{error::json, problem::Problem},
@@ -29,10 +26,10 @@ use crate::{
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Goodbye {
-    /// The live refresh token of the family of the access token.
-    #[serde(deserialize_with = "secret")]
-    #[schema(value_type = String)]
-    refresh_token: Secret,
+    /// The live refresh token of the family of the access token, unless it is a cookie.
+    #[serde(default, deserialize_with = "maybe_secret")]
+    #[schema(value_type = Option<String>)]
+    refresh_token: Option<Secret>,
     /// The secret of the app, if it has one.
     #[serde(default, deserialize_with = "maybe_secret")]
     #[schema(value_type = Option<String>)]
@@ -46,8 +43,8 @@ pub(super) struct Goodbye {
 impl Change for Goodbye {
     const ACTION: &'static str = "account_deletion";
 
-    fn refresh_token(&self) -> &Secret {
-        &self.refresh_token
+    fn refresh_token(&self) -> Option<&Secret> {
+        self.refresh_token.as_ref()
     }
 
     fn client_secret(&self) -> Option<&Secret> {

@@ -17,12 +17,7 @@ use crate::{
         entering::Tokens,
         session::rotate,
     },
-    foundation::{
-        clock::Timestamp,
-        ids::TraceId,
-        opaque::{Opaque, OpaqueKind},
-        secret::Secret,
-    },
+    foundation::{clock::Timestamp, ids::TraceId, opaque::Opaque, secret::Secret},
     protocol::acr::Level,
     sessions as session_rules,
     store::{
@@ -40,7 +35,7 @@ use crate::{
 pub(super) trait Change: DeserializeOwned + Send + Sync {
     /// As events call it.
     const ACTION: &'static str;
-    fn refresh_token(&self) -> &Secret;
+    fn refresh_token(&self) -> Option<&Secret>;
     fn client_secret(&self) -> Option<&Secret>;
 }
 
@@ -57,6 +52,7 @@ impl<T: Change> Proved<T> {
     pub(super) async fn read(app: &App, request: Request) -> Result<Self, Problem> {
         let (now, from) = (app.now(), from(app, &request));
         let Speaker { client, grant, person, .. } = speaker(app, request.headers(), now).await?;
+        call::check_page(&client, request.headers())?;
         let (headers, body): (_, T) = call::read(request).await?;
         // The header holds the access token already.
         let secret = body.client_secret().map(Secret::expose);
@@ -65,7 +61,8 @@ impl<T: Change> Proved<T> {
         let trace = TraceId::generate(app.random());
         let call = Call { client, body, headers, from, trace, now };
         let user = person.user.clone();
-        if !is_of_family(app, &grant, call.body.refresh_token()).await? {
+        let held = call.held(app, call.body.refresh_token())?;
+        if !is_of_family(app, &grant, held.as_ref()).await? {
             let detail = "refresh_token is not that of the access token's own family";
             let problem = Problem::new(StatusCode::FORBIDDEN, "refresh_token_required", detail);
             return Err(call.refuse(
@@ -113,7 +110,7 @@ impl<T: Change> Proved<T> {
 
     /// Uses the refresh token: of two that bring it, one changes something.
     pub(super) async fn rotate(&self, app: &App) -> Result<Tokens, Problem> {
-        rotate(app, &self.call, self.call.body.refresh_token()).await
+        rotate(app, &self.call, self.call.held(app, self.call.body.refresh_token())?).await
     }
 
     /// What is asked is not allowed.
@@ -134,8 +131,8 @@ impl<T: Change> Proved<T> {
     }
 }
 
-async fn is_of_family(app: &App, grant: &Grant, token: &Secret) -> StoreResult<bool> {
-    let Some(opaque) = Opaque::parse(OpaqueKind::RefreshToken, token.expose()) else {
+async fn is_of_family(app: &App, grant: &Grant, held: Option<&Opaque>) -> StoreResult<bool> {
+    let Some(opaque) = held else {
         return Ok(false);
     };
     let mut connection = app.connection().await?;
