@@ -88,7 +88,9 @@ impl Client {
     /// Whether it is given anything on behalf of people. A client that only acts for itself has
     /// scopes that are no person's to give.
     pub fn acts_for_people(&self) -> bool {
-        self.may_use(GrantType::AuthorizationCode) || self.may_use(GrantType::TokenExchange)
+        self.may_use(GrantType::AuthorizationCode)
+            || self.may_use(GrantType::TokenExchange)
+            || self.settings.api
     }
 
     /// Whether this is the service account that it is by itself, and open.

@@ -12,7 +12,7 @@ use axum::{
 use crate::{
     app::App,
     endpoints::{
-        account, authorize,
+        account, api, authorize,
         discovery::{self, Documents},
         health, introspect,
         login::{self, second_factor},
@@ -74,6 +74,7 @@ pub fn public(app: &App) -> Router {
         .route(path::UNLINK, post(account::linking::unlink))
         .route(path::ASSET, get(assets::get))
         .merge(for_browser_apps(app))
+        .merge(api::routes(app))
         .merge(with_cookies_of_browser_apps(app))
         .fallback(async || PageError::not_found())
         .layer(DefaultBodyLimit::max(MAX_BODY))

@@ -59,6 +59,7 @@ const OWNERS: &[(&[&str], &[&str])] = &[
     (&["askama"], &["mail"]),
     (&["lettre"], &["mail"]),
     (&["hyper", "hyper_util"], &["server"]),
+    (&["utoipa", "utoipa_axum"], &["endpoints/api"]),
 ];
 
 /// The error of a statement passes through whoever runs a transaction.

@@ -11,6 +11,7 @@ pub mod invitations;
 pub mod linking;
 pub mod local;
 pub mod one_time_links;
+pub mod own_password;
 pub mod passwords;
 pub mod pictures;
 pub mod provisioning;

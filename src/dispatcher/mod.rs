@@ -7,6 +7,9 @@
 mod arrival;
 mod decide;
 mod departure;
+pub mod direct;
+pub mod factor;
+pub mod password;
 mod posted_answer;
 mod respond;
 pub mod second_factor;

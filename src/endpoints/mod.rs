@@ -1,6 +1,7 @@
 //! One file or folder per thing that the world can call. No endpoint knows another one.
 
 pub mod account;
+pub mod api;
 pub mod authorize;
 pub mod discovery;
 pub mod health;

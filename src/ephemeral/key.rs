@@ -27,6 +27,9 @@ pub enum KeyKind {
     OpenedLink,
     /// Codes that were typed in place of a link. Proof: the fifth wrong one is the last.
     LinkCodes,
+    /// Second factors that were given to one sign-in of an app that draws its own forms. Proof: the
+    /// fifth wrong one is the last.
+    FactorTries,
     /// What a passkey has to sign. Proof.
     Passkey,
     /// The secret of an authenticator app that somebody is setting up. Proof.
@@ -53,6 +56,7 @@ impl KeyKind {
             Self::SigningOut => "signing-out",
             Self::OpenedLink => "opened-link",
             Self::LinkCodes => "link-codes",
+            Self::FactorTries => "factor-tries",
             Self::Passkey => "passkey",
             Self::Enrolment => "enrolment",
             Self::SignInAttempts => "sign-in-attempts",
@@ -71,6 +75,7 @@ impl KeyKind {
             | Self::AuthorizationCode
             | Self::CodeFailures
             | Self::Enrolment
+            | Self::FactorTries
             | Self::Passkey
             | Self::LogoutToken
             | Self::SigningOut => Span::from_minutes(10),

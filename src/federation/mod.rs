@@ -26,7 +26,6 @@ mod logout_token;
 pub mod mapping;
 mod metadata;
 mod pushed;
-mod strict_json;
 mod upstream;
 
 pub use assurance::ACR_TOO_LOW;
@@ -41,3 +40,5 @@ pub use upstream::{
     Asserted, Begin, Begun, Confirmed, ConfirmedBy, KeptTokens, Returned, SecretEnd, Unconfirmed,
     Upstream, Upstreams,
 };
+
+use crate::foundation::strict_json;

@@ -15,4 +15,5 @@ pub mod opaque;
 pub mod random;
 pub mod seal;
 pub mod secret;
+pub mod strict_json;
 pub mod text_list;

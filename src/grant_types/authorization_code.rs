@@ -142,7 +142,7 @@ fn verifier_fits(exchange: &Exchange<'_>, challenge: Option<&CodeChallenge>) -> 
 }
 
 /// The session is alive and the person may still enter (AZ-28, CD-13).
-fn check_person(
+pub(super) fn check_person(
     exchange: &Exchange<'_>,
     session: &Session,
     person: &Person,
@@ -161,7 +161,7 @@ fn check_person(
 
 /// When the lease of the session ends: no token outlives it. It was renewed when the code was
 /// issued, if that was due.
-fn lease_end(
+pub(super) fn lease_end(
     exchange: &Exchange<'_>,
     session: &Session,
     story: Story<'_>,
@@ -230,7 +230,7 @@ async fn keep(
 }
 
 /// Both or neither; nothing if the grant cannot be.
-async fn keep_with_refresh_token(
+pub(super) async fn keep_with_refresh_token(
     exchange: &Exchange<'_>,
     connection: &mut Connection,
     grant: &Grant,

@@ -14,6 +14,9 @@ use ipnet::IpNet;
 
 use crate::{app::App, audit::printable};
 
+/// Begins what is kept of an app in the place of a browser.
+const OF_APP: &str = "app ";
+
 /// The address that a request really came from.
 pub fn of(app: &App, extensions: &Extensions, headers: &HeaderMap) -> IpAddr {
     let socket = extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
@@ -57,6 +60,16 @@ pub fn network(address: IpAddr) -> String {
 pub fn user_agent(headers: &HeaderMap) -> String {
     let text = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     printable(text.unwrap_or_default()).chars().take(200).collect()
+}
+
+/// The same for an app that signs people in by itself: its name stands before what it calls itself.
+pub fn user_agent_of_app(name: &str, headers: &HeaderMap) -> String {
+    format!("{OF_APP}{}; {}", name.replace(';', ","), user_agent(headers))
+}
+
+/// The name of the app that a session was begun by, if one has.
+pub fn app_in(user_agent: &str) -> Option<&str> {
+    user_agent.strip_prefix(OF_APP)?.split_once("; ").map(|(name, _)| name)
 }
 
 #[cfg(test)]

@@ -36,12 +36,22 @@ pub async fn authenticate(
     params: &Params,
     from: IpAddr,
 ) -> Result<Arc<Client>, WireError> {
-    let credentials = read(headers, params).map_err(|error| {
-        // RFC 6749 §5.2: whoever came with the header is told what the header has to be.
-        let used =
-            error.code == ErrorCode::InvalidClient && headers.contains_key(header::AUTHORIZATION);
-        WireError { challenge: used.then_some(CHALLENGE), ..error.into() }
-    })?;
+    if params.get("client_assertion").is_some() || params.get("client_assertion_type").is_some() {
+        let fault = "client assertions are not accepted here";
+        return Err(told(OAuthError::invalid_client(fault), headers));
+    }
+    prove(app, headers, (params.get("client_id"), params.get("client_secret")), from).await
+}
+
+/// The same for what says in another way who calls: the `client_id` and the secret that stand in the
+/// body, as far as they do.
+pub async fn prove(
+    app: &App,
+    headers: &HeaderMap,
+    in_body: (Option<&str>, Option<&str>),
+    from: IpAddr,
+) -> Result<Arc<Client>, WireError> {
+    let credentials = read(headers, in_body).map_err(|error| told(error, headers))?;
     let client = app.clients.find(&credentials.client_id);
     let proved = client.filter(|client| match &credentials.secret {
         Some(secret) => client.has_secret(secret.expose()),
@@ -51,6 +61,13 @@ pub async fn authenticate(
         Some(client) => Ok(client),
         None => Err(refuse(app, &credentials, from).await),
     }
+}
+
+fn told(error: OAuthError, headers: &HeaderMap) -> WireError {
+    // RFC 6749 §5.2: whoever came with the header is told what the header has to be.
+    let used =
+        error.code == ErrorCode::InvalidClient && headers.contains_key(header::AUTHORIZATION);
+    WireError { challenge: used.then_some(CHALLENGE), ..error.into() }
 }
 
 async fn refuse(app: &App, credentials: &Credentials, from: IpAddr) -> WireError {
@@ -64,14 +81,13 @@ async fn refuse(app: &App, credentials: &Credentials, from: IpAddr) -> WireError
     }
 }
 
-fn read(headers: &HeaderMap, params: &Params) -> Result<Credentials, OAuthError> {
-    if params.get("client_assertion").is_some() || params.get("client_assertion_type").is_some() {
-        return Err(OAuthError::invalid_client("client assertions are not accepted here"));
-    }
+fn read(
+    headers: &HeaderMap,
+    (client_id, in_body): (Option<&str>, Option<&str>),
+) -> Result<Credentials, OAuthError> {
     let mut lines = headers.get_all(header::AUTHORIZATION).iter();
-    let in_body = params.get("client_secret");
     let Some(line) = lines.next() else {
-        let Some(client_id) = params.get("client_id") else {
+        let Some(client_id) = client_id else {
             return Err(OAuthError::invalid_client("the client did not say who it is"));
         };
         let secret = in_body.map(Secret::new);
@@ -84,7 +100,7 @@ fn read(headers: &HeaderMap, params: &Params) -> Result<Credentials, OAuthError>
     let credentials = basic(line.as_bytes());
     let credentials = credentials
         .ok_or_else(|| OAuthError::invalid_client("the Authorization header cannot be read"))?;
-    if params.get("client_id").is_some_and(|id| id != credentials.client_id) {
+    if client_id.is_some_and(|id| id != credentials.client_id) {
         return Err(OAuthError::invalid_client(
             "client_id is not that of the Authorization header",
         ));

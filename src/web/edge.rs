@@ -17,6 +17,7 @@ use super::{
     address,
     error::{PageError, Refusal, WireError},
     pages,
+    problem::Problem,
 };
 use crate::{
     app::App,
@@ -69,6 +70,11 @@ pub async fn edge(State(app): State<App>, request: Request, next: Next) -> Respo
             Refusal::Page(error) => Some(refuse_page(&app, &error, route, from)),
             Refusal::Wire(error) => {
                 refuse_wire(&app, &error, route, from);
+                None
+            }
+            Refusal::Problem(problem) => {
+                let trace = note_problem(&app, &problem, route, from);
+                *response.body_mut() = problem.body(&app, &trace);
                 None
             }
         };
@@ -131,6 +137,28 @@ fn refuse_page(app: &App, error: &PageError, route: &str, from: std::net::IpAddr
         None => event,
     });
     pages::error_page(app, error, &trace, app.now())
+}
+
+/// Keeps what an app is told, and names the story.
+fn note_problem(app: &App, problem: &Problem, route: &str, from: std::net::IpAddr) -> TraceId {
+    let told = problem.event.as_ref().and_then(Event::trace_id).cloned();
+    let trace = told.unwrap_or_else(|| TraceId::generate(app.random()));
+    let source = problem.source.as_ref().map(|cause| printable(&format!("{cause:#}")));
+    let cause = source.as_deref().unwrap_or_default();
+    let (code, status) = (problem.code, problem.status.as_u16());
+    if problem.status.is_server_error() {
+        tracing::error!(%trace, route, code, status, cause, "refused");
+    } else {
+        tracing::info!(%trace, route, code, status, cause, "refused");
+    }
+    app.metrics.count_error(route, code);
+    let event = problem.event.clone().unwrap_or_else(|| Event::refused("request", code));
+    let event = event.trace(&trace).address(from.to_string()).detail("route", route);
+    app.audit.note(match source {
+        Some(cause) => event.detail("cause", cause),
+        None => event,
+    });
+    trace
 }
 
 fn refuse_wire(app: &App, refusal: &WireError, route: &str, from: std::net::IpAddr) {

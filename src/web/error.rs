@@ -189,6 +189,8 @@ pub enum Refusal {
     Page(std::sync::Arc<PageError>),
     /// For a machine.
     Wire(std::sync::Arc<WireError>),
+    /// For an app that draws its own forms.
+    Problem(std::sync::Arc<super::problem::Problem>),
 }
 
 /// A refusal for a machine, with what is kept about it.

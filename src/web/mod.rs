@@ -18,4 +18,5 @@ pub mod opened_link;
 pub mod pages;
 pub mod params;
 pub mod personal_access_token;
+pub mod problem;
 pub mod throttle;

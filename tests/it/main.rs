@@ -30,6 +30,7 @@ mod support {
 
 mod addresses;
 mod admin_link;
+mod api;
 mod assurance;
 mod authorize;
 mod bearer;

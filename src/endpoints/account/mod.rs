@@ -265,6 +265,9 @@ fn device(user_agent: &str) -> String {
         ("Mac OS X", "macOS"),
         ("Linux", "Linux"),
     ]);
+    if let Some(name) = address::app_in(user_agent) {
+        return system.map_or_else(|| name.to_owned(), |system| format!("{name} on {system}"));
+    }
     match (browser, system) {
         (Some(browser), Some(system)) => format!("{browser} on {system}"),
         (Some(one), None) | (None, Some(one)) => one,

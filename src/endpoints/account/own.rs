@@ -10,15 +10,13 @@ use axum::{
 };
 
 use crate::{
+    accounts::own_password,
     app::App,
     audit::Event,
     dispatcher::second_factor::is_whole,
     foundation::clock::{Span, Timestamp},
     sessions::LiveSession,
-    store::{
-        Connection, StoreResult, mail_outbox, sessions as session_rows,
-        users::{self, User},
-    },
+    store::{Connection, StoreResult, mail_outbox, users::User},
     urls,
     web::{address, browser, csrf, error::PageError, pages::see_other, params::Params},
 };
@@ -130,8 +128,5 @@ pub(super) async fn still(conn: &mut Connection, live: &LiveSession) -> StoreRes
         // Whoever proves this address waits for it before the account, and so does this.
         mail_outbox::hold_recipient(conn, address).await?;
     }
-    let user = users::hold_alone(conn, &live.session.user_id).await?;
-    let session = session_rows::hold(conn, &live.session.id).await?;
-    let stands = session.is_some_and(|session| session.ended_at.is_none());
-    Ok(user.filter(|user| stands && user.disabled_at.is_none()))
+    own_password::still(conn, &live.session).await
 }

@@ -3,6 +3,8 @@
 //! Whoever changes it has proved a moment ago who they are, and knows the one there is (PW-17): a
 //! session that somebody left open is not enough. Everybody else who is signed in is signed out.
 
+use std::net::IpAddr;
+
 use askama::Template;
 use axum::{
     extract::{Request, State},
@@ -14,21 +16,18 @@ use super::own;
 use crate::{
     accounts::{
         linking::WaysIn,
-        passwords::{
-            HashingFault, Known, NotTaken, Verdict,
-            guessing::{Account, Admission, Try},
-        },
+        own_password,
+        passwords::{Known, NotTaken},
         signup::Faults,
     },
     app::{App, Whence},
     audit::Event,
     config::PasswordLogin,
-    foundation::{clock::Timestamp, secret::Secret},
-    sessions::{self, LiveSession},
+    dispatcher::password::{Attempt, Tried},
+    foundation::{clock::Timestamp, ids::TraceId, secret::Secret},
+    sessions::LiveSession,
     store::{
-        StoreError, StoreResult, audit_events,
-        grants::RevokedBecause,
-        identities,
+        StoreError, StoreResult, audit_events, identities,
         one_time_links::{self, LinkPurpose},
         users::{self, User},
     },
@@ -115,8 +114,8 @@ pub async fn change(State(app): State<App>, request: Request) -> Result<Response
     let user = session.person.user.clone();
     refuse_without_password(&app, &user)?;
     let mark = BrowserMark::find_or_make(&app, &headers);
-    let (network, from) = (address::network(from), from.to_string());
-    let changing = Changing { app: &app, session, network: &network, from: &from, now };
+    let (whence, from) = (from, from.to_string());
+    let changing = Changing { app: &app, session, whence, from: &from, now };
     let (current, new) = (params.get("current"), params.get("password"));
     let current = Secret::new(current.unwrap_or_default());
     if let Some(refused) = changing.check(&mark, &current).await? {
@@ -143,7 +142,7 @@ pub async fn change(State(app): State<App>, request: Request) -> Result<Response
 struct Changing<'a> {
     app: &'a App,
     session: LiveSession,
-    network: &'a str,
+    whence: IpAddr,
     from: &'a str,
     now: Timestamp,
 }
@@ -156,32 +155,20 @@ impl Changing<'_> {
         current: &Secret,
     ) -> Result<Option<Response>, PageError> {
         let (app, user) = (self.app, &self.session.person.user);
-        let a_try = Try {
-            account: Account::Of(&user.id),
-            network: self.network,
-            known_browser: Some(mark.bits().as_slice()),
-            client: None,
-        };
-        let pending = match app.guesses.admit(&app.store, a_try, self.now).await? {
-            Admission::Free(pending) => pending,
-            Admission::Wait(wait) => {
+        let trace = TraceId::generate(app.random());
+        let (from, now) = (self.whence, self.now);
+        let attempt = Attempt { app, from, client: None, trace: &trace, now };
+        match attempt.confirm((user, current), Some(mark.bits().as_slice())).await? {
+            Tried::Right(..) | Tried::Waiting(_) => Ok(None),
+            Tried::TooMany(wait, _) => {
                 let text = "Too many tries. Wait a while and try again.";
                 let mut response = self.refuse(mark, "too_many_tries", text).await?;
                 *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
                 let wait = HeaderValue::from(wait.seconds());
                 response.headers_mut().insert(header::RETRY_AFTER, wait);
-                return Ok(Some(response));
+                Ok(Some(response))
             }
-            Admission::Busy => return Err(PageError::unavailable(HashingFault::Busy)),
-        };
-        let verdict = app.passwords.verify(current, user.password_hash.as_deref()).await;
-        match verdict.map_err(PageError::unavailable)? {
-            Verdict::Right | Verdict::RightAndRehashed(_) => {
-                pending.succeeded(&app.store).await?;
-                Ok(None)
-            }
-            Verdict::Wrong | Verdict::Unusable => {
-                let _ = pending.failed(&app.store, self.now).await?;
+            Tried::Wrong(_) => {
                 let text = "This is not your password. Check for caps lock and try again.";
                 self.refuse(mark, "wrong_password", text).await.map(Some)
             }
@@ -209,22 +196,12 @@ impl Changing<'_> {
         let mut connection = app.connection().await?;
         let renewed = connection
             .transaction(async |conn| {
-                let user = own::still(conn, own).await?;
-                // Somebody else may have changed it meanwhile.
-                let Some(user) =
-                    user.filter(|user| user.password_hash == own.person.user.password_hash)
-                else {
+                let policy = app.session_policy();
+                let live = (&own.session, &own.person.user);
+                let changed = own_password::change(conn, live, hash, policy, now).await?;
+                let Some((user, secret)) = changed else {
                     return Ok(None);
                 };
-                let because = RevokedBecause::PasswordChanged;
-                let (session, policy) = (&own.session, app.session_policy());
-                let Some(secret) =
-                    sessions::end_all_others(conn, session, policy, because, now).await?
-                else {
-                    return Ok(None);
-                };
-                let _ = users::set_password_hash(conn, &user.id, hash, now).await?;
-                one_time_links::forget(conn, &user.id, &[LinkPurpose::Recover]).await?;
                 let event = Event::done(ACTION).user(&user.id).address(self.from);
                 audit_events::insert(conn, &event.row(now, app.random())).await?;
                 app.queue_notice(conn, &user, "the password was changed", whence).await?;

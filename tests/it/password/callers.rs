@@ -35,12 +35,9 @@ fn set(files: &[&str]) -> BTreeSet<String> {
 /// `guesses.admit` first.
 #[test]
 fn whoever_checks_passwords_counts_wrong_ones() {
-    let checking = files_with(&["passwords.verify("]);
-    assert_eq!(
-        checking,
-        set(&["src/endpoints/account/password.rs", "src/endpoints/login/password/mod.rs"])
-    );
-    let codes = set(&["src/endpoints/login/second_factor/giving.rs"]);
+    let checking = set(&["src/dispatcher/password.rs"]);
+    assert_eq!(files_with(&["passwords.verify("]), checking);
+    let codes = set(&["src/dispatcher/factor.rs"]);
     let counting: BTreeSet<String> = checking.union(&codes).cloned().collect();
     assert_eq!(files_with(&["guesses.admit("]), counting);
     // MF-02: and so does every path that checks a second factor.
@@ -56,6 +53,9 @@ fn whoever_sets_passwords_asks_the_rule() {
         set(&[
             "src/cli/user/mod.rs",
             "src/endpoints/account/password.rs",
+            "src/endpoints/api/me/change.rs",
+            "src/endpoints/api/recovery.rs",
+            "src/endpoints/api/signup.rs",
             "src/endpoints/recovery/password.rs",
             "src/endpoints/signup/mod.rs"
         ])

@@ -55,12 +55,12 @@ impl Authenticator {
     }
 
     /// The code of the moment.
-    fn code(&self, app: &TestApp) -> String {
+    pub(crate) fn code(&self, app: &TestApp) -> String {
         self.code_at(app.clock.unix())
     }
 
     /// A code that is none of the present ones.
-    fn wrong(&self, app: &TestApp) -> String {
+    pub(crate) fn wrong(&self, app: &TestApp) -> String {
         let now = app.clock.unix();
         let good = [now - 30, now].map(|at| self.code_at(at));
         let mut codes = (0..).map(|number| format!("{number:06}"));
@@ -110,7 +110,7 @@ pub(crate) async fn set_up(app: &TestApp, browser: &mut Browser) -> (Authenticat
 }
 
 /// Bob with an authenticator app, set up in a browser of his that is thrown away.
-async fn enrolled(app: &TestApp) -> (Authenticator, Vec<String>) {
+pub(crate) async fn enrolled(app: &TestApp) -> (Authenticator, Vec<String>) {
     let mut browser = app.browser();
     sign_in(&mut browser, "bob").await;
     set_up(app, &mut browser).await

@@ -7,8 +7,8 @@ use axum::{http::HeaderMap, response::Response};
 use super::known;
 use crate::{
     app::App,
-    dispatcher::{self, begin_session, second_factor::Remaining, welcome},
-    endpoints::login::second_factor::{self, Device},
+    dispatcher::{self, begin_session, password, second_factor::Remaining, welcome},
+    endpoints::login::second_factor::Device,
     foundation::{clock::Timestamp, ids::UserId, secret::Secret},
     interactions::{self, Half, HalfBy, Interaction},
     protocol::acr::Level,
@@ -62,7 +62,7 @@ impl Arriving<'_> {
                 Ok(Some(response))
             }
             Ok(SignedIn::Half) => {
-                let by = HalfBy::Password(second_factor::digest_of(self.hash));
+                let by = HalfBy::Password(password::digest_of(self.hash));
                 let half = Half { user_id: user.id, at: now, by };
                 dispatcher::second_factor::ask(app, interaction.clone(), half).await.map(Some)
             }
@@ -83,7 +83,7 @@ impl Arriving<'_> {
         connection
             .transaction(async |conn| {
                 let user = users::hold(conn, user_id).await?;
-                if !user.is_some_and(|user| second_factor::has_password(&user, hash)) {
+                if !user.is_some_and(|user| password::has_password(&user, hash)) {
                     return Ok(SignedIn::Replaced);
                 }
                 if self.remaining(conn, interaction, user_id).await? != Remaining::Nothing {

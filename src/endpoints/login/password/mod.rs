@@ -14,25 +14,20 @@ use axum::{
 use self::arriving::Arriving;
 use super::{choose, name::NameStep, not_accepted, still_waits, waits};
 use crate::{
-    accounts::{
-        approval,
-        passwords::{
-            HashingFault, Verdict,
-            guessing::{Account, Admission, Pending, Try},
-        },
-    },
     app::App,
     audit::Event,
     config::PasswordLogin,
-    dispatcher,
-    foundation::ids::UserId,
-    foundation::names::{email_key, username_key},
+    dispatcher::{
+        self,
+        password::{self, Tried},
+    },
     foundation::{
         clock::{Span, Timestamp},
+        ids::UserId,
         secret::Secret,
     },
     interactions::Interaction,
-    store::{Connection, StoreError, StoreResult, users, users::User},
+    store::users::User,
     web::{
         address,
         browser::BrowserMark,
@@ -81,8 +76,15 @@ pub async fn post(State(app): State<App>, request: Request) -> Result<Response, 
         return refuse(&interaction, Refused::too_many(A_MINUTE, None)).await;
     }
     let (user, hash) = match attempt.check(&interaction, &form).await.map_err(told)? {
-        Checked::Right(user, hash) => (*user, hash),
-        Checked::Refused(refused) => return refuse(&interaction, refused).await,
+        Tried::Right(user, hash) => (*user, hash),
+        Tried::Waiting(user) => {
+            app.metrics.count_refused_sign_in("password", "account_waits");
+            return Err(waits(&interaction).event(still_waits(&interaction, &user)));
+        }
+        Tried::Wrong(who) => return refuse(&interaction, Refused::wrong(who)).await,
+        Tried::TooMany(wait, who) => {
+            return refuse(&interaction, Refused::too_many(wait, who)).await;
+        }
     };
     let arriving = Arriving { app: &app, headers: &headers, mark: &mark, hash: &hash, from, now };
     let who = user.id.clone();
@@ -108,15 +110,7 @@ impl Form {
 
 /// The name that was typed, as far as it is one.
 fn name_in(params: &Params) -> String {
-    let name = params.get("username").unwrap_or_default().trim();
-    name.chars().filter(|c| !c.is_control()).take(320).collect()
-}
-
-/// What came of a try.
-enum Checked {
-    /// The account and its hash, as it is now.
-    Right(Box<User>, String),
-    Refused(Refused),
+    password::name_typed(params.get("username").unwrap_or_default())
 }
 
 /// A try, by whom it is made.
@@ -129,62 +123,15 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// Checks a password, unless too many were wrong before. Everything takes as long when there is
-    /// no such account.
-    async fn check(&self, interaction: &Interaction, form: &Form) -> Result<Checked, PageError> {
-        // The connection goes back before the hash is made: hashing is slow.
-        let user = find_user(&mut self.app.connection().await?, &form.username).await?;
-        let who = user.as_ref().map(|user| user.id.clone());
-        let pending = match self.admit(interaction, form, user.as_ref()).await? {
-            Admission::Free(pending) => pending,
-            Admission::Wait(wait) => return Ok(Checked::Refused(Refused::too_many(wait, who))),
-            Admission::Busy => return Err(hashing_fault(HashingFault::Busy)),
-        };
-        let (user, hash) = match verify(self.app, form, user).await? {
-            Verified::Right(user, hash) => (user, hash),
-            Verified::Waiting(user) => {
-                pending.succeeded(&self.app.store).await?;
-                self.app.metrics.count_refused_sign_in("password", "account_waits");
-                return Err(waits(interaction).event(still_waits(interaction, &user)));
-            }
-            Verified::Wrong => {
-                self.count(interaction, *pending).await?;
-                return Ok(Checked::Refused(Refused::wrong(who)));
-            }
-        };
-        pending.succeeded(&self.app.store).await?;
-        Ok(Checked::Right(user, hash))
-    }
-
-    async fn admit(
-        &self,
-        interaction: &Interaction,
-        form: &Form,
-        user: Option<&User>,
-    ) -> StoreResult<Admission> {
+    async fn check(&self, interaction: &Interaction, form: &Form) -> Result<Tried, PageError> {
         let Self { app, headers, mark, from, now } = *self;
-        let is_known = user.is_some_and(|user| known::is_known(app, headers, mark, &user.id, now));
-        let canonical = username_key(&form.username);
-        let a_try = Try {
-            account: user.map_or(Account::Nobody(&canonical), |user| Account::Of(&user.id)),
-            network: &address::network(from),
-            known_browser: is_known.then(|| mark.bits().as_slice()),
-            client: interaction.request().map(|request| &request.client_id),
+        let client = interaction.request().map(|request| &request.client_id);
+        let trace = &interaction.trace_id;
+        let known = |user: &User| {
+            known::is_known(app, headers, mark, &user.id, now).then(|| mark.bits().as_slice())
         };
-        app.guesses.admit(&app.store, a_try, now).await
-    }
-
-    async fn count(&self, interaction: &Interaction, pending: Pending) -> StoreResult<()> {
-        if let Some(accounts) = pending.failed(&self.app.store, self.now).await? {
-            tracing::warn!(accounts, "passwords are being guessed");
-            let event = Event::refused("sign_in", "guessing").trace(&interaction.trace_id);
-            let event = event.detail("accounts", accounts);
-            self.app.audit.note(match interaction.request() {
-                Some(request) => event.client(&request.client_id),
-                None => event,
-            });
-        }
-        Ok(())
+        let attempt = password::Attempt { app, from, client, trace, now };
+        attempt.sign_in((&form.username, &form.password), known).await
     }
 
     /// The page again. The event names the account that was meant; what was typed where there is none
@@ -219,59 +166,6 @@ impl Attempt<'_> {
         }
         Ok(response)
     }
-}
-
-/// What a password has proved.
-enum Verified {
-    /// That somebody may come in; with the hash as it is now.
-    Right(Box<User>, String),
-    /// Whose account it is that waits for an administrator.
-    Waiting(UserId),
-    /// Nothing.
-    Wrong,
-}
-
-/// Whether the password is the account's own.
-async fn verify(app: &App, form: &Form, user: Option<User>) -> Result<Verified, PageError> {
-    let stored = user.as_ref().and_then(|user| user.password_hash.as_deref());
-    let verdict = app.passwords.verify(&form.password, stored).await.map_err(hashing_fault)?;
-    let Some(user) = user else {
-        return Ok(Verified::Wrong);
-    };
-    if verdict == Verdict::Unusable {
-        tracing::error!(user = %user.id, "a stored password hash cannot be used");
-    }
-    if matches!(verdict, Verdict::Wrong | Verdict::Unusable) {
-        return Ok(Verified::Wrong);
-    }
-    if user.disabled_at.is_some() {
-        let waits = approval::is_waiting(&mut app.connection().await?, &user).await?;
-        return Ok(if waits { Verified::Waiting(user.id) } else { Verified::Wrong });
-    }
-    let old = user.password_hash.clone().unwrap_or_default();
-    let Verdict::RightAndRehashed(better) = verdict else {
-        return Ok(Verified::Right(Box::new(user), old));
-    };
-    let mut connection = app.connection().await?;
-    let rehashed = users::rehash_password(&mut connection, &user.id, &old, &better).await;
-    rehashed.map_err(StoreError::from)?;
-    Ok(Verified::Right(Box::new(user), better))
-}
-
-/// The account of a username, or of a verified address that is one account's alone.
-async fn find_user(conn: &mut Connection, name: &str) -> StoreResult<Option<User>> {
-    if let Some(user) = users::find_by_username(conn, &username_key(name)).await? {
-        return Ok(Some(user));
-    }
-    if !name.contains('@') {
-        return Ok(None);
-    }
-    let mut found = users::find_by_verified_email(conn, &email_key(name)).await?;
-    Ok(if found.len() == 1 { found.pop() } else { None })
-}
-
-fn hashing_fault(fault: HashingFault) -> PageError {
-    PageError::unavailable(fault).event(Event::refused("sign_in", "too_many_sign_ins"))
 }
 
 /// A try that was refused, and the account that was meant, if there is one.

@@ -8,26 +8,23 @@ use axum::{
 
 use super::{Device, Visit};
 use crate::{
-    accounts::{
-        factors::{self, Given, Match},
-        passwords::guessing::{Account, Admission, Pending, Try},
-    },
+    accounts::factors::{Given, Match},
     app::Whence,
     audit::Event,
-    dispatcher::{self, second_factor::is_required, welcome},
-    endpoints::login::password::{known, too_many},
-    foundation::{clock::Span, secret::Secret},
-    interactions::{self, HalfBy},
-    store::{
-        StoreError, StoreResult, audit_events, recovery_codes,
-        sessions::Session,
-        totp_factors::{self, TotpFactor},
-        users,
-        users::User,
+    dispatcher::{
+        self,
+        factor::{self, FactorTried, RightFactor},
+        password::Attempt,
+        second_factor::is_required,
+        welcome,
     },
+    endpoints::login::password::{known, too_many},
+    foundation::{clock::Span, ids::UserId, secret::Secret},
+    interactions::{self, HalfBy},
+    store::{StoreError, StoreResult, sessions::Session, totp_factors::TotpFactor, users},
     urls,
     web::{
-        address, cookies, csrf,
+        cookies, csrf,
         error::PageError,
         pages::{PageFrame, page},
         params::Params,
@@ -117,26 +114,15 @@ impl Visit<'_> {
     /// Takes what somebody gives.
     pub(super) async fn give(&mut self, params: &Params) -> Result<Response, PageError> {
         let (app, now) = (self.app, self.now);
-        let pending = match self.admit().await? {
-            Admission::Free(pending) => pending,
-            Admission::Wait(wait) => return self.refuse(params, Refused::TooMany(wait)).await,
-            Admission::Busy => {
-                let busy = anyhow::anyhow!("too many codes are tried at once");
-                return Err(PageError::unavailable(busy));
+        let user = self.half.user_id.clone();
+        let right = match self.try_factor(&user, given(params)).await? {
+            FactorTried::Right(right) => *right,
+            FactorTried::Wrong => return self.refuse(params, Refused::Wrong).await,
+            FactorTried::TooMany(wait) => {
+                return self.refuse(params, Refused::TooMany(wait)).await;
             }
         };
-        let user = self.half.user_id.clone();
-        let (matched, apps) = {
-            let mut connection = app.connection().await?;
-            let apps = totp_factors::list_of_user(&mut connection, &user).await;
-            let apps = apps.map_err(StoreError::from)?;
-            let means = (&*app.rows_ring, app.random());
-            let own = (&user, apps.as_slice());
-            (factors::find_match(&mut connection, means, own, given(params), now).await?, apps)
-        };
-        let Some(matched) = matched else {
-            return self.count(params, *pending).await;
-        };
+        let RightFactor { matched, apps, pending } = right;
         dispatcher::claim(app, &mut self.interaction).await?;
         self.interaction.note(now, "a second factor was given");
         match self.spend(&matched).await {
@@ -151,33 +137,27 @@ impl Visit<'_> {
             }
             Ok(Done::Spent) => {
                 interactions::put(&app.state, &mut self.interaction).await?;
-                self.count(params, *pending).await
+                self.attempt().wrong_factor(*pending, &|event| self.event(event)).await?;
+                self.refuse(params, Refused::Wrong).await
             }
             Err(error) => Err(dispatcher::stay(app, &mut self.interaction, error.into()).await),
         }
     }
 
-    /// Asks to try a code: wrong ones cost time, like wrong passwords (PW-10).
-    async fn admit(&self) -> StoreResult<Admission> {
-        let Self { app, now, .. } = *self;
-        let user = &self.half.user_id;
-        let is_known = known::is_known(app, self.headers, &self.mark, user, now);
-        let a_try = Try {
-            account: Account::Factor(user),
-            network: &address::network(self.from),
-            known_browser: is_known.then(|| self.mark.bits().as_slice()),
-            client: self.interaction.request().map(|request| &request.client_id),
-        };
-        app.guesses.admit(&app.store, a_try, now).await
+    async fn try_factor(&self, user: &UserId, given: Given<'_>) -> Result<FactorTried, PageError> {
+        let is_known = known::is_known(self.app, self.headers, &self.mark, user, self.now);
+        let known_browser = is_known.then(|| self.mark.bits().as_slice());
+        self.attempt().factor(user, given, known_browser, &|event| self.event(event)).await
     }
 
-    async fn count(&self, params: &Params, pending: Pending) -> Result<Response, PageError> {
-        if let Some(accounts) = pending.failed(&self.app.store, self.now).await? {
-            tracing::warn!(accounts, "second factors are being guessed");
-            let event = Event::refused(self.action(), "guessing").detail("accounts", accounts);
-            self.app.audit.note(self.event(event));
+    fn attempt(&self) -> Attempt<'_> {
+        Attempt {
+            app: self.app,
+            from: self.from,
+            client: self.interaction.request().map(|request| &request.client_id),
+            trace: &self.interaction.trace_id,
+            now: self.now,
         }
-        self.refuse(params, Refused::Wrong).await
     }
 
     /// Lets the code count, and begins or raises the session with it.
@@ -194,28 +174,14 @@ impl Visit<'_> {
                     return Ok(Done::Spent);
                 }
                 if matches!(matched, Match::Recovery(_)) {
-                    self.tell_of_recovery(conn, &user).await?;
+                    let whence = Whence { address: &self.from.to_string(), at: now };
+                    let own = |event| self.event(event);
+                    factor::tell_of_recovery(app, conn, &user, &own, whence).await?;
                 }
                 let begun = self.begin(conn).await?;
                 Ok::<_, StoreError>(begun.map_or(Done::Void, |begun| Done::Begun(Box::new(begun))))
             })
             .await
-    }
-
-    /// A recovery code is gone, and perhaps not by the hand of its owner.
-    async fn tell_of_recovery(
-        &self,
-        conn: &mut crate::store::Connection,
-        user: &User,
-    ) -> StoreResult<()> {
-        let Self { app, now, .. } = *self;
-        let left = recovery_codes::count_of_user(conn, &user.id).await?;
-        let event = self.event(Event::done("use_recovery_code")).detail("left", left);
-        audit_events::insert(conn, &event.row(now, app.random())).await?;
-        let what = format!("a recovery code was used to sign in; {left} are left");
-        app.queue_notice(conn, user, &what, Whence { address: &self.from.to_string(), at: now })
-            .await?;
-        Ok(())
     }
 
     async fn arrive(

@@ -23,9 +23,10 @@ use crate::{
     audit::Event,
     dispatcher::{
         self,
+        password::has_password_of,
         second_factor::{Remaining, half_of, of_half},
     },
-    foundation::{clock::Timestamp, digest::TokenDigest, secret::Secret},
+    foundation::{clock::Timestamp, secret::Secret},
     interactions::{Half, HalfBy, Interaction},
     protocol::acr::Level,
     sessions::{self, Proof},
@@ -76,16 +77,6 @@ pub async fn post(State(app): State<App>, request: Request) -> Result<Response, 
         Remaining::Nothing => Err(visit.begin_again()),
     };
     answered.map_err(|error| error.trace(&trace))
-}
-
-/// What is kept with a sign-in of the password that was right.
-pub(super) fn digest_of(hash: &str) -> String {
-    TokenDigest::of("password hash", hash.as_bytes()).to_text()
-}
-
-/// Whether the account is open and has this password still.
-pub(super) fn has_password(user: &User, hash: &str) -> bool {
-    user.disabled_at.is_none() && user.password_hash.as_deref() == Some(hash)
 }
 
 /// Somebody who has proved one thing.
@@ -139,13 +130,10 @@ impl<'a> Visit<'a> {
 
     /// Whether what was proved still counts for this account.
     fn stands(&self, user: &User) -> bool {
-        let same =
-            |digest: &str| user.password_hash.as_deref().map(digest_of).as_deref() == Some(digest);
-        user.disabled_at.is_none()
-            && match &self.half.by {
-                HalfBy::Password(digest) => same(digest),
-                HalfBy::Session(_) => true,
-            }
+        match &self.half.by {
+            HalfBy::Password(digest) => has_password_of(user, digest),
+            HalfBy::Session(_) => user.disabled_at.is_none(),
+        }
     }
 
     /// Begins the session, or raises the one that there is; nothing, if that has ended.

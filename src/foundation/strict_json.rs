@@ -9,7 +9,7 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Se
 use serde_json::{Map, Number, Value};
 
 /// Reads an object; nothing if it is no object or any name stands twice, at any depth.
-pub(super) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
+pub fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
     match serde_json::from_slice::<Strict>(bytes).ok()?.0 {
         Value::Object(object) => Some(object),
         _ => None,
@@ -17,7 +17,7 @@ pub(super) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
 }
 
 /// Reads a list; nothing if it is no list or any name stands twice, at any depth.
-pub(super) fn list(bytes: &[u8]) -> Option<Vec<Value>> {
+pub fn list(bytes: &[u8]) -> Option<Vec<Value>> {
     match serde_json::from_slice::<Strict>(bytes).ok()?.0 {
         Value::Array(items) => Some(items),
         _ => None,
