@@ -162,7 +162,7 @@ impl Arriving<'_> {
             user.email_verified = user.email_verified.map(|_| invitation.mailed);
         }
         if self.waits() {
-            approval::shut(&mut user, now);
+            approval::shut(&mut user);
         }
         dispatcher::claim(app, &mut self.interaction).await?;
         self.interaction.note(now, format!("{username} made an account"));
