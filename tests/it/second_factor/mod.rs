@@ -1,11 +1,11 @@
 //! Second factors: codes of authenticator apps and recovery codes, in the sign-in and on one's own
 //! pages.
 
-mod device;
+pub(crate) mod device;
 mod lost_password;
 mod own_page;
 mod passkey_limits;
-mod passkeys;
+pub(crate) mod passkeys;
 mod recovery;
 mod remembered;
 mod required;
@@ -32,7 +32,7 @@ const DEVICE: &str = "__Host-kw-device";
 
 /// An authenticator app, as somebody else would write one (RFC 6238, RFC 4226 §5.3).
 #[derive(Clone)]
-struct Authenticator {
+pub(crate) struct Authenticator {
     secret: Vec<u8>,
 }
 
@@ -55,12 +55,12 @@ impl Authenticator {
     }
 
     /// The code of the moment.
-    fn code(&self, app: &TestApp) -> String {
+    pub(crate) fn code(&self, app: &TestApp) -> String {
         self.code_at(app.clock.unix())
     }
 
     /// A code that is none of the present ones.
-    fn wrong(&self, app: &TestApp) -> String {
+    pub(crate) fn wrong(&self, app: &TestApp) -> String {
         let now = app.clock.unix();
         let good = [now - 30, now].map(|at| self.code_at(at));
         let mut codes = (0..).map(|number| format!("{number:06}"));
@@ -95,7 +95,7 @@ async fn start() -> TestApp {
 
 /// Sets up an authenticator app on the page of whoever is signed in. The clock goes on afterwards, so
 /// that the next code is another one.
-async fn set_up(app: &TestApp, browser: &mut Browser) -> (Authenticator, Vec<String>) {
+pub(crate) async fn set_up(app: &TestApp, browser: &mut Browser) -> (Authenticator, Vec<String>) {
     let page = browser.get("/account/two-step").await;
     let form = form_of(&page, "begin");
     let begun = browser.submit(&page, &form).await;
@@ -145,7 +145,7 @@ pub(crate) async fn every_page(app: &TestApp) -> Vec<(&'static str, Page)> {
 }
 
 /// The form of the page that does this.
-fn form_of(page: &Page, step: &str) -> crate::support::browser::Form {
+pub(crate) fn form_of(page: &Page, step: &str) -> crate::support::browser::Form {
     let mut forms = page.forms().into_iter();
     let form = forms.find(|form| form.value("step") == Some(step));
     form.unwrap_or_else(|| panic!("no form to {step}:\n{}", page.text()))
@@ -161,14 +161,14 @@ fn codes_on(page: &Page) -> Vec<String> {
 }
 
 /// Gives bob's password at an app, and stops before the second step.
-async fn first_step(browser: &mut Browser, changes: &[(&str, &str)]) -> Page {
+pub(crate) async fn first_step(browser: &mut Browser, changes: &[(&str, &str)]) -> Page {
     let journey = browser.visit(&authorize_path("web", changes)).await;
     let journey = sign_in_on_page(browser, &journey, "bob").await;
     second_step_of(&journey)
 }
 
 /// The page of the second step, at which a journey has ended.
-fn second_step_of(journey: &Journey) -> Page {
+pub(crate) fn second_step_of(journey: &Journey) -> Page {
     let page = journey.last();
     assert_eq!(
         (page.status, page.url.path()),
@@ -180,13 +180,13 @@ fn second_step_of(journey: &Journey) -> Page {
 }
 
 /// Gives a code on the page of the second step.
-async fn give(browser: &mut Browser, page: &Page, code: &str) -> Page {
+pub(crate) async fn give(browser: &mut Browser, page: &Page, code: &str) -> Page {
     let form = page.form_to("/login/second-factor").fill("code", code);
     browser.submit(page, &form).await
 }
 
 /// The page on which recovery codes are given.
-async fn with_recovery(browser: &mut Browser, page: &Page) -> Page {
+pub(crate) async fn with_recovery(browser: &mut Browser, page: &Page) -> Page {
     let link =
         page.links().into_iter().find(|link| link.query().unwrap_or("").contains("recovery"));
     browser.click(page, link.expect("a way to recovery codes").as_str()).await
