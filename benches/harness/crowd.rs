@@ -190,6 +190,7 @@ async fn stand_by(
     let mut connection = Connection::new(party.address);
     let mut refresh = refresh.context("no refresh token came")?;
     let mut sample = Sample::default();
+    // Who is told to come back has waited all the same.
     while !over.load(Ordering::Acquire) {
         let request = match what {
             "JWKS" => get(&party.host, "/.well-known/jwks.json", ""),
@@ -202,11 +203,15 @@ async fn stand_by(
             }
         };
         let begun = Instant::now();
-        let response = connection.send(&request).await?.expect(200).context(what)?;
+        let response = connection.send(&request).await?;
         let took = begun.elapsed();
         sample.requests += 1;
         sample.latencies.push(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
-        if what == "refresh" {
+        if response.status == 503 {
+            sample.errors += 1;
+        } else if response.status != 200 {
+            bail!("{what}: {} {}", response.status, response.excerpt());
+        } else if what == "refresh" {
             let tokens: Tokens = serde_json::from_slice(&response.body)?;
             refresh = tokens.refresh_token.context("no successor came")?;
         }
@@ -260,18 +265,27 @@ impl Found {
         )?;
         writeln!(
             out,
-            "\n{:<12}{:>8}{:>12}{:>12}{:>8}{:>12}{:>12}{:>10}",
-            "meanwhile", "idle", "p50 us", "p99 us", "crowd", "p50 us", "p99 us", "p99 ratio"
+            "\n{:<12}{:>8}{:>12}{:>12}{:>8}{:>6}{:>12}{:>12}{:>10}",
+            "meanwhile",
+            "idle",
+            "p50 us",
+            "p99 us",
+            "crowd",
+            "503",
+            "p50 us",
+            "p99 us",
+            "p99 ratio"
         )?;
         for (what, (idle, busy)) in BYSTANDERS.iter().zip(self.idle.iter().zip(&self.busy)) {
             let ratio = ratio(idle, busy);
             writeln!(
                 out,
-                "{what:<12}{:>8}{:>12.0}{:>12.0}{:>8}{:>12.0}{:>12.0}{ratio:>10.1}{}",
+                "{what:<12}{:>8}{:>12.0}{:>12.0}{:>8}{:>6}{:>12.0}{:>12.0}{ratio:>10.1}{}",
                 idle.requests,
                 idle.percentile(0.5),
                 idle.percentile(0.99),
                 busy.requests,
+                busy.errors,
                 busy.percentile(0.5),
                 busy.percentile(0.99),
                 if ratio <= FACTOR { "" } else { "  more than five times" },
@@ -284,7 +298,7 @@ impl Found {
         let bystanders = BYSTANDERS.iter().zip(self.idle.iter().zip(&self.busy));
         let bystanders = bystanders.map(|(what, (idle, busy))| {
             json!({
-                "what": what, "ratio_of_p99": ratio(idle, busy),
+                "what": what, "ratio_of_p99": ratio(idle, busy), "turned_away": busy.errors,
                 "idle_p50_us": idle.percentile(0.5), "idle_p99_us": idle.percentile(0.99),
                 "crowd_p50_us": busy.percentile(0.5), "crowd_p99_us": busy.percentile(0.99),
             })

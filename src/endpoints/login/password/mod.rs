@@ -129,6 +129,10 @@ impl Attempt<'_> {
     /// Checks a password, unless too many were wrong before. Everything takes as long when there is
     /// no such account.
     async fn check(&self, interaction: &Interaction, form: &Form) -> Result<Checked, PageError> {
+        if self.app.passwords.is_full() {
+            // Turned away before the database is asked anything, which others need meanwhile (PW-03).
+            return Err(hashing_fault(HashingFault::Busy));
+        }
         // The connection goes back before the hash is made: hashing is slow.
         let user = find_user(&mut self.app.connection().await?, &form.username).await?;
         let who = user.as_ref().map(|user| user.id.clone());
