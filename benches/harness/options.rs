@@ -52,7 +52,7 @@ pub(crate) struct CrowdArguments {
     /// How many sign in at once.
     #[arg(long, default_value_t = 500)]
     pub(crate) people: usize,
-    /// The most memory that the server may ever hold (VmHWM), in MiB.
+    /// The most memory that the server may ever hold (`VmHWM`), in MiB.
     #[arg(long, default_value_t = 128.0)]
     pub(crate) memory: f64,
     /// How long everybody else is watched while nothing happens.

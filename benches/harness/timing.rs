@@ -224,16 +224,16 @@ fn percentile(sorted: &[f64], share: f64) -> f64 {
     sorted.get(at).copied().unwrap_or_default()
 }
 
-/// How often a value of `these` is greater than one of `those`, ties counted half (Mann-Whitney).
-fn area(these: &[f64], those: &[f64]) -> f64 {
-    let mut those = those.to_vec();
-    those.sort_by(f64::total_cmp);
-    let wins = these.iter().map(|value| {
-        let below = those.partition_point(|other| other < value);
-        let equal = those.partition_point(|other| other <= value) - below;
+/// How often a value is greater than one of the others, ties counted half (Mann-Whitney).
+fn area(values: &[f64], others: &[f64]) -> f64 {
+    let mut others = others.to_vec();
+    others.sort_by(f64::total_cmp);
+    let wins = values.iter().map(|value| {
+        let below = others.partition_point(|other| other < value);
+        let equal = others.partition_point(|other| other <= value) - below;
         as_f64(below) + as_f64(equal) / 2.0
     });
-    wins.sum::<f64>() / (as_f64(these.len()) * as_f64(those.len())).max(1.0)
+    wins.sum::<f64>() / (as_f64(values.len()) * as_f64(others.len())).max(1.0)
 }
 
 /// How far from one half chance alone puts the area in 95 of 100 runs.

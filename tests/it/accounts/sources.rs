@@ -1,5 +1,7 @@
 //! Where somebody comes from, as far as it limits them or speaks for them (RL).
 
+use std::pin::Pin;
+
 use super::NEW;
 use crate::{
     sessions::SESSION,
@@ -64,11 +66,13 @@ async fn no_header_says_who_somebody_is() {
     }
 }
 
+/// Does it once, as the so-and-so-many-th: the status.
+type Act = fn(&mut Browser, usize) -> Pin<Box<dyn Future<Output = u16> + Send + '_>>;
+
 /// What somebody may do too often, and the setting that says how often.
 struct Limit {
     setting: &'static str,
-    /// Does it once: the status.
-    act: fn(&mut Browser, usize) -> std::pin::Pin<Box<dyn Future<Output = u16> + Send + '_>>,
+    act: Act,
 }
 
 async fn type_password(browser: &mut Browser, number: usize) -> u16 {

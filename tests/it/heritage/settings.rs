@@ -24,7 +24,7 @@ fn settings_with_defaults() -> Vec<(String, String, String)> {
     let mut section = String::new();
     for line in reference.lines() {
         if let Some(title) = line.strip_prefix("## `") {
-            section = title.trim_end_matches('`').to_owned();
+            title.trim_end_matches('`').clone_into(&mut section);
         }
         let cells: Vec<&str> = line.split(" | ").collect();
         // Tables of lists need more than one setting to be read at all.
