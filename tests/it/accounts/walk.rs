@@ -23,7 +23,7 @@ use crate::{
 };
 
 const PEOPLE: [&str; 2] = ["alice", "bob"];
-const STEPS: usize = 60;
+const STEPS: usize = 40;
 
 /// Chance that can be repeated (xorshift).
 struct Dice(u64);
