@@ -70,10 +70,17 @@ pub(super) async fn posted(
     params: &Params,
     now: Timestamp,
 ) -> Result<Option<LiveSession>, PageError> {
-    if !csrf::is_own(app, headers, params.get(csrf::FIELD)) {
-        return Err(PageError::forged_form().event(Event::refused(action, "form_not_ours")));
+    let token = params.get(csrf::FIELD);
+    let forged = || PageError::forged_form().event(Event::refused(action, "form_not_ours"));
+    if !csrf::is_own(app, headers, token) {
+        return Err(forged());
     }
-    Ok(browser::held_session(app, headers, None, now).await?)
+    let session = browser::held_session(app, headers, None, now).await?;
+    if session.is_some() && !csrf::is_of_session(app, headers, token) {
+        // Somebody else may have opened it, who was signed in here before (SS-13).
+        return Err(forged());
+    }
+    Ok(session)
 }
 
 /// From where somebody does something, in human words.

@@ -106,7 +106,7 @@ pub(super) async fn sign_up(
     };
     let mut user = application.into_user(hash, app.random(), call.now);
     if app.rules.approval().needed {
-        approval::shut(&mut user, call.now);
+        approval::shut(&mut user);
     }
     if !call.store(&app, &user).await? {
         let taken = Some("Somebody has this username already. Choose another one.".to_owned());
