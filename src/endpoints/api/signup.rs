@@ -68,6 +68,7 @@ pub(super) struct Made {
 /// Makes an account.
 #[utoipa::path(
     post,
+    operation_id = "signUp",
     path = "/api/v1/signup",
     request_body = SignUp,
     security(("client" = []), ()),

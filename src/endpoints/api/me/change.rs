@@ -76,6 +76,7 @@ impl Change for Changes {
 /// Changes what the account says of its owner.
 #[utoipa::path(
     patch,
+    operation_id = "changeMe",
     path = "/api/v1/me",
     request_body = Changes,
     security(("token" = [])),
