@@ -6,7 +6,9 @@ use std::{
 };
 
 use crate::{
-    config::{ClientSettings, ClientType, LOCAL, PkcePolicy, TokenSettings},
+    config::{
+        ClientSettings, ClientType, Config, LOCAL, PkcePolicy, SecondFactorSettings, TokenSettings,
+    },
     foundation::{
         clock::Span,
         digest::TokenDigest,
@@ -38,11 +40,17 @@ pub struct Client {
     pub access_token_lifetime: Span,
     /// How long its ID tokens are good.
     pub id_token_lifetime: Span,
+    /// What the house asks of people at every app.
+    second_factors: Arc<SecondFactorSettings>,
     secret: Option<TokenDigest>,
 }
 
 impl Client {
-    fn new(settings: ClientSettings, tokens: &TokenSettings) -> Self {
+    fn new(
+        settings: ClientSettings,
+        tokens: &TokenSettings,
+        second_factors: Arc<SecondFactorSettings>,
+    ) -> Self {
         let secret = settings.secret.as_ref();
         Self {
             scope: settings.scopes.iter().collect(),
@@ -51,6 +59,7 @@ impl Client {
                 .unwrap_or(tokens.access_token_lifetime),
             id_token_lifetime: settings.id_token_lifetime.unwrap_or(tokens.id_token_lifetime),
             secret: secret.map(|secret| TokenDigest::of(SECRET, secret.expose().as_bytes())),
+            second_factors,
             settings,
         }
     }
@@ -144,11 +153,19 @@ impl Client {
             Some("no_longer_allowed")
         } else if !self.accepts(upstream) {
             Some("upstream_not_allowed")
-        } else if !self.is_content_with(level) {
+        } else if !self.is_content_with(level) || self.is_too_little(person, level) {
             Some("acr_too_low")
         } else {
             None
         }
+    }
+
+    /// Whether a group of the person's asks for two factors, and the sign-in had less. Whoever joins such
+    /// a group signs in anew (MF-01); a program has no factors to prove.
+    fn is_too_little(&self, person: &Person, level: Option<Level>) -> bool {
+        person.user.kind == AccountKind::Person
+            && level < Some(Level::MultiFactor)
+            && self.second_factors.required_for(&person.groups())
     }
 
     /// Whether one of its addresses has this origin.
@@ -179,11 +196,13 @@ pub struct Clients {
 
 impl Clients {
     /// The apps of the configuration.
-    pub fn new(settings: &[ClientSettings], tokens: &TokenSettings) -> Self {
+    pub fn new(config: &Config) -> Self {
+        let second_factors = Arc::new(config.second_factors.clone());
         let client = |settings: &ClientSettings| {
-            (settings.id.clone(), Arc::new(Client::new(settings.clone(), tokens)))
+            let client = Client::new(settings.clone(), &config.tokens, Arc::clone(&second_factors));
+            (settings.id.clone(), Arc::new(client))
         };
-        Self { by_id: settings.iter().map(client).collect(), ratcheted: RwLock::default() }
+        Self { by_id: config.clients.iter().map(client).collect(), ratcheted: RwLock::default() }
     }
 
     /// The app of this id, if it may be used at all.

@@ -16,7 +16,8 @@ use crate::{
         discovery::{self, Documents},
         health, introspect,
         login::{self, second_factor},
-        logout, mail, recovery, revoke, session_token, signup, token, userinfo, verify_email,
+        logout, mail, picture, recovery, revoke, session_token, signup, token, userinfo,
+        verify_email,
     },
     urls::path,
     web::{assets, cors, edge::edge, error::PageError},
@@ -27,6 +28,7 @@ const MAX_BODY: usize = 64 * 1_024;
 
 /// The public listener.
 pub fn public(app: &App) -> Router {
+    let with_a_file = DefaultBodyLimit::max(account::picture::MAX_BODY);
     let house = Router::new()
         .route(path::AUTHORIZE, get(authorize::authorize).post(authorize::authorize))
         .route(path::LOGIN, get(login::choose::show).post(login::password::post))
@@ -61,6 +63,8 @@ pub fn public(app: &App) -> Router {
         .route(path::REMOVE_MY_PASSWORD, post(account::password::remove))
         .route(path::MY_EMAIL, get(account::email::show).post(account::email::change))
         .route(path::MY_PROFILE, get(account::profile::show).post(account::profile::change))
+        .route(path::MY_PICTURE, post(account::picture::change).layer(with_a_file))
+        .route(path::PICTURE, get(picture::show))
         .route(path::MY_DELETION, get(account::deletion::show).post(account::deletion::delete))
         .route(path::KEEP_MY_ACCOUNT, get(account::keep::show).post(account::keep::post))
         .route(path::VERIFY_MY_EMAIL, post(account::email::verify))

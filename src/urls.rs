@@ -75,6 +75,10 @@ pub mod path {
     pub const VERIFY_MY_EMAIL: &str = "/account/email/verify";
     /// What one is called.
     pub const MY_PROFILE: &str = "/account/profile";
+    /// One's picture.
+    pub const MY_PICTURE: &str = "/account/picture";
+    /// Somebody's picture, for whoever knows its name.
+    pub const PICTURE: &str = "/picture/{name}";
     /// Deleting one's account.
     pub const MY_DELETION: &str = "/account/delete";
     /// Taking that back.
@@ -126,6 +130,11 @@ impl Urls {
     /// The issuer itself.
     pub fn issuer(&self) -> &str {
         self.issuer.as_str()
+    }
+
+    /// The address of a picture.
+    pub fn picture(&self, name: &str) -> String {
+        format!("{}{}", self.issuer(), path::PICTURE.replace("{name}", name))
     }
 
     /// Whether browsers reach us over TLS.

@@ -50,6 +50,7 @@ const OWNERS: &[(&[&str], &[&str])] = &[
     (&["bcrypt", "scrypt", "zxcvbn"], &["accounts/passwords"]),
     (&["argon2"], &["accounts/passwords", "config/sections"]),
     (&["totp_rs", "qrcode", "webauthn_rs"], &["accounts/factors"]),
+    (&["png", "zune_jpeg", "image_webp"], &["accounts/pictures"]),
     (&["chacha20poly1305", "hkdf", "hmac", "getrandom"], &["foundation"]),
     (&["toml"], &["config"]),
     (&["clap"], &["cli"]),

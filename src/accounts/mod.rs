@@ -2,6 +2,7 @@
 
 pub mod administrators;
 pub mod approval;
+pub mod attributes;
 pub mod deletion;
 pub mod factors;
 pub mod groups;
@@ -12,6 +13,7 @@ pub mod local;
 pub mod one_time_links;
 pub mod own_password;
 pub mod passwords;
+pub mod pictures;
 pub mod provisioning;
 pub mod recorded;
 pub mod recovery;

@@ -257,6 +257,8 @@ pub(super) async fn create_user(
         email_issuer: person.email.is_some().then(|| asserted.issuer.clone()),
         roles: TextList::default(),
         kind: AccountKind::Person,
+        locale: None,
+        own_picture: None,
     };
     match invitation {
         Some(invitation) => invitations::endow(&mut user, invitation),

@@ -107,6 +107,8 @@ impl Application {
             email_issuer: None,
             roles: std::iter::empty::<&str>().collect(),
             kind: AccountKind::Person,
+            locale: None,
+            own_picture: None,
         }
     }
 }

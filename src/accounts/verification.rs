@@ -13,11 +13,13 @@ use crate::{
     store::{
         Connection, StoreResult,
         grants::RevokedBecause,
-        mail_outbox,
+        identities, mail_outbox,
         one_time_links::{self as links, LinkPurpose, OneTimeLink},
         users::{self, User},
     },
 };
+
+use super::{factors, passwords::Passwords};
 
 /// How long the link to a new address is good.
 pub const LIFE: Span = Span::from_hours(24);
@@ -63,7 +65,7 @@ async fn fits(conn: &mut Connection, link: &OneTimeLink, user: &User) -> StoreRe
 pub async fn confirm(
     conn: &mut Connection,
     digest: &TokenDigest,
-    clients: &Clients,
+    (clients, passwords): (&Clients, &Passwords),
     now: Timestamp,
 ) -> StoreResult<Verified> {
     let Some((link, user)) = look(conn, digest, now).await? else {
@@ -87,12 +89,32 @@ pub async fn confirm(
         return Ok(Verified::Taken);
     }
     if link.purpose == LinkPurpose::UndoEmail {
-        // Whoever changed it may be somebody else, and may be in.
         let because = RevokedBecause::AddressRestored;
         links::forget(conn, &user.id, &[LinkPurpose::ChangeEmail, LinkPurpose::Recover]).await?;
+        shut_out(conn, &user, &link, passwords, now).await?;
         sessions::end_all_of_user(conn, &user.id, clients, because, now).await?;
     }
     Ok(Verified::Yes(Box::new(user), email))
+}
+
+/// Whoever changed the address may be somebody else. They knew the password then, and may have prepared
+/// other ways in, since then or on the day before: as long a change waits for its own link.
+async fn shut_out(
+    conn: &mut Connection,
+    user: &User,
+    undo: &OneTimeLink,
+    passwords: &Passwords,
+    now: Timestamp,
+) -> StoreResult<()> {
+    // What the account began with is its owner's.
+    let born = user.created_at.plus(Span::from_seconds(1));
+    let since = undo.created_at.minus(LIFE).max(born);
+    factors::remove_since(conn, &user.id, since).await?;
+    if user.password_hash.is_some() {
+        identities::delete_since(conn, &user.id, since).await?;
+        let _ = users::set_password_hash(conn, &user.id, passwords.hash_of_none(), now).await?;
+    }
+    Ok(())
 }
 
 /// Makes an address the verified one of an account. Whoever else has written it down without proof

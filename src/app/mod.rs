@@ -16,6 +16,7 @@ use crate::{
         house_rules::HouseRules,
         local::LocalAccounts,
         passwords::{Passwords, guessing::Guesses},
+        pictures::Pictures,
         toggles::{Door, Toggle},
     },
     audit::Audit,
@@ -72,6 +73,8 @@ pub struct Parts {
     pub flow_brake: FlowBrake,
     /// Passkeys, where they are taken.
     pub passkeys: Option<Passkeys>,
+    /// Where pictures of people are drawn.
+    pub pictures: Pictures,
     /// Whether there are local accounts.
     pub local_accounts: LocalAccounts,
     /// What administrators change at run time.
@@ -175,11 +178,12 @@ impl App {
         let tasks = TaskTracker::new();
         tasks.spawn(writer.run());
         let parts = Parts {
-            clients: Clients::new(&config.clients, &config.tokens),
+            clients: Clients::new(&config),
             passwords: Passwords::new(&config, Arc::clone(&random))?,
             guesses: Guesses::new(ring(Purpose::Guessing), &config.rate_limits),
             flow_brake: FlowBrake::default(),
             passkeys: passkeys(&config),
+            pictures: Pictures::default(),
             local_accounts: LocalAccounts::new(config.passwords.login),
             rules,
             mail: Mail::new(&config, Arc::clone(&rows_ring), Arc::clone(&random))?,
@@ -313,7 +317,7 @@ pub fn existing_rows_ring(config: &Config) -> anyhow::Result<Option<KeyRing>> {
 
 /// How the signing keys of this deployment are rotated.
 pub fn rotation(config: &Config, random: &Arc<dyn Random>) -> anyhow::Result<Rotation> {
-    let clients = Clients::new(&config.clients, &config.tokens);
+    let clients = Clients::new(config);
     Ok(Rotation::new(
         config.keys.clone(),
         clients.longest_token_lifetime(&config.tokens),

@@ -68,7 +68,7 @@ impl Tools {
 
     /// The apps.
     pub(super) fn clients(&self) -> Clients {
-        Clients::new(&self.config.clients, &self.config.tokens)
+        Clients::new(&self.config)
     }
 
     /// The keys under which rows are sealed. A wrong secret key is refused before it seals anything.

@@ -16,6 +16,8 @@ text_enum! {
         PreferredUsername = "preferred_username",
         /// The full name.
         Name = "name",
+        /// The language that the person prefers.
+        Locale = "locale",
         /// The address of a picture.
         Picture = "picture",
         /// The e-mail address, if it is verified.
@@ -39,6 +41,8 @@ section! {
         value: Option<ClaimValue>,
         /// Another claim that it repeats.
         from: Option<PersonClaim>,
+        /// A public attribute (`[[attributes]]`) whose value it is.
+        attribute: Option<String>,
         /// What it is for members of groups: the first that fits counts.
         groups: Vec<GroupValue> = Vec::new(),
         /// Whether it lists what all fitting groups give.
@@ -122,8 +126,9 @@ pub(super) fn check(client: &ClientSettings, at: &dyn Fn(&str) -> String, proble
             problems.add(&at("name"), format!("{name:?}"), fault);
         }
         let says = claim.value.is_some() || !claim.groups.is_empty();
-        if claim.from.is_some() == says {
-            problems.add_bare(&at("from"), "give either from, or value and groups");
+        let given = [claim.from.is_some(), claim.attribute.is_some(), says];
+        if given.iter().filter(|given| **given).count() != 1 {
+            problems.add_bare(&at("from"), "give either from, or attribute, or value and groups");
         }
         if claim.many && claim.groups.is_empty() {
             problems.add_bare(&at("many"), "needs groups");

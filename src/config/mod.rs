@@ -7,6 +7,7 @@
 #[macro_use]
 pub(crate) mod reading;
 mod addresses;
+mod attributes;
 mod client_claims;
 mod clients;
 mod groups;
@@ -25,6 +26,7 @@ mod upstreams;
 mod values;
 
 pub use addresses::{DatabaseUrl, Issuer, Pattern, StateUrl};
+pub use attributes::{Attribute, AttributeKind, ChangedBy, Visibility};
 pub use client_claims::{ClaimValue, ClientClaim, GroupValue, PersonClaim};
 pub use clients::{ClaimPlacement, ClientSettings, ClientType, PkcePolicy};
 pub use groups::{GroupDefinition, group_name_fault, is_role};
@@ -87,6 +89,8 @@ section! {
         clients: Vec<ClientSettings> = Vec::new(),
         /// Groups that mean something: what each belongs to, and which role it gives.
         groups: Vec<GroupDefinition> = Vec::new(),
+        /// What accounts say about people beyond name and address.
+        attributes: Vec<Attribute> = Vec::new(),
     }
 }
 
@@ -104,5 +108,6 @@ impl Config {
         upstreams::check(&self.upstreams, problems);
         clients::check(&self.clients, &self.upstreams, problems);
         groups::check(&self.groups, problems);
+        attributes::check(&self.attributes, &self.clients, problems);
     }
 }

@@ -160,6 +160,12 @@ pub(super) async fn could_reach(
     Ok(totp_factors::any(&mut app.connection().await?).await?)
 }
 
+/// Whether nothing is left to be proved by somebody in this session: a second factor has to have been
+/// given where there is one (MF-03).
+pub async fn is_whole(app: &App, session: &Session) -> StoreResult<bool> {
+    Ok(session.acr >= Some(Level::MultiFactor) || !has(app, &session.user_id).await?)
+}
+
 /// Whether an account has a second factor.
 pub async fn has(app: &App, user: &UserId) -> StoreResult<bool> {
     let mut connection = app.connection().await?;

@@ -183,7 +183,7 @@ fn metadata(app: &App) -> Value {
             words(&[Prompt::None, Prompt::Login, Prompt::SelectAccount], Prompt::as_str),
         "claims_supported": [
             "iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "at_hash",
-            "preferred_username", "name", "picture", "updated_at", "email", "email_verified",
+            "preferred_username", "name", "picture", "locale", "updated_at", "email", "email_verified",
             "groups", "roles",
         ],
         "claims_parameter_supported": false,

@@ -9,6 +9,7 @@ pub mod introspect;
 pub mod login;
 pub mod logout;
 pub mod mail;
+pub mod picture;
 pub mod recovery;
 pub mod revoke;
 pub mod session_token;

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     app::App,
+    clients::Client,
     foundation::{
         clock::Timestamp,
         opaque::{Opaque, OpaqueKind},
@@ -58,16 +59,26 @@ pub async fn userinfo(State(app): State<App>, request: Request) -> Result<Respon
         Some(Bearer::Person(standing)) if scope.contains(OPENID) => {
             let (grant, person) = *standing;
             let client = app.clients.find(verified.client_id().as_str()).ok_or_else(invalid)?;
+            let person = complete(&app, &client, person).await?;
             let told = claims::for_app(&client, grant.upstream.as_ref(), &person, &scope);
             Ok(answer(&person, told))
         }
         Some(Bearer::Program(good)) if scope.contains(OPENID) => {
             let client = app.clients.find(verified.client_id().as_str()).ok_or_else(invalid)?;
             let upstream = good.token.upstream.as_ref();
-            Ok(answer(&good.person, claims::for_app(&client, upstream, &good.person, &scope)))
+            let person = complete(&app, &client, good.person).await?;
+            Ok(answer(&person, claims::for_app(&client, upstream, &person, &scope)))
         }
         Some(_) => Err(insufficient()),
     }
+}
+
+/// The person with all that the app is told; asks the database only where there is more.
+async fn complete(app: &App, client: &Client, person: Person) -> Result<Person, WireError> {
+    if client.settings.claims.iter().all(|claim| claim.attribute.is_none()) {
+        return Ok(person);
+    }
+    Ok(claims::complete(&mut app.connection().await?, client, person).await?)
 }
 
 /// A personal access token belongs to no app: its program is told what its scopes say, and nothing of

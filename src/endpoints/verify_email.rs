@@ -110,10 +110,11 @@ struct Confirming<'a> {
 impl Confirming<'_> {
     async fn confirm(&self, digest: &TokenDigest) -> StoreResult<Verified> {
         let Self { app, whence, .. } = self;
+        let keepers = (&app.clients, &app.passwords);
         let mut connection = app.connection().await?;
         connection
             .transaction(async |conn| {
-                let verified = verification::confirm(conn, digest, &app.clients, whence.at).await?;
+                let verified = verification::confirm(conn, digest, keepers, whence.at).await?;
                 if let Verified::Yes(before, email) = &verified {
                     let row = self.event(before, email).row(whence.at, app.random());
                     audit_events::insert(conn, &row).await?;
@@ -155,8 +156,9 @@ impl Confirming<'_> {
             LinkPurpose::UndoEmail => (
                 "The change is undone",
                 format!(
-                    "{email} is the address of your account again. Everybody was signed out. If you \
-                     did not change it yourself, choose a new password now."
+                    "{email} is the address of your account again. Everybody was signed out, and the \
+                     password and what was added to the account lately no longer count. Choose a new \
+                     password now."
                 ),
             ),
             _ => (
@@ -164,8 +166,13 @@ impl Confirming<'_> {
                 format!("{email} is yours. You can use it to sign in."),
             ),
         };
-        let label = "Go to your account".to_owned();
-        let action = Link { href: path::ACCOUNT.to_owned(), label };
+        let is_undo = self.link.purpose == LinkPurpose::UndoEmail && self.app.recovery_is_open();
+        let (href, label) = if is_undo {
+            (path::RECOVERY, "Choose a new password")
+        } else {
+            (path::ACCOUNT, "Go to your account")
+        };
+        let action = Link { href: href.to_owned(), label: label.to_owned() };
         pages::done(self.app, heading, text, action)
     }
 }

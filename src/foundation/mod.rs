@@ -9,6 +9,7 @@ pub mod column;
 pub mod clock;
 pub mod digest;
 pub mod ids;
+pub mod language_tag;
 pub mod names;
 pub mod opaque;
 pub mod random;

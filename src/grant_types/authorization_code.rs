@@ -22,6 +22,7 @@ use crate::{
         users::Person,
     },
     tokens::{
+        claims,
         codes::{self, CodePayload},
         refresh,
     },
@@ -66,6 +67,7 @@ pub async fn redeem(exchange: &Exchange<'_>) -> Result<TokenResponse, WireError>
     let grant = new_grant(exchange, &payload, &session, digest);
     // Signed before the transaction, which is then short.
     let (scope, nonce) = (&payload.scope, payload.nonce.as_deref());
+    let person = claims::complete(&mut connection, exchange.client, person).await?;
     let response = exchange.tokens_for(&grant, &person, scope, nonce, until)?;
     let kept = keep(exchange, &mut connection, &grant, &payload).await?;
     let Kept::Yes(refresh_token) = kept else {

@@ -18,7 +18,10 @@ use crate::{
         refresh_tokens::{self, Found, RefreshToken},
         users::Person,
     },
-    tokens::refresh::{self, RefreshRules, Rotated},
+    tokens::{
+        claims,
+        refresh::{self, RefreshRules, Rotated},
+    },
     web::error::WireError,
 };
 
@@ -78,6 +81,7 @@ pub async fn go_on(
     }
     let scope = narrowed(exchange, granted)?;
     // OIDC Core §12.2: no nonce when refreshing.
+    let person = claims::complete(&mut connection, exchange.client, person).await?;
     let response = exchange.tokens_for(&grant, &person, &scope, None, held.until())?;
     match rotate(exchange, &mut connection, presented, &row, &grant).await? {
         Rotated::Successor(token) => {

@@ -28,6 +28,7 @@ pub mod one_time_links;
 pub mod passkeys;
 pub mod password_guesses;
 pub mod personal_access_tokens;
+pub mod pictures;
 pub mod purge;
 pub mod recovery_codes;
 pub mod recovery_requests;
@@ -37,6 +38,7 @@ pub mod role_holders;
 pub mod sessions;
 pub mod signing_keys;
 pub mod totp_factors;
+pub mod user_attributes;
 pub mod users;
 pub mod waiting_accounts;
 

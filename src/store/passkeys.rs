@@ -116,3 +116,14 @@ pub async fn delete_of_user(conn: &mut Connection, user: &UserId) -> QueryResult
     let all = passkeys::table.filter(passkeys::user_id.eq(user));
     on_backend!(conn, |conn| diesel::delete(all).execute(conn).await)
 }
+
+/// Deletes those of an account that came at this moment or later.
+pub async fn delete_since(
+    conn: &mut Connection,
+    user: &UserId,
+    since: Timestamp,
+) -> QueryResult<usize> {
+    let late =
+        passkeys::table.filter(passkeys::user_id.eq(user).and(passkeys::created_at.ge(since)));
+    on_backend!(conn, |conn| diesel::delete(late).execute(conn).await)
+}

@@ -83,3 +83,14 @@ pub async fn delete_of_user(conn: &mut Connection, user: &UserId) -> QueryResult
     let own = recovery_codes::table.filter(recovery_codes::user_id.eq(user));
     on_backend!(conn, |conn| diesel::delete(own).execute(conn).await)
 }
+
+/// Deletes those of an account that came at this moment or later.
+pub async fn delete_since(
+    conn: &mut Connection,
+    user: &UserId,
+    since: Timestamp,
+) -> QueryResult<usize> {
+    let late = recovery_codes::table
+        .filter(recovery_codes::user_id.eq(user).and(recovery_codes::created_at.ge(since)));
+    on_backend!(conn, |conn| diesel::delete(late).execute(conn).await)
+}

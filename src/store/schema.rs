@@ -18,6 +18,8 @@ diesel::table! {
         email_issuer -> Nullable<Text>,
         roles -> Text,
         kind -> Text,
+        locale -> Nullable<Text>,
+        own_picture -> Nullable<Text>,
     }
 }
 
@@ -299,6 +301,24 @@ diesel::table! {
         user_id -> Text,
         asked_at -> BigInt,
         due_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    pictures (user_id) {
+        user_id -> Text,
+        name -> Text,
+        content -> Binary,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    user_attributes (user_id, name) {
+        user_id -> Text,
+        name -> Text,
+        value -> Text,
+        updated_at -> BigInt,
     }
 }
 

@@ -85,3 +85,14 @@ pub async fn delete_of_user(conn: &mut Connection, user: &UserId) -> QueryResult
     let all = totp_factors::table.filter(totp_factors::user_id.eq(user));
     on_backend!(conn, |conn| diesel::delete(all).execute(conn).await)
 }
+
+/// Deletes those of an account that came at this moment or later.
+pub async fn delete_since(
+    conn: &mut Connection,
+    user: &UserId,
+    since: Timestamp,
+) -> QueryResult<usize> {
+    let late = totp_factors::table
+        .filter(totp_factors::user_id.eq(user).and(totp_factors::created_at.ge(since)));
+    on_backend!(conn, |conn| diesel::delete(late).execute(conn).await)
+}

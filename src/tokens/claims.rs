@@ -7,7 +7,7 @@ use crate::{
     config::{ClientClaim, LOCAL, PersonClaim},
     foundation::ids::UpstreamSlug,
     protocol::scope::{EMAIL, GROUPS, PROFILE, Scope},
-    store::users::Person,
+    store::{Connection, StoreResult, user_attributes, users::Person},
 };
 
 /// What an app gets to know under `scope` about a person who came by this upstream; `sub` is not among
@@ -27,8 +27,25 @@ pub fn for_app(
     claims
 }
 
+/// The person as this app is told of them: with what is said beyond what every account says, where the
+/// app gets any of it. The configuration gives apps what is public, and nothing else.
+pub async fn complete(
+    conn: &mut Connection,
+    client: &Client,
+    mut person: Person,
+) -> StoreResult<Person> {
+    if client.settings.claims.iter().any(|claim| claim.attribute.is_some()) {
+        person.attributes = user_attributes::list_of_user(conn, &person.user.id).await?;
+    }
+    Ok(person)
+}
+
 /// A claim of the app's own. The administrator has given it to the app, whatever scopes it asks for.
 fn own(claim: &ClientClaim, upstream: Option<&UpstreamSlug>, person: &Person) -> Option<Value> {
+    if let Some(name) = &claim.attribute {
+        let said = person.attributes.iter().find(|(own, _)| own == name);
+        return said.map(|(_, value)| value.clone());
+    }
     if let Some(from) = claim.from {
         return repeated(from, upstream, person);
     }
@@ -55,7 +72,8 @@ fn repeated(claim: PersonClaim, upstream: Option<&UpstreamSlug>, person: &Person
         PersonClaim::Sub => Some(json!(user.id)),
         PersonClaim::PreferredUsername => Some(json!(user.username)),
         PersonClaim::Name => Some(json!(user.name.as_deref().unwrap_or(&user.username))),
-        PersonClaim::Picture => user.picture.as_ref().map(|picture| json!(picture)),
+        PersonClaim::Locale => user.locale.as_ref().map(|locale| json!(locale)),
+        PersonClaim::Picture => user.shown_picture().map(|picture| json!(picture)),
         // Under another name no flag stands beside it, and apps may take it for who somebody is.
         PersonClaim::Email if user.email_verified != Some(true) => None,
         PersonClaim::Email => user.email.as_ref().map(|email| json!(email)),
@@ -75,8 +93,11 @@ pub fn about(person: &Person, scope: &Scope) -> Map<String, Value> {
     if scope.contains(PROFILE) {
         put("preferred_username", json!(user.username));
         put("name", json!(user.name.as_deref().unwrap_or(&user.username)));
-        if let Some(picture) = &user.picture {
+        if let Some(picture) = user.shown_picture() {
             put("picture", json!(picture));
+        }
+        if let Some(locale) = &user.locale {
+            put("locale", json!(locale));
         }
         put("updated_at", json!(user.updated_at));
     }

@@ -122,7 +122,7 @@ pub async fn standing(
     };
     let held = match leases::hold(app, &Standing::of(&live.session), limit, now).await? {
         Held::Free | Held::Until(_) => Some(live),
-        Held::Asked(_) => session(app, headers, now).await?,
+        Held::Asked(_) => session(app, headers, now).await?.filter(|live| is_whole(app, live)),
         Held::TooOld | Held::Pending | Held::Lost => {
             return Ok(AtBrowser::Unheld(Box::new(live)));
         }

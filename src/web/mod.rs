@@ -13,6 +13,7 @@ pub mod csrf;
 pub mod edge;
 pub mod error;
 pub mod flow;
+pub mod multipart;
 pub mod opened_link;
 pub mod pages;
 pub mod params;

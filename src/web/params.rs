@@ -68,7 +68,12 @@ impl Params {
 /// The body of a request, or the status of its refusal: 413 for what is too large, 408 for what does
 /// not arrive in time (HT-02).
 pub async fn body(request: Request) -> Result<Bytes, StatusCode> {
-    let read = tokio::time::timeout(BODY_TIME, Bytes::from_request(request, &())).await;
+    body_within(request, BODY_TIME).await
+}
+
+/// The same, with more patience.
+pub async fn body_within(request: Request, patience: Duration) -> Result<Bytes, StatusCode> {
+    let read = tokio::time::timeout(patience, Bytes::from_request(request, &())).await;
     let read = read.map_err(|_elapsed| StatusCode::REQUEST_TIMEOUT)?;
     read.map_err(|rejection| rejection.status())
 }
@@ -92,7 +97,7 @@ pub async fn of_page(request: Request) -> Result<(HeaderMap, Params), PageError>
 }
 
 /// The page for a request that cannot be read at all (AZ-07).
-fn unreadable(explanation: &'static str) -> PageError {
+pub(super) fn unreadable(explanation: &'static str) -> PageError {
     PageError::new("invalid_request", "This request cannot be read", explanation)
         .next_step("Whoever runs the app has to fix this; trying again will not help.")
         .event(Event::refused("request", "invalid_request"))

@@ -169,6 +169,21 @@ pub async fn remove_all(conn: &mut Connection, user: &UserId) -> StoreResult<()>
     Ok(())
 }
 
+/// Takes away what was added to an account at a moment or later: somebody else may have been in it.
+pub async fn remove_since(
+    conn: &mut Connection,
+    user: &UserId,
+    since: Timestamp,
+) -> StoreResult<()> {
+    totp_factors::delete_since(conn, user, since).await?;
+    passkey_rows::delete_since(conn, user, since).await?;
+    recovery_codes::delete_since(conn, user, since).await?;
+    if totp_factors::list_of_user(conn, user).await?.is_empty() {
+        recovery_codes::delete_of_user(conn, user).await?;
+    }
+    Ok(())
+}
+
 /// Takes an authenticator app away from an account, which its transaction holds; with the last one
 /// go the recovery codes. `false` if the account has none of this id.
 #[must_use = "false means that nothing was there"]

@@ -145,6 +145,12 @@ impl Passwords {
         self.run(move |own| own.hash(&password, &salt)).await?
     }
 
+    /// A hash that no password has: for an account whose password somebody else may know, until its
+    /// owner has chosen another one.
+    pub fn hash_of_none(&self) -> &str {
+        &self.decoy
+    }
+
     /// Whether a stored hash, ours or another system's, can be checked at all.
     pub fn can_check(&self, stored: &str) -> bool {
         !matches!(Stored::read(stored, &self.params), Stored::Unusable)

@@ -76,6 +76,8 @@ pub(super) async fn enrol(app: &App, people: &[SamplePerson]) -> anyhow::Result<
             email_issuer: None,
             roles: std::iter::empty::<&str>().collect(),
             kind: AccountKind::Person,
+            locale: None,
+            own_picture: None,
         };
         let added = users::insert(&mut app.connection().await?, &user).await?;
         anyhow::ensure!(added, "{} is there already", person.username);

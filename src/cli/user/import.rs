@@ -222,6 +222,8 @@ impl<'a> Reading<'a> {
             email_issuer: None,
             roles: line.roles.iter().collect(),
             kind: AccountKind::Person,
+            locale: None,
+            own_picture: None,
         });
     }
 

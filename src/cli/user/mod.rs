@@ -1,6 +1,8 @@
-//! `keywright user add|list|approve|refuse|disable|enable|set-password|recover|reset-factors|grant|revoke|import`.
+//! `keywright user add|list|approve|refuse|disable|enable|set-password|recover|reset-factors|set|grant|
+//! revoke|import`.
 
 mod approval;
+mod attributes;
 mod import;
 mod list;
 mod recover;
@@ -70,6 +72,8 @@ pub(super) enum Verb {
         /// The username.
         username: String,
     },
+    /// Say something about an account ([[attributes]]), or print what is said.
+    Set(attributes::Set),
     /// Give an account groups and roles.
     Grant(rights::Rights),
     /// Take groups and roles away from an account.
@@ -126,6 +130,7 @@ pub(super) async fn run(config: Config, verb: Verb) -> anyhow::Result<()> {
         Verb::SetPassword(set) => set_password(&tools, &set).await,
         Verb::Recover(recover) => recover::run(&tools, &recover).await,
         Verb::ResetFactors { username } => recover::reset_factors(&tools, &username).await,
+        Verb::Set(set) => attributes::run(&tools, &set).await,
         Verb::Grant(rights) => rights::grant(&tools, &rights).await,
         Verb::Revoke(rights) => rights::revoke(&tools, &rights).await,
         Verb::Import(import) => import::run(&tools, &import).await,
@@ -161,6 +166,8 @@ async fn add_user(tools: &Tools, add: Add) -> anyhow::Result<()> {
         email_issuer: None,
         roles: std::iter::empty::<&str>().collect(),
         kind: if add.service { AccountKind::Service } else { AccountKind::Person },
+        locale: None,
+        own_picture: None,
     };
     let mut connection = tools.connection().await?;
     if !users::insert(&mut connection, &user).await? {

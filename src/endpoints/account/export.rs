@@ -22,6 +22,7 @@ use crate::{
         audit_events::{self, AuditEvent},
         grants, identities, mail_outbox, personal_access_tokens,
         sessions::{self as session_rows, Session},
+        user_attributes,
         users::Person,
     },
     tokens::personal,
@@ -66,6 +67,7 @@ async fn everything(
         "issuer": app.urls.issuer(),
         "exported_at": now.rfc3339(),
         "account": account(person),
+        "attributes": attributes(app, conn, user).await?,
         "linked_sign_ins": linked(app, conn, user).await?,
         "sessions": sessions(conn, user).await?,
         "apps": apps(conn, user, now).await?,
@@ -80,10 +82,21 @@ fn account(person: &Person) -> Value {
     json!({
         "id": user.id, "username": user.username, "name": user.name, "email": user.email,
         "email_verified": user.email_verified, "email_said_by": user.email_issuer,
-        "picture": user.picture, "groups": person.groups(),
+        "locale": user.locale, "picture": user.shown_picture(), "groups": person.groups(),
         "has_password": user.password_hash.is_some(),
         "created_at": user.created_at.rfc3339(), "updated_at": user.updated_at.rfc3339(),
     })
+}
+
+/// What the person may see; what is internal, or was configured once, is not told (AD-09).
+async fn attributes(app: &App, conn: &mut Connection, user: &UserId) -> StoreResult<Value> {
+    let shown = |name: &String| {
+        let mut all = app.config.attributes.iter();
+        all.any(|attribute| attribute.name == *name && attribute.is_shown())
+    };
+    let mut said = user_attributes::list_of_user(conn, user).await?;
+    said.retain(|(name, _)| shown(name));
+    Ok(Value::Object(said.into_iter().collect()))
 }
 
 /// With the claims of the last sign-in, as they were kept.

@@ -10,6 +10,7 @@ pub mod linking;
 mod own;
 pub mod passkeys;
 pub mod password;
+pub mod picture;
 pub mod profile;
 pub mod sessions;
 pub mod tokens;
@@ -163,7 +164,7 @@ async fn show(
         username: user.username.clone(),
         email: user.email.clone(),
         email_state: email_state(user.email_verified),
-        picture: user.picture.clone(),
+        picture: user.shown_picture().map(str::to_owned),
         groups: session.person.groups(),
         signed_in_with: way_of(app, own),
         signed_in_at: own.auth_time.for_people(),

@@ -13,9 +13,8 @@ use crate::{
     accounts::own_password,
     app::App,
     audit::Event,
-    dispatcher::second_factor,
+    dispatcher::second_factor::is_whole,
     foundation::clock::{Span, Timestamp},
-    protocol::acr::Level,
     sessions::LiveSession,
     store::{Connection, StoreResult, users::User},
     urls,
@@ -39,7 +38,7 @@ pub(super) async fn proved(
     let Some(session) = posted(app, action, headers, params, now).await? else {
         return Ok(None);
     };
-    if !is_young(&session, now) || !is_whole(app, &session).await? {
+    if !is_young(&session, now) || !is_whole(app, &session.session).await? {
         let event = Event::refused(action, "reauth_required").user(&session.person.user.id);
         return Err(reauth_required().event(event));
     }
@@ -56,7 +55,7 @@ pub(super) async fn fresh(
     let Some(session) = browser::held_session(app, headers, None, now).await? else {
         return Ok(Err(see_other(urls::path::ACCOUNT)));
     };
-    let is_fresh = is_young(&session, now) && is_whole(app, &session).await?;
+    let is_fresh = is_young(&session, now) && is_whole(app, &session.session).await?;
     Ok(if is_fresh { Ok(session) } else { Err(see_other(urls::path::PROVE)) })
 }
 
@@ -85,12 +84,6 @@ pub(super) fn from_where(from: IpAddr, headers: &HeaderMap) -> String {
 /// Whether the person has proved a moment ago who they are.
 pub(super) fn is_young(session: &LiveSession, now: Timestamp) -> bool {
     now.since(session.session.auth_time) <= YOUNG
-}
-
-/// Whether nothing is left to be proved: a second factor has to have been given where there is one.
-pub(super) async fn is_whole(app: &App, session: &LiveSession) -> StoreResult<bool> {
-    Ok(session.session.acr >= Some(Level::MultiFactor)
-        || !second_factor::has(app, &session.person.user.id).await?)
 }
 
 fn reauth_required() -> PageError {
@@ -131,5 +124,5 @@ pub(super) fn last_administrator() -> PageError {
 /// The account of a session that still stands, held until the transaction ends: what ends all sessions
 /// ends what they are about to do. None if it does not stand any more.
 pub(super) async fn still(conn: &mut Connection, live: &LiveSession) -> StoreResult<Option<User>> {
-    own_password::still(conn, &live.session).await
+    own_password::still(conn, &live.session, &live.person.user).await
 }

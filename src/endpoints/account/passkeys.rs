@@ -14,6 +14,7 @@ use crate::{
     accounts::factors::{Adding, MOST_PASSKEYS, Passkeys},
     app::{App, Whence},
     audit::Event,
+    dispatcher::second_factor,
     ephemeral::{Key, KeyKind},
     foundation::{clock::Timestamp, ids::FactorId},
     sessions::LiveSession,
@@ -83,7 +84,8 @@ async fn draw(
     // Whose account is an upstream's alone does not get round it.
     let open = user.password_hash.is_some() && rows.len() < MOST_PASSKEYS;
     let adds = app.passkeys.as_ref().filter(|_| open);
-    let young = own::is_young(session, now) && own::is_whole(app, session).await?;
+    let young =
+        own::is_young(session, now) && second_factor::is_whole(app, &session.session).await?;
     let options = match adds.filter(|_| young) {
         None => None,
         Some(passkeys) => {

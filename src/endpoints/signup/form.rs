@@ -3,9 +3,12 @@
 use askama::Template;
 
 use crate::{
-    accounts::signup::{Application, Faults},
+    accounts::{
+        attributes::{self, Answers, Field},
+        signup::{Application, Faults},
+    },
     app::App,
-    config::SignupEmail,
+    config::{Attribute, SignupEmail},
     foundation::secret::Secret,
     interactions::Interaction,
     store::invitations::Invitation,
@@ -15,6 +18,25 @@ use crate::{
 
 /// The longest name of a person.
 const MAX_NAME: usize = 100;
+
+/// What stands in the form beside the application itself.
+pub(super) struct Form {
+    /// What is wrong with the application.
+    pub(super) faults: Faults,
+    /// The required attributes.
+    pub(super) fields: Vec<Field>,
+}
+
+fn all(app: &App) -> &[Attribute] {
+    &app.config.attributes
+}
+
+/// What was typed as attributes.
+pub(super) fn read_attributes(app: &App, params: &Params) -> Answers {
+    attributes::read(all(app), attributes::required(all(app)), |name| {
+        params.get(name).unwrap_or_default().trim().to_owned()
+    })
+}
 
 #[derive(Template)]
 #[template(path = "signup/form.html")]
@@ -32,6 +54,7 @@ pub(super) struct SignUpForm {
     email: String,
     name: String,
     faults: Faults,
+    fields: Vec<Field>,
 }
 
 impl SignUpForm {
@@ -47,7 +70,8 @@ impl SignUpForm {
         let email = invited.or(hint).unwrap_or_default().to_owned();
         let (username, name, password) = (String::new(), String::new(), Secret::new(""));
         let nobody = Application { username, email, name, password };
-        Self::again(app, (interaction, mark), invitation, &nobody, Faults::default())
+        let faults = Form { faults: Faults::default(), fields: attributes::required(all(app)) };
+        Self::again(app, (interaction, mark), invitation, &nobody, faults)
     }
 
     /// The form with what was typed, but for the password, and what is wrong with it.
@@ -56,7 +80,7 @@ impl SignUpForm {
         (interaction, mark): (&Interaction, &BrowserMark),
         invitation: Option<&Invitation>,
         typed: &Application,
-        faults: Faults,
+        form: Form,
     ) -> Self {
         let request = interaction.request();
         let client = request.and_then(|request| app.clients.find(request.client_id.as_str()));
@@ -74,8 +98,13 @@ impl SignUpForm {
             username: typed.username.clone(),
             email: typed.email.clone(),
             name: typed.name.clone(),
-            faults,
+            faults: form.faults,
+            fields: form.fields,
         }
+    }
+
+    fn is_at_fault(&self) -> bool {
+        self.faults.reason().is_some() || self.fields.iter().any(|field| field.fault.is_some())
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
     accounts::invitations::{self, PARAMETER, Useless},
     app::App,
     audit::Event,
+    dispatcher::second_factor,
     foundation::{
         clock::{Span, Timestamp},
         ids::TraceId,
@@ -23,7 +24,7 @@ use crate::{
     interactions::{self, Interaction, Purpose},
     sessions::LiveSession,
     store::{
-        StoreError, audit_events,
+        StoreError, StoreResult, audit_events,
         invitations::{self as rows, Invitation},
         users,
     },
@@ -79,7 +80,11 @@ pub async fn show(State(app): State<App>, request: Request) -> Result<Response, 
         return done(&app, &mut interaction).await;
     }
     refuse_useless(&invitation, &interaction, now)?;
-    let template = build(&app, &interaction, &mark, (&invitation, session.as_ref()), now);
+    let session = match session {
+        Some(live) if may_accept(&app, &live, &invitation, now).await? => Some(live),
+        _ => None,
+    };
+    let template = build(&app, &interaction, &mark, (&invitation, session.as_ref()));
     Ok(page(StatusCode::OK, &template))
 }
 
@@ -151,10 +156,8 @@ fn build(
     interaction: &Interaction,
     mark: &BrowserMark,
     (invitation, session): (&Invitation, Option<&LiveSession>),
-    now: Timestamp,
 ) -> InvitationPage {
-    let may_accept = |live: &&LiveSession| is_young(live, invitation, now);
-    let account = session.filter(may_accept).map(|live| Account {
+    let account = session.map(|live| Account {
         name: live.person.user.username.clone(),
         action: urls::invitation(&interaction.flow),
         csrf: csrf::token(app, mark),
@@ -172,9 +175,19 @@ fn build(
     }
 }
 
-/// Whether the proof of a session is good enough: an administrator has shown a moment ago who they are.
-fn is_young(live: &LiveSession, invitation: &Invitation, now: Timestamp) -> bool {
-    !invitation.kind.administers() || now.since(live.session.auth_time) <= YOUNG
+/// Whether the proof of a session is good enough: an administrator has shown a moment ago who they are,
+/// by everything that they have for it.
+async fn may_accept(
+    app: &App,
+    live: &LiveSession,
+    invitation: &Invitation,
+    now: Timestamp,
+) -> StoreResult<bool> {
+    if !invitation.kind.administers() {
+        return Ok(true);
+    }
+    let is_young = now.since(live.session.auth_time) <= YOUNG;
+    Ok(is_young && second_factor::is_whole(app, &live.session).await?)
 }
 
 /// `POST /invitation`: whoever is signed in takes it.
@@ -190,7 +203,7 @@ pub async fn accept(State(app): State<App>, request: Request) -> Result<Response
     let Some(live) = browser::held_session(&app, &headers, None, now).await? else {
         return Ok(see_other(&urls::login(&interaction.flow)));
     };
-    if !is_young(&live, &invitation, now) {
+    if !may_accept(&app, &live, &invitation, now).await? {
         return Err(reauth_required(&interaction, &live));
     }
     if !invitations::has_all(&live.person.user, &invitation) {

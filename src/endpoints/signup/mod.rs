@@ -10,10 +10,15 @@ use axum::{
     response::Response,
 };
 
-use self::{form::SignUpForm, undone::Undone};
+use self::{
+    form::{Form, SignUpForm},
+    undone::Undone,
+};
 use crate::{
     accounts::{
-        approval, invitations,
+        approval,
+        attributes::{self, Answers},
+        invitations,
         passwords::{HashingFault, NotTaken},
         signup::{Application, Faults},
     },
@@ -87,12 +92,15 @@ pub async fn post(State(app): State<App>, request: Request) -> Result<Response, 
     refuse_unaccepted(&app, &interaction)?;
     let invitation = invited::of(&app, &interaction, now).await?;
     let applicant = form::read(&params, app.config.signup.email, invitation.as_ref());
+    let answers = form::read_attributes(&app, &params);
     let trace = interaction.trace_id.clone();
     let address = from.to_string();
     let headers = &headers;
-    let mut arriving = Arriving { app: &app, headers, interaction, mark, invitation, address, now };
+    let mut arriving =
+        Arriving { app: &app, headers, interaction, mark, invitation, answers, address, now };
     let faults = arriving.faults(&applicant);
-    if let Some(reason) = faults.reason() {
+    let unfit = arriving.answers.are_at_fault().then_some("attribute_unfit");
+    if let Some(reason) = faults.reason().or(unfit) {
         return Ok(arriving.refuse(&applicant, faults, reason));
     }
     // Before anything is hashed: hashing is what a stranger could wear the house out with.
@@ -117,6 +125,8 @@ struct Arriving<'a> {
     interaction: Interaction,
     mark: BrowserMark,
     invitation: Option<Invitation>,
+    /// What else is to be known of people here.
+    answers: Answers,
     address: String,
     now: Timestamp,
 }
@@ -207,6 +217,7 @@ impl Arriving<'_> {
                     return Ok(Made::Taken);
                 }
                 audit_events::insert(conn, &event).await?;
+                attributes::keep(conn, &user.id, &self.answers.values, now).await?;
                 self.take_invitation(conn, user).await?;
                 app.queue_welcome(conn, user, now).await?;
                 if waits {
@@ -252,8 +263,8 @@ impl Arriving<'_> {
         // What was typed as a name may be a password (LG-01).
         self.app.audit.note(event.address(self.address.clone()));
         let way = (&self.interaction, &self.mark);
-        let template =
-            SignUpForm::again(self.app, way, self.invitation.as_ref(), applicant, faults);
+        let form = Form { faults, fields: self.answers.fields.clone() };
+        let template = SignUpForm::again(self.app, way, self.invitation.as_ref(), applicant, form);
         page(StatusCode::UNPROCESSABLE_ENTITY, &template)
     }
 

@@ -1,6 +1,7 @@
 //! People's accounts.
 
 mod addresses;
+mod own_words;
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ pub use addresses::{
     find_by_verified_email, list_by_email, list_of_address, release_address, set_verified_email,
     taken_addresses,
 };
+pub use own_words::{set_locale, set_own_picture, touch};
 
 use super::{Connection, groups, groups::Meanings, schema::identities, schema::users};
 use crate::foundation::{clock::Timestamp, ids::UserId, text_list::TextList};
@@ -63,6 +65,10 @@ pub struct User {
     pub roles: TextList,
     /// Whether it is a person's or a program's.
     pub kind: AccountKind,
+    /// The language that the person prefers (BCP 47).
+    pub locale: Option<String>,
+    /// The address of the picture that the person has uploaded.
+    pub own_picture: Option<String>,
 }
 
 /// What a sign-in at an upstream may change of an account.
@@ -85,6 +91,11 @@ pub struct Profile {
 }
 
 impl User {
+    /// The address of the picture: their own, or else the one that an upstream tells.
+    pub fn shown_picture(&self) -> Option<&str> {
+        self.own_picture.as_deref().or(self.picture.as_deref())
+    }
+
     /// The part of the account that an upstream may refresh.
     pub fn profile(&self) -> Profile {
         Profile {
@@ -105,12 +116,14 @@ pub struct Person {
     pub user: User,
     upstream_groups: Vec<TextList>,
     meanings: Arc<Meanings>,
+    /// What is said about the account beyond what every account has, where it was asked for.
+    pub attributes: Vec<(String, serde_json::Value)>,
 }
 
 impl Person {
     /// An account whose upstream groups are known, and what groups mean.
     pub const fn new(user: User, upstream_groups: Vec<TextList>, meanings: Arc<Meanings>) -> Self {
-        Self { user, upstream_groups, meanings }
+        Self { user, upstream_groups, meanings, attributes: Vec::new() }
     }
 
     /// Every group of the person, sorted, each once: those from here and from the upstreams, and those

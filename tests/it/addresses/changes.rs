@@ -217,3 +217,41 @@ async fn a_change_that_waits_does_not_survive_a_new_password() {
     assert_eq!(confirm(&mut app.browser(), &waiting).await.status, 410);
     assert!(is_verified(&app, "alice", "alice@corp.test").await);
 }
+
+/// LK-04: whoever took the account over knew its password and may have prepared other ways in. None of
+/// them is left when its owner takes the address back.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_the_address_back_has_the_account_alone() {
+    let inbox = Inbox::open();
+    let app = open(&inbox).await;
+    let mut thief = alice(&app, &inbox).await;
+    app.clock.advance(60);
+    let (_, codes) = crate::second_factor::set_up(&app, &mut thief).await;
+    assert_eq!(codes.len(), 10);
+    ask_for(&mut thief, "m@evil.test").await;
+    let link = link_in(&inbox.newest(&app, "m@evil.test").await);
+    assert_eq!(confirm(&mut thief, &link).await.status, 200);
+    let undo = link_in(&inbox.newest(&app, "alice@corp.test").await);
+    let mut owner = app.browser();
+    let page = confirm(&mut owner, &undo).await;
+    assert_eq!(page.status, 200, "{}", page.text());
+    assert_eq!(app.count("totp_factors").await + app.count("recovery_codes").await, 0);
+
+    let mut thief = app.browser();
+    let page = thief.visit("/account").await.last().clone();
+    let form = page.form_to("/login").fill("username", "alice").fill("password", PASSWORD);
+    assert_eq!(thief.submit(&page, &form).await.status, 400, "nor does the password count");
+    assert_eq!(app.refusals("sign_in").await, ["wrong_password"]);
+    assert_eq!(app.count("sessions WHERE ended_at IS NULL").await, 0);
+
+    let page = owner.visit("/recovery").await.last().clone();
+    owner.submit(&page, &page.form_to("/recovery").fill("username", "alice")).await;
+    let link = link_in(&inbox.newest(&app, "alice@corp.test").await);
+    let page = owner.visit(&link).await.last().clone();
+    let form = page.form_to("/recovery/password").fill("password", "eleven quiet Otters 93");
+    assert_eq!(owner.submit(&page, &form).await.status, 200);
+    let page = owner.visit("/account").await.last().clone();
+    let form = page.form_to("/login").fill("username", "alice");
+    let answer = owner.submit(&page, &form.fill("password", "eleven quiet Otters 93")).await;
+    assert_eq!(owner.follow(answer).await.last().url.path(), "/account");
+}

@@ -9,7 +9,7 @@ use keywright::{
 
 use crate::{
     invitations::{join, make, open},
-    sessions::{SESSION, sign_in},
+    sessions::{SESSION, person_of, sign_in},
     support::{
         app::TestApp,
         browser::{Browser, Page},
@@ -98,6 +98,28 @@ async fn an_account_that_there_is_becomes_one() {
         (bob.roles.to_vec(), bob.groups.to_vec()),
         (vec!["admin".into()], vec!["ops".into()])
     );
+}
+
+/// MF-03: whoever has a second factor gives it, also where the browser need not ask for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_proof_makes_no_administrator() {
+    let app = TestApp::builder().config(SHUT).start().await;
+    app.add_user("bob", &[]).await;
+    let mut browser = app.browser();
+    let secret = sign_in(&mut browser, "bob").await;
+    let mut other = app.browser();
+    sign_in(&mut other, "bob").await;
+    crate::second_factor::set_up(&app, &mut other).await;
+    assert_eq!(person_of(&app, &secret).await.as_deref(), Some("bob"), "the session goes on");
+    let (_, path) = first(&app).await;
+    let page = open(&mut browser, &path).await;
+    assert!(page.forms().is_empty(), "{}", page.text());
+    let url = format!("/invitation?{}", page.url.query().unwrap());
+    let token = crate::sessions::form_token(&mut browser).await;
+    let answer = browser.post_form(&url, &[("csrf", &token)]).await;
+    assert_eq!(answer.status, 403, "{}", answer.text());
+    assert_eq!(app.refusals("invitation").await, ["reauth_required"]);
+    assert_eq!(administrators(&app).await, 0);
 }
 
 /// Somebody who has no account comes from an upstream, which is asked to have them sign in anew.

@@ -18,3 +18,4 @@ mod upstream;
 mod user;
 mod user_import;
 mod user_recover;
+mod user_set;

@@ -95,7 +95,7 @@ async fn start() -> TestApp {
 
 /// Sets up an authenticator app on the page of whoever is signed in. The clock goes on afterwards, so
 /// that the next code is another one.
-async fn set_up(app: &TestApp, browser: &mut Browser) -> (Authenticator, Vec<String>) {
+pub(crate) async fn set_up(app: &TestApp, browser: &mut Browser) -> (Authenticator, Vec<String>) {
     let page = browser.get("/account/two-step").await;
     let form = form_of(&page, "begin");
     let begun = browser.submit(&page, &form).await;

@@ -202,6 +202,22 @@ async fn a_session_from_before_counts_for_nobody() {
     assert_eq!(person_of(&app, &secret).await, None);
 }
 
+/// MF-01: nor do the tokens that came of one. Whoever must prove two factors from now on signs in anew;
+/// who need not, and programs, go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_from_before_count_for_nobody() {
+    let app = super::start().await;
+    app.add_user("sara", &["staff"]).await;
+    let tokens = crate::refresh::family::sign_in(&app, "web", "sara").await;
+    let others = crate::refresh::family::sign_in(&app, "web", "bob").await;
+    let app = stop(app).await.config(FAST).config(STAFF).start().await;
+    others.assert_alive(&app).await;
+    tokens.assert_dead(&app).await;
+    assert_eq!(app.refusals("token").await, ["acr_too_low"]);
+    let journey = sign_in_to(&mut app.browser(), &authorize_path("web", &[]), "sara").await;
+    second_step_of(&journey);
+}
+
 /// What cannot be meant is refused, with what would be right.
 #[test]
 fn settings_that_cannot_be_meant_are_refused() {

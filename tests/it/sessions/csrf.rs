@@ -61,7 +61,7 @@ const FORGERIES: [Forgery; 12] = [
 ];
 
 /// Everything that may be posted: with a form token, or by an app, which proves itself otherwise.
-const GUARDED: [&str; 28] = [
+const GUARDED: [&str; 29] = [
     "DISCONNECT_APP_OF_MINE",
     "END_OTHER_SESSIONS_OF_MINE",
     "END_SESSION_OF_MINE",
@@ -75,6 +75,7 @@ const GUARDED: [&str; 28] = [
     "MY_DELETION",
     "MY_EMAIL",
     "MY_PASSWORD",
+    "MY_PICTURE",
     "MY_PROFILE",
     "PASSKEY",
     "PASSKEYS",

@@ -11,7 +11,7 @@ use super::{
     raw::{self, empty},
 };
 
-const TABLES: [&str; 24] = [
+const TABLES: [&str; 26] = [
     "audit_events",
     "deletions",
     "facts",
@@ -26,6 +26,7 @@ const TABLES: [&str; 24] = [
     "passkeys",
     "password_guesses",
     "personal_access_tokens",
+    "pictures",
     "recovery_codes",
     "recovery_requests",
     "refresh_tokens",
@@ -34,6 +35,7 @@ const TABLES: [&str; 24] = [
     "sessions",
     "signing_keys",
     "totp_factors",
+    "user_attributes",
     "users",
     "waiting_accounts",
 ];

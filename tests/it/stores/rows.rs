@@ -47,6 +47,8 @@ pub(super) async fn insert_user(conn: &mut Connection, username: &str) -> UserId
         email_issuer: None,
         roles: std::iter::empty::<&str>().collect(),
         kind: AccountKind::Person,
+        locale: None,
+        own_picture: None,
     };
     assert!(users::insert(conn, &user).await.unwrap());
     user.id

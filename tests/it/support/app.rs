@@ -273,6 +273,8 @@ impl TestApp {
             email_issuer: None,
             roles: std::iter::empty::<&str>().collect(),
             kind: AccountKind::Person,
+            locale: None,
+            own_picture: None,
         };
         assert!(users::insert(&mut self.app.connection().await.unwrap(), &user).await.unwrap());
         user
