@@ -6,6 +6,7 @@ use crate::{
     store::{
         Connection, StoreResult,
         grants::RevokedBecause,
+        mail_outbox,
         one_time_links::{self, LinkPurpose},
         sessions::{self as session_rows, Session},
         users::{self, User},
@@ -14,7 +15,15 @@ use crate::{
 
 /// The account of a session that still stands, held until the transaction ends: what ends all sessions
 /// ends what they are about to do. None if it does not stand any more.
-pub async fn still(conn: &mut Connection, session: &Session) -> StoreResult<Option<User>> {
+pub async fn still(
+    conn: &mut Connection,
+    session: &Session,
+    known: &User,
+) -> StoreResult<Option<User>> {
+    if let Some(address) = &known.email_key {
+        // Whoever proves this address waits for it before the account, and so does this.
+        mail_outbox::hold_recipient(conn, address).await?;
+    }
     let user = users::hold_alone(conn, &session.user_id).await?;
     let session = session_rows::hold(conn, &session.id).await?;
     let stands = session.is_some_and(|session| session.ended_at.is_none());
@@ -30,7 +39,7 @@ pub async fn change(
     policy: Policy<'_>,
     now: Timestamp,
 ) -> StoreResult<Option<(User, Secret)>> {
-    let user = still(conn, session).await?;
+    let user = still(conn, session, known).await?;
     let Some(user) = user.filter(|user| user.password_hash == known.password_hash) else {
         return Ok(None);
     };

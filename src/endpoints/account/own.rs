@@ -16,7 +16,7 @@ use crate::{
     dispatcher::second_factor::is_whole,
     foundation::clock::{Span, Timestamp},
     sessions::LiveSession,
-    store::{Connection, StoreResult, mail_outbox, users::User},
+    store::{Connection, StoreResult, users::User},
     urls,
     web::{address, browser, csrf, error::PageError, pages::see_other, params::Params},
 };
@@ -131,9 +131,5 @@ pub(super) fn last_administrator() -> PageError {
 /// The account of a session that still stands, held until the transaction ends: what ends all sessions
 /// ends what they are about to do. None if it does not stand any more.
 pub(super) async fn still(conn: &mut Connection, live: &LiveSession) -> StoreResult<Option<User>> {
-    if let Some(address) = &live.person.user.email_key {
-        // Whoever proves this address waits for it before the account, and so does this.
-        mail_outbox::hold_recipient(conn, address).await?;
-    }
-    own_password::still(conn, &live.session).await
+    own_password::still(conn, &live.session, &live.person.user).await
 }

@@ -89,6 +89,7 @@ impl Written {
 /// Describes what there is to call.
 #[utoipa::path(
     get,
+    operation_id = "describe",
     path = "/api/v1/openapi.json",
     security(()),
     responses((status = 200, description = "This document (OpenAPI 3.1)", body = Object))

@@ -83,6 +83,7 @@ struct PasswordRule {
 /// Says what an app can offer.
 #[utoipa::path(
     get,
+    operation_id = "instance",
     path = "/api/v1/instance",
     params(("client_id" = Option<String>, Query, description = "The app, for what it accepts")),
     security(()),

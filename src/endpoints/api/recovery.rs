@@ -105,6 +105,7 @@ of_client!(Wish, TypedCode, NewPassword);
 /// Asks for a mail with a code. The answer is the same whether there is such an account or not.
 #[utoipa::path(
     post,
+    operation_id = "recover",
     path = "/api/v1/recovery",
     request_body = Wish,
     security(("client" = []), ()),
@@ -160,6 +161,7 @@ impl Call<Wish> {
 /// Types the code.
 #[utoipa::path(
     post,
+    operation_id = "typeRecoveryCode",
     path = "/api/v1/recovery/code",
     request_body = TypedCode,
     security(("client" = []), ()),
@@ -201,6 +203,7 @@ pub(super) async fn type_code(
 /// Chooses the new password. Every session and every refresh token ends.
 #[utoipa::path(
     post,
+    operation_id = "chooseRecoveredPassword",
     path = "/api/v1/recovery/password",
     request_body = NewPassword,
     security(("client" = []), ()),

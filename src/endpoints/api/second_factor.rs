@@ -58,6 +58,7 @@ enum Done {
 /// Gives the second factor of a sign-in.
 #[utoipa::path(
     post,
+    operation_id = "giveSecondFactor",
     path = "/api/v1/signin/second-factor",
     request_body = SecondFactor,
     security(("client" = []), ()),

@@ -47,6 +47,7 @@ of_client!(Held);
 /// New tokens for a refresh token, which then is used.
 #[utoipa::path(
     post,
+    operation_id = "refresh",
     path = "/api/v1/refresh",
     request_body = Held,
     security(("client" = []), ()),
@@ -117,6 +118,7 @@ async fn find(app: &App, held: Option<Opaque>) -> StoreResult<Option<Grant>> {
 /// is as good as over.
 #[utoipa::path(
     post,
+    operation_id = "logOut",
     path = "/api/v1/logout",
     request_body = Held,
     security(("client" = []), ()),

@@ -51,6 +51,7 @@ of_client!(SignIn);
 /// Signs somebody in.
 #[utoipa::path(
     post,
+    operation_id = "signIn",
     path = "/api/v1/signin",
     request_body = SignIn,
     security(("client" = []), ()),

@@ -2,6 +2,8 @@
 //! next call, in which every rule of a sign-in holds. Whether the address belongs to somebody is told to
 //! nobody but its owner (PW-09).
 
+use std::collections::BTreeMap;
+
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -14,6 +16,7 @@ use super::{
 use crate::{
     accounts::{
         approval,
+        attributes::{self, Answers, Field},
         passwords::{HashingFault, NotTaken},
         signup::{Application, Faults},
     },
@@ -51,6 +54,8 @@ pub(super) struct SignUp {
     email: Option<String>,
     /// Their name.
     name: Option<String>,
+    /// What else has to be known of people here, by the names of the configuration.
+    attributes: Option<BTreeMap<String, String>>,
 }
 of_client!(SignUp);
 
@@ -68,6 +73,7 @@ pub(super) struct Made {
 /// Makes an account.
 #[utoipa::path(
     post,
+    operation_id = "signUp",
     path = "/api/v1/signup",
     request_body = SignUp,
     security(("client" = []), ()),
@@ -76,7 +82,7 @@ pub(super) struct Made {
         (status = 401, description = "`invalid_client`", body = Refusal),
         (status = 403, description = "`signup_disabled`, `upstream_not_allowed`, `unauthorized_client`, `origin_not_allowed`", body = Refusal),
         (status = 415, description = "Not JSON", body = Refusal),
-        (status = 422, description = "`username_unfit`, `username_taken`, `email_unfit`, `password_unfit`, with what is wrong in `fields`; `invalid_json`, `invalid_request`", body = Refusal),
+        (status = 422, description = "`username_unfit`, `username_taken`, `email_unfit`, `password_unfit`, `attribute_unfit`, with what is wrong in `fields`; `invalid_json`, `invalid_request`", body = Refusal),
         (status = 429, description = "`too_many_sign_ups`, with `Retry-After`", body = Refusal),
     )
 )]
@@ -91,6 +97,7 @@ pub(super) async fn sign_up(
     if let Some(reason) = faults.reason() {
         return Err(call.unfit(reason, faults));
     }
+    let answers = call.answers(&app)?;
     // Before anything is hashed: hashing is what a stranger could wear the house out with.
     if throttle::sign_up(&app, call.from).await == Brake::On {
         let detail = "too many accounts were made from this network: wait an hour";
@@ -108,7 +115,7 @@ pub(super) async fn sign_up(
     if app.rules.approval().needed {
         approval::shut(&mut user);
     }
-    if !call.store(&app, &user).await? {
+    if !call.store(&app, &user, &answers).await? {
         let taken = Some("Somebody has this username already. Choose another one.".to_owned());
         return Err(call.unfit("username_taken", Faults { username: taken, ..Faults::default() }));
     }
@@ -132,8 +139,31 @@ impl Call<SignUp> {
         }
     }
 
+    /// What is said in the attributes that have to be known; nothing else may be said (AD-02).
+    fn answers(&self, app: &App) -> Result<Answers, Problem> {
+        let (all, said) = (&app.config.attributes, self.body.attributes.as_ref());
+        let of = |parameter: &str| {
+            let own = said?.iter().find(|(name, _)| Field::parameter(name) == parameter);
+            own.map(|(_, text)| text.trim().to_owned())
+        };
+        let read =
+            attributes::read(all, attributes::required(all), |name| of(name).unwrap_or_default());
+        let known = |name: &String| read.fields.iter().any(|field| field.name == *name);
+        let beyond = said.is_some_and(|said| !said.keys().all(known));
+        if !beyond && !read.are_at_fault() {
+            return Ok(read);
+        }
+        let faults = read.fields.iter().filter_map(|field| {
+            Some((format!("attributes.{}", field.name), json!(field.fault.as_ref()?)))
+        });
+        let detail = "what is wrong stands in fields; only what is required can be said here";
+        let problem = unfit("attribute_unfit", detail);
+        let problem = problem.with("fields", Value::Object(faults.collect()));
+        Err(self.refuse(problem, (ACTION, "attribute_unfit"), None))
+    }
+
     /// The account with its event, in one transaction; `false` if the username is taken.
-    async fn store(&self, app: &App, user: &User) -> StoreResult<bool> {
+    async fn store(&self, app: &App, user: &User, answers: &Answers) -> StoreResult<bool> {
         let event = self.event(Event::done(ACTION)).user(&user.id);
         let event = event.detail("username", user.username.as_str());
         let waits = user.disabled_at.is_some();
@@ -146,11 +176,13 @@ impl Call<SignUp> {
                     return Ok(false);
                 }
                 audit_events::insert(conn, &event).await?;
-                app.queue_welcome(conn, user, self.now).await?;
+                attributes::keep(conn, &user.id, &answers.values, self.now).await?;
                 if waits {
                     approval::wait(conn, &user.id, self.now).await?;
+                    // Before the address of the newcomer is held, which may be an administrator's.
                     app.queue_waiting(conn, user, self.now).await?;
                 }
+                app.queue_welcome(conn, user, self.now).await?;
                 Ok(true)
             })
             .await

@@ -76,6 +76,7 @@ impl Change for Changes {
 /// Changes what the account says of its owner.
 #[utoipa::path(
     patch,
+    operation_id = "changeMe",
     path = "/api/v1/me",
     request_body = Changes,
     security(("token" = [])),
@@ -198,7 +199,7 @@ impl Proved<Changes> {
         let mut connection = app.connection().await?;
         connection
             .transaction(async |conn| {
-                let Some(user) = still(conn, &self.session).await? else {
+                let Some(user) = still(conn, &self.session, &self.user).await? else {
                     return Ok(());
                 };
                 let called = (user.username.as_str(), user.username_key.as_str());
@@ -220,7 +221,7 @@ impl Proved<Changes> {
         let mut connection = app.connection().await?;
         connection
             .transaction(async |conn| {
-                if let Some(user) = still(conn, &self.session).await? {
+                if let Some(user) = still(conn, &self.session, &self.user).await? {
                     let wanted = (LinkPurpose::ChangeEmail, email.as_str());
                     let _ = app.queue_verification(conn, &user, wanted, self.call.now).await?;
                     audit_events::insert(conn, &row).await?;

@@ -63,6 +63,7 @@ struct Deleted {
 /// Deletes the account. Every session and every token is over at once.
 #[utoipa::path(
     delete,
+    operation_id = "deleteMe",
     path = "/api/v1/me",
     request_body = Goodbye,
     security(("token" = [])),

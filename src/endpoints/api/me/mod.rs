@@ -80,6 +80,7 @@ struct Speaker {
 /// Says who is signed in.
 #[utoipa::path(
     get,
+    operation_id = "me",
     path = "/api/v1/me",
     security(("token" = [])),
     responses(
