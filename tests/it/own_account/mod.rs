@@ -1,4 +1,5 @@
-//! One's own account: what one is called, and its end.
+//! One's own account: what one is called, the way back to a form after a new proof, and the end.
 
 mod deletion;
 mod profile;
+mod proof;
