@@ -43,6 +43,49 @@ def walk(journey):
             told = _walk(journey, keywright, app, given, name, modes)
             looked |= set(told["paths"])
             pages += told["pages"]
+    with journey.step(f"{pages} pages were looked at, and among them one of every address that draws any"):
+        _every_page(looked)
+
+
+# Addresses at which nobody sees a page of their own, and why.
+NO_PAGE = {
+    "OPENID_CONFIGURATION": "for programs",
+    "OAUTH_METADATA": "for programs",
+    "JWKS": "for programs",
+    "TOKEN": "for programs",
+    "USERINFO": "for programs",
+    "INTROSPECT": "for programs",
+    "REVOKE": "for programs",
+    "UPSTREAM_BACKCHANNEL_LOGOUT": "for programs",
+    "LIVEZ": "for programs",
+    "READYZ": "for programs",
+    "METRICS": "for programs",
+    "ASSET": "style, script and icons",
+    "UPSTREAM_FRONTCHANNEL_LOGOUT": "an empty frame",
+    "UPSTREAM_SIGNED_OUT": "leads on to /logout",
+    "PROVE": "leads on to /login",
+    "END_SESSION_OF_MINE": "leads back to /account",
+    "END_OTHER_SESSIONS_OF_MINE": "leads back to /account",
+    "DISCONNECT_APP_OF_MINE": "leads back to /account/apps",
+    "EXPORT": "a file",
+    "REVOKE_TOKEN_OF_MINE": "leads back to /account/tokens",
+    "REMOVE_MY_PASSWORD": "takes an upstream that answers; the same page as after a change",
+    "UNLINK": "leads back to /account",
+}
+
+
+def _every_page(looked):
+    """Fails if an address that draws pages was never looked at, or the list above is not of this day."""
+    urls = (cache.CHECKOUT / "src/urls.rs").read_text()
+    paths = dict(re.findall(r'pub const (\w+): &str = "(/[^"]*)";', urls))
+    assert len(paths) > 40 and set(NO_PAGE) <= set(paths), set(NO_PAGE) - set(paths)
+    missed = {
+        path
+        for name, path in paths.items()
+        if name not in NO_PAGE
+        and not any(re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), one) for one in looked)
+    }
+    assert not missed, f"never looked at: {', '.join(sorted(missed))}"
 
 
 def prepare(keywright, app):
