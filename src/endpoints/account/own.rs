@@ -45,18 +45,19 @@ pub(super) async fn proved(
     Ok(Some(session))
 }
 
-/// The session of who wants to see a form for such a change; or where they have to go first, to sign in
-/// or to prove anew who they are, so that nobody fills in what is refused afterwards.
+/// The session of who wants to see `page`, a form for such a change; or where they have to go first, to
+/// sign in or to prove anew who they are, so that nobody fills in what is refused afterwards.
 pub(super) async fn fresh(
     app: &App,
     headers: &HeaderMap,
+    page: &str,
     now: Timestamp,
 ) -> Result<Result<LiveSession, Response>, PageError> {
     let Some(session) = browser::held_session(app, headers, None, now).await? else {
         return Ok(Err(see_other(urls::path::ACCOUNT)));
     };
     let is_fresh = is_young(&session, now) && is_whole(app, &session.session).await?;
-    Ok(if is_fresh { Ok(session) } else { Err(see_other(urls::path::PROVE)) })
+    Ok(if is_fresh { Ok(session) } else { Err(see_other(&urls::prove(page))) })
 }
 
 /// The same for what anybody may do who is signed in, however long ago: to end and to revoke.
