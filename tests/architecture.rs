@@ -49,6 +49,7 @@ const OWNERS: &[(&[&str], &[&str])] = &[
     (&["aws_lc_rs"], &["keys", "federation/client_view", "accounts/passwords"]),
     (&["bcrypt", "scrypt", "zxcvbn"], &["accounts/passwords"]),
     (&["argon2"], &["accounts/passwords", "config/sections"]),
+    (&["rustix"], &["accounts/passwords/threads"]),
     (&["totp_rs", "qrcode", "webauthn_rs"], &["accounts/factors"]),
     (&["png", "zune_jpeg", "image_webp"], &["accounts/pictures"]),
     (&["chacha20poly1305", "hkdf", "hmac", "getrandom"], &["foundation"]),

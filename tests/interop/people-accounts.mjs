@@ -16,6 +16,15 @@ export async function changes({ person }) {
   await person.fill({ Username: username, Name: 'Bea Example' });
   await person.press('Save');
   await person.says(/Bea Example/);
+  await person.open('/account/profile');
+  await person.choose('A picture', 'text/plain', Buffer.from('no picture'));
+  await person.press('Upload');
+  await person.look('picture-refused', 422);
+  await person.open('/account/profile');
+  await person.choose('A picture', 'image/png', await person.page.screenshot());
+  await person.press('Upload');
+  await person.look('profile-with-picture');
+  await person.press('Remove your picture');
 
   await person.open('/account/password');
   await person.look('password');

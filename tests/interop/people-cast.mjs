@@ -57,6 +57,11 @@ export class Person {
     await Promise.all([this.page.waitForNavigation({ waitUntil: 'load' }), what.click()]);
   }
 
+  /** Chooses a file. */
+  async choose(label, mimeType, buffer) {
+    await this.page.getByLabel(label).setInputFiles({ name: 'a file', mimeType, buffer });
+  }
+
   /** What the page says. */
   async says(words) {
     const text = await this.page.locator('body').innerText();

@@ -62,6 +62,7 @@ mod password;
 mod personal_access_tokens;
 mod recovery;
 mod refresh;
+mod replacing;
 mod round_trips;
 mod second_factor;
 mod service_accounts;

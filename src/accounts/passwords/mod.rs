@@ -13,6 +13,7 @@ mod foreign;
 pub mod guessing;
 mod normal;
 mod policy;
+mod threads;
 
 use std::{
     sync::{
@@ -27,7 +28,7 @@ use argon2::{
     password_hash::phc::PasswordHash,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
     config::Config,
@@ -38,6 +39,7 @@ use crate::{
 };
 use foreign::Foreign;
 use normal::{is_too_long, normalise};
+use threads::Threads;
 
 pub use normal::MAX_LENGTH;
 pub use policy::{Known, PasswordFault, Policy};
@@ -85,6 +87,7 @@ pub enum Verdict {
 /// The hashing pool, and what a new password must be.
 pub struct Passwords {
     params: Params,
+    threads: Threads,
     running: Arc<Semaphore>,
     waiting: AtomicUsize,
     max_waiting: usize,
@@ -117,6 +120,7 @@ impl Passwords {
         let decoy = decoy(&params, &*random).into();
         Ok(Self {
             params,
+            threads: Threads::start(cores)?,
             running: Arc::new(Semaphore::new(cores)),
             waiting: AtomicUsize::new(0),
             max_waiting: cores * 32,
@@ -195,13 +199,14 @@ impl Passwords {
         let permit = Arc::clone(&self.running).acquire_owned().await;
         let permit = permit.map_err(failed)?;
         let own = Own { params: self.params.clone(), hashes: Arc::clone(&self.hashes) };
-        let working = tokio::task::spawn_blocking(move || {
+        let (tell, told) = oneshot::channel();
+        self.threads.give(move || {
             let result = work(own);
             // Held to the end of the work, even if whoever asked has gone away.
             drop(permit);
-            result
+            let _ = tell.send(result);
         });
-        working.await.map_err(failed)
+        told.await.map_err(failed)
     }
 }
 
