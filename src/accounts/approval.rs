@@ -21,9 +21,14 @@ const TOLD: &str = "signup.waiting_told";
 /// They are told no sooner again, however many come: their mailboxes are not a stranger's to fill.
 const PAUSE: Span = Span::from_hours(1);
 
+/// Since when an account is shut that has never been open. By this the row itself tells that there may be
+/// a wait: for any other shut account nothing more is asked, so that a right password for it costs what a
+/// wrong one costs (PW-08).
+const NEVER_OPEN: Timestamp = Timestamp::from_unix(0);
+
 /// Shuts an account that is about to be made.
-pub fn shut(user: &mut User, now: Timestamp) {
-    user.disabled_at = Some(now);
+pub fn shut(user: &mut User) {
+    user.disabled_at = Some(NEVER_OPEN);
 }
 
 /// Keeps that the account, which was made shut, waits.
@@ -35,12 +40,8 @@ pub async fn wait(conn: &mut Connection, user: &UserId, now: Timestamp) -> Store
 
 /// Whether an account waits.
 pub async fn is_waiting(conn: &mut Connection, user: &User) -> StoreResult<bool> {
-    Ok(user.disabled_at.is_some() && waiting_accounts::find(conn, &user.id).await?.is_some())
-}
-
-/// The same of an id that may be nobody's.
-pub async fn is_among_waiting(conn: &mut Connection, id: &UserId) -> StoreResult<bool> {
-    Ok(waiting_accounts::find(conn, id).await?.is_some())
+    Ok(user.disabled_at == Some(NEVER_OPEN)
+        && waiting_accounts::find(conn, &user.id).await?.is_some())
 }
 
 /// Opens an account that waits; `false` if it does not.

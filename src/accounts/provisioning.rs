@@ -262,7 +262,7 @@ pub(super) async fn create_user(
     };
     match invitation {
         Some(invitation) => invitations::endow(&mut user, invitation),
-        None if entrance.approval => approval::shut(&mut user, now),
+        None if entrance.approval => approval::shut(&mut user),
         None => {}
     }
     for username in std::iter::once(wanted.clone()).chain(numbered).chain(chance) {

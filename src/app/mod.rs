@@ -165,7 +165,6 @@ impl App {
         let keys =
             SigningKeys::start(rotation, Arc::clone(&rows_ring), max_age, &store, &*random, now);
         let keys = keys.await?;
-
         let (backing, memory) = short_lived_store(&config, &clock)?;
         let state =
             ShortLivedState::new(backing, ring(Purpose::ShortLivedState), Arc::clone(&random));

@@ -59,9 +59,12 @@ pub(super) async fn run(config: Config, verb: Verb) -> anyhow::Result<()> {
         Verb::Set(set) => {
             let of = |word: Option<String>| word.as_deref().and_then(SignupMode::from_word);
             let (local, federated) = (of(set.local), of(set.federated));
-            let approval = set.approval.map(|word| Some(word == "on"));
+            let approval = match set.approval.as_deref() {
+                None => Approval::Stays,
+                Some(word) => Approval::Is(word == "on"),
+            };
             ensure!(
-                local.is_some() || federated.is_some() || approval.is_some(),
+                local.is_some() || federated.is_some() || approval != Approval::Stays,
                 "name a door and who may come in: --local open|invite|closed, --federated ...; or \
                  --approval on|off"
             );
@@ -71,15 +74,24 @@ pub(super) async fn run(config: Config, verb: Verb) -> anyhow::Result<()> {
         }
         Verb::Reset => {
             let doors = vec![(Door::Local, None), (Door::Federated, None)];
-            store(&tools, "signup_reset", Change { doors, approval: Some(None) }).await
+            store(&tools, "signup_reset", Change { doors, approval: Approval::Reset }).await
         }
     }
 }
 
-/// What is set anew. Where nothing is said the configuration decides again.
+/// What is set anew. A door of which nothing is said is as configured again.
 struct Change {
     doors: Vec<(Door, Option<SignupMode>)>,
-    approval: Option<Option<bool>>,
+    approval: Approval,
+}
+
+/// What becomes of the wait for an administrator.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Approval {
+    Stays,
+    Is(bool),
+    /// The configuration decides again.
+    Reset,
 }
 
 async fn store(tools: &Tools, action: &'static str, change: Change) -> anyhow::Result<()> {
@@ -94,11 +106,13 @@ async fn store(tools: &Tools, action: &'static str, change: Change) -> anyhow::R
                     event = event.detail(door.as_str(), mode.as_str());
                 }
             }
-            if let Some(needed) = change.approval {
-                toggles::set_approval(conn, needed).await?;
-                if let Some(needed) = needed {
+            match change.approval {
+                Approval::Stays => {}
+                Approval::Is(needed) => {
+                    toggles::set_approval(conn, Some(needed)).await?;
                     event = event.detail("approval", needed);
                 }
+                Approval::Reset => toggles::set_approval(conn, None).await?,
             }
             audit_events::insert(conn, &event.row(now, &*random)).await?;
             toggles::read(conn).await.map_err(anyhow::Error::from)

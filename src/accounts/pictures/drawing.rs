@@ -13,8 +13,8 @@ use zune_jpeg::{
 
 /// The longest side of what is decoded.
 const MAX_SIDE: usize = 4_096;
-/// The most pixels: four bytes each is what decoding may take, and as much again.
-const MAX_PIXELS: usize = 9_000_000;
+/// The most pixels: the dearest decoding takes nine bytes for each.
+const MAX_PIXELS: usize = 5_000_000;
 /// The longest side of what is kept: without loss, it is small all the same.
 const SIDE: usize = 256;
 /// How much of a decoder's own memory there may be.
@@ -29,7 +29,7 @@ pub enum PictureFault {
     #[error("is no PNG, JPEG or WebP picture")]
     Kind,
     /// It is too large.
-    #[error("is larger than 4096 by 4096, or than nine million, pixels")]
+    #[error("is larger than 4096 by 4096, or than five million, pixels")]
     Size,
     /// It moves.
     #[error("moves; choose one that stands still")]

@@ -86,7 +86,7 @@ fn user_json(user: &User, waiting: &Waiting) -> Value {
         "id": user.id, "username": user.username, "kind": user.kind, "email": user.email,
         "email_verified": user.email_verified, "name": user.name, "groups": user.groups.to_vec(),
         "roles": user.roles.to_vec(),
-        "has_password": user.password_hash.is_some(), "disabled_at": user.disabled_at,
+        "has_password": user.password_hash.is_some(), "disabled_at": user.disabled_at.filter(|_| !waiting.contains_key(&user.id)),
         "waits_since": waiting.get(&user.id), "created_at": user.created_at,
     })
 }

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use super::{output::say, tools::Tools};
 use crate::{
     accounts::{
-        administrators,
+        administrators, approval as approval_rules,
         passwords::{Known, PasswordFault, Passwords},
     },
     audit::Event,
@@ -189,11 +189,11 @@ async fn disable(tools: &Tools, username: &str) -> anyhow::Result<()> {
             if let Some(person) = users::find_person(conn, &user.id).await? {
                 rights::refuse_last(conn, &person).await?;
             }
+            // It does not wait any more: from now on it is shut.
+            let _ = approval_rules::approve(conn, &user.id, now).await?;
             let _ = users::disable(conn, &user.id, now).await?;
             // Its owner may have deleted it, and must not open it again.
             let _ = deletions::take_back(conn, &user.id).await?;
-            // Nor does it wait any more: it is shut.
-            let _ = waiting_accounts::take(conn, &user.id).await?;
             let because = RevokedBecause::UserDisabled;
             sessions::end_all_of_user(conn, &user.id, &clients, because, now).await?;
             anyhow::Ok(())

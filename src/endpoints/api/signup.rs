@@ -113,7 +113,7 @@ pub(super) async fn sign_up(
     };
     let mut user = application.into_user(hash, app.random(), call.now);
     if app.rules.approval().needed {
-        approval::shut(&mut user, call.now);
+        approval::shut(&mut user);
     }
     if !call.store(&app, &user, &answers).await? {
         let taken = Some("Somebody has this username already. Choose another one.".to_owned());
@@ -148,7 +148,8 @@ impl Call<SignUp> {
         };
         let read =
             attributes::read(all, attributes::required(all), |name| of(name).unwrap_or_default());
-        let known = |name: &String| read.fields.iter().any(|field| field.name == *name);
+        let known =
+            |name: &String| read.fields.iter().any(|field| !field.fixed && field.name == *name);
         let beyond = said.is_some_and(|said| !said.keys().all(known));
         if !beyond && !read.are_at_fault() {
             return Ok(read);

@@ -162,7 +162,7 @@ impl Arriving<'_> {
             user.email_verified = user.email_verified.map(|_| invitation.mailed);
         }
         if self.waits() {
-            approval::shut(&mut user, now);
+            approval::shut(&mut user);
         }
         dispatcher::claim(app, &mut self.interaction).await?;
         self.interaction.note(now, format!("{username} made an account"));
@@ -219,12 +219,14 @@ impl Arriving<'_> {
                 audit_events::insert(conn, &event).await?;
                 attributes::keep(conn, &user.id, &self.answers.values, now).await?;
                 self.take_invitation(conn, user).await?;
-                app.queue_welcome(conn, user, now).await?;
                 if waits {
                     approval::wait(conn, &user.id, now).await?;
+                    // Before the address of the newcomer is held, which may be an administrator's.
                     app.queue_waiting(conn, user, now).await?;
+                    app.queue_welcome(conn, user, now).await?;
                     return Ok(Made::Waiting);
                 }
+                app.queue_welcome(conn, user, now).await?;
                 let (former, interaction) = (former.as_ref(), &self.interaction);
                 let begun = begin_session(app, conn, former, proof, interaction, now).await?;
                 Ok(Made::Entered(Box::new(begun)))

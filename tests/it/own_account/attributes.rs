@@ -276,6 +276,23 @@ async fn newcomers_say_what_is_required() {
     assert_eq!(rows(&app).await, 2);
 }
 
+/// IJ-01: what was said is text, whoever has said it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_said_is_text() {
+    let app = app().await;
+    let mut browser = signed_in(&app).await;
+    for text in ["\"><img src=x onerror=pwn()>", "</select><script>pwn()</script>"] {
+        for name in ["department", "shirt", "since"] {
+            set(&app, name, json!(text)).await;
+        }
+        let page = browser.get("/account/profile").await;
+        assert_eq!(page.status, 200);
+        let html = page.text();
+        assert!(html.contains("pwn()") && !html.contains(text), "{html}");
+        assert!(!html.contains("<img src=x") && !html.contains("<script>pwn"), "{html}");
+    }
+}
+
 /// Whatever cannot be is told with its setting.
 #[test]
 fn wrong_attributes_are_told() {

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::{OPEN, PASSWORD, filled, form};
 use crate::{
+    invitations,
     sessions::SESSION,
     support::{
         app::TestApp,
@@ -222,6 +223,27 @@ async fn approval_is_set_while_servers_run() {
     let (_, page) = sign_up(&app, "bert", "").await;
     assert_eq!(page.status, 303, "{}", page.text());
     assert_eq!(app.count("waiting_accounts").await, 2, "who waits goes on waiting");
+}
+
+/// Whoever was invited does not wait: somebody has looked at them already.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_invited_do_not_wait() {
+    let upstream = FakeUpstream::start().await;
+    let app = TestApp::builder().config(WAITS).upstream("kc", &upstream, "").start().await;
+    let (_, link) = invitations::make(&app, invitations::offer()).await;
+    let page = invitations::join(&mut app.browser(), &link, "anna").await;
+    assert_eq!(page.status, 303, "{}", page.text());
+    let (_, link) = invitations::make(&app, invitations::offer()).await;
+    let mut browser = app.browser();
+    let page = invitations::open(&mut browser, &link).await;
+    let link = page.links().into_iter().find(|link| link.path() == "/login").unwrap();
+    let choice = browser.get(link.as_str()).await;
+    let links = choice.links();
+    let start = links.iter().find(|link| link.path() == "/upstream/kc/start").unwrap();
+    let journey = browser.visit(start.as_str()).await;
+    assert_eq!(journey.last().status, 200, "{}", journey.last().text());
+    assert_eq!((app.count("users").await, app.count("waiting_accounts").await), (2, 0));
+    assert_eq!(app.count("sessions").await, 2);
 }
 
 /// A refused account leaves nothing behind, and its name is free.
