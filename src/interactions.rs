@@ -26,6 +26,7 @@ use crate::{
         words::{Prompt, ResponseMode},
     },
     store::invitations::InvitationKind,
+    urls::path,
 };
 
 /// How many hops a story keeps.
@@ -76,8 +77,11 @@ pub enum Purpose {
     Authorize(Box<AuthorizationRequest>),
     /// The person wants to see their own pages.
     Account,
-    /// The person has to prove anew who they are, and goes on at their own pages.
-    Prove,
+    /// The person has to prove anew who they are.
+    Prove {
+        /// Which of their own pages they go on to.
+        then: String,
+    },
     /// The person of this session wants to link their account at an upstream to their account here.
     /// It signs nobody in (UP-07).
     Link {
@@ -199,9 +203,10 @@ impl Interaction {
     pub fn request(&self) -> Option<&AuthorizationRequest> {
         match &self.purpose {
             Purpose::Authorize(request) => Some(request),
-            Purpose::Account | Purpose::Prove | Purpose::Link { .. } | Purpose::Invited { .. } => {
-                None
-            }
+            Purpose::Account
+            | Purpose::Prove { .. }
+            | Purpose::Link { .. }
+            | Purpose::Invited { .. } => None,
         }
     }
 
@@ -250,7 +255,15 @@ impl Interaction {
 
     /// Whether it is there to prove anew who one is.
     pub const fn is_proof(&self) -> bool {
-        matches!(self.purpose, Purpose::Prove)
+        matches!(self.purpose, Purpose::Prove { .. })
+    }
+
+    /// Which of their own pages the person sees when it succeeds.
+    pub fn own_page(&self) -> &str {
+        match &self.purpose {
+            Purpose::Prove { then } => then,
+            _ => path::ACCOUNT,
+        }
     }
 
     /// What is done when it succeeds, as events call it.
@@ -263,7 +276,7 @@ impl Interaction {
         match &self.purpose {
             Purpose::Authorize(request) => request.prompts(prompt),
             Purpose::Account => false,
-            Purpose::Prove => prompt == Prompt::Login,
+            Purpose::Prove { .. } => prompt == Prompt::Login,
             // Whoever happens to be signed in there need not be who is meant.
             Purpose::Link { .. } => prompt == Prompt::SelectAccount,
             // Whoever left a session open at the upstream must not administer by it.

@@ -158,6 +158,31 @@ impl Urls {
     }
 }
 
+/// The parameter that says where a person goes on who has proved anew who they are.
+pub const THEN: &str = "then";
+
+/// The pages of a person that ask for such a proof. Nothing else is gone to after it.
+const BEHIND_PROOF: [&str; 7] = [
+    path::MY_PASSWORD,
+    path::MY_EMAIL,
+    path::MY_PROFILE,
+    path::MY_DELETION,
+    path::TOKENS_OF_MINE,
+    path::PASSKEYS,
+    path::TWO_STEP,
+];
+
+/// Where a person proves anew who they are, to go on at one of those pages.
+pub fn prove(page: &str) -> String {
+    format!("{}?{THEN}={page}", path::PROVE)
+}
+
+/// The page of this name, if it is one of those; else the first of their own pages.
+pub fn page_behind_proof(name: Option<&str>) -> &'static str {
+    let found = BEHIND_PROOF.into_iter().find(|page| name == Some(*page));
+    found.unwrap_or(path::ACCOUNT)
+}
+
 /// Where a sign-in in progress goes to an upstream.
 pub fn upstream_start(slug: &UpstreamSlug, flow: &str) -> String {
     format!("{}?flow={flow}", path::UPSTREAM_START.replace("{slug}", slug.as_str()))

@@ -1,8 +1,7 @@
 // Every page works without this script; it only adds comfort.
 
 // A button to look at a typed password. It is hidden again before the form is sent.
-const secret = document.querySelector('.secret input');
-if (secret) {
+for (const secret of document.querySelectorAll('.secret input')) {
   const look = document.createElement('button');
   look.type = 'button';
   look.className = 'look';

@@ -37,6 +37,22 @@ impl Jar {
     }
 }
 
+/// Posts a form of a page of this host, with more header lines, and keeps the cookies of the answer.
+pub(crate) async fn submit(
+    connection: &mut Connection,
+    jar: &mut Jar,
+    host: &str,
+    (target, more, form): (&str, &str, &str),
+) -> anyhow::Result<Response> {
+    let own = "Sec-Fetch-Site: same-origin\r\nOrigin: null\r\n";
+    let headers = format!("{MANNERS}{own}{more}{}", jar.header());
+    let response = connection.send(&http::post(host, target, &headers, form)).await?;
+    for cookie in &response.cookies {
+        jar.keep(cookie);
+    }
+    Ok(response)
+}
+
 /// Fetches one page with the jar's cookies, and keeps those it sets. Follows nothing.
 pub(crate) async fn visit(
     connection: &mut Connection,

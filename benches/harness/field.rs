@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::flows::{Party, Traveller, scope_of};
 use crate::http::{Connection, get};
+use crate::members::{self, MEMBERS};
 use crate::options::Options;
 use crate::prepare::Site;
 use crate::scenarios::{Contestant, Scenario};
@@ -50,9 +51,9 @@ impl Field {
                 startup::measure(&instance.keywright, &instance.management, options.starts).await?;
             (keywright, startup) = (Some(server), Some(cost));
             site.keywright = Some(instance.public);
-            if options.scenarios().contains(&Scenario::A1) {
+            if options.scenarios().into_iter().any(Scenario::has_form) {
                 let instance = Instance::configure("page", stores, folder, upstream_port)?;
-                with_page = Some(instance.start_with_account().await?);
+                with_page = Some(instance.start_with_members().await?);
                 site.with_page = Some(instance.public);
             }
         }
@@ -72,7 +73,7 @@ impl Field {
     ) -> anyhow::Result<&Server> {
         let server = match contestant {
             Contestant::Ceiling => Some(&self.ceiling),
-            Contestant::Keywright if scenario == Scenario::A1 => self.with_page.as_ref(),
+            Contestant::Keywright if scenario.has_form() => self.with_page.as_ref(),
             Contestant::Keywright => self.keywright.as_ref(),
         };
         server.context("that server was not started")
@@ -105,6 +106,7 @@ impl Instance {
             database: stores.database_url(name, folder),
             state: stores.state_url().to_owned(),
             upstream_port,
+            is_proxied: false,
         };
         Ok(Self {
             keywright: Keywright::configure(folder, name, &settings.toml())?,
@@ -113,12 +115,9 @@ impl Instance {
         })
     }
 
-    /// With a local account there is a choice, and so a login page.
-    async fn start_with_account(&self) -> anyhow::Result<Server> {
-        self.keywright.run(&["migrate"], "")?;
-        let arguments =
-            ["user", "add", "bench", "--email", "bench@example.org", "--password-stdin"];
-        self.keywright.run(&arguments, "correct horse battery staple 42\n")?;
+    /// With local accounts there is a choice, and so a login page.
+    async fn start_with_members(&self) -> anyhow::Result<Server> {
+        members::import(&self.keywright, &members::many(MEMBERS)?)?;
         let mut server = self.keywright.serve()?;
         server.ready(&self.management).await?;
         Ok(server)

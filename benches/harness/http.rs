@@ -20,6 +20,8 @@ pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) location: Option<String>,
     pub(crate) etag: Option<String>,
+    /// In seconds.
+    pub(crate) retry_after: Option<u64>,
     /// The values of all `Set-Cookie` headers, in order.
     pub(crate) cookies: Vec<String>,
     pub(crate) body: Bytes,
@@ -182,6 +184,7 @@ impl Head {
                 status,
                 location: None,
                 etag: None,
+                retry_after: None,
                 cookies: Vec::new(),
                 body: Bytes::new(),
             },
@@ -210,6 +213,8 @@ impl Head {
             self.response.location = Some(text());
         } else if is("etag") {
             self.response.etag = Some(text());
+        } else if is("retry-after") {
+            self.response.retry_after = text().trim().parse().ok();
         } else if is("transfer-encoding") && value.eq_ignore_ascii_case(b"chunked") {
             self.body = Body::Chunked;
         } else if is("connection") && value.eq_ignore_ascii_case(b"close") {

@@ -1,9 +1,10 @@
 //! The benchmark harness: `cargo bench --bench harness`.
 //!
-//! One program in three roles. Without a subcommand it runs the scenarios; `ceiling` is the
+//! One program in several roles. Without a subcommand it runs the scenarios; `ceiling` is the
 //! minimal server whose figures are the limits; `stub-upstream` is an identity provider that costs
 //! next to nothing. The harness starts the other two by running itself again, so that each server
-//! is a process of its own and its CPU time can be told apart.
+//! is a process of its own and its CPU time can be told apart. `timing` and `crowd` each ask one
+//! question of the sign-in form: whether time tells who is here, and what many at once do.
 //!
 //! The primary figure is requests per CPU-second of the server's process tree, beside the ceiling
 //! server's figure of the same round. See `benches/README.md` for the scenarios and the options.
@@ -16,10 +17,12 @@ mod browser;
 mod ceiling;
 mod contest;
 mod cpu;
+mod crowd;
 mod field;
 mod flows;
 mod http;
 mod load;
+mod members;
 mod options;
 mod prepare;
 mod report;
@@ -31,6 +34,7 @@ mod startup;
 mod stores;
 mod stub;
 mod summary;
+mod timing;
 mod workers;
 
 use clap::Parser as _;
@@ -49,6 +53,8 @@ fn main() -> anyhow::Result<()> {
         Some(options::Role::StubUpstream(arguments)) => {
             many_threads()?.block_on(stub::run(arguments))
         }
+        Some(options::Role::Timing(arguments)) => one_thread()?.block_on(timing::run(arguments)),
+        Some(options::Role::Crowd(arguments)) => one_thread()?.block_on(crowd::run(arguments)),
         // One thread is enough to saturate two cores of server, and leaves them to it.
         None => one_thread()?.block_on(contest::run(command.options)),
     }

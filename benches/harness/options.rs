@@ -19,13 +19,51 @@ pub(crate) struct Command {
     pub(crate) options: Options,
 }
 
-/// The servers this program can be.
+/// What else this program can be: a server, or a question of its own.
 #[derive(Subcommand)]
 pub(crate) enum Role {
     /// The minimal server whose figures are the limits.
     Ceiling(CeilingArguments),
     /// An OpenID provider that costs next to nothing.
     StubUpstream(StubArguments),
+    /// Whether the time of a failed sign-in tells who has an account.
+    Timing(TimingArguments),
+    /// What many sign-ins at once do to memory, to one another and to everybody else.
+    Crowd(CrowdArguments),
+}
+
+/// How long the question about time is asked.
+#[derive(Args)]
+pub(crate) struct TimingArguments {
+    /// How many tries of each kind.
+    #[arg(long, default_value_t = 2000)]
+    pub(crate) tries: usize,
+    /// Where the figures go as JSON.
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+    /// Cargo passes this to every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// How large the crowd is, and what it may cost.
+#[derive(Args)]
+pub(crate) struct CrowdArguments {
+    /// How many sign in at once.
+    #[arg(long, default_value_t = 500)]
+    pub(crate) people: usize,
+    /// The most memory that the server may ever hold (`VmHWM`), in MiB.
+    #[arg(long, default_value_t = 128.0)]
+    pub(crate) memory: f64,
+    /// How long everybody else is watched while nothing happens.
+    #[arg(long, default_value_t = 10.0)]
+    pub(crate) seconds: f64,
+    /// Where the figures go as JSON.
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+    /// Cargo passes this to every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
 }
 
 /// What the ceiling server is told.

@@ -10,6 +10,7 @@ use crate::browser::Jar;
 use crate::flows::{Party, Traveller, scope_of};
 use crate::http::{Connection, basic, get, post};
 use crate::load;
+use crate::members::{Member, Visitor};
 use crate::scenarios::{Contestant, Scenario};
 use crate::settings::{API, APP, APP_ES256, SECRET, WEB};
 use crate::workers::{Collect, Exchange, Pool, Repeat, Return, Rotate, Worker};
@@ -90,6 +91,7 @@ impl Preparation {
             Scenario::A1 => Ok(self.pages(&server, contestant)),
             Scenario::F1 => Ok(self.sign_ins(&server, APP_ES256)),
             Scenario::F1r => Ok(self.sign_ins(&server, APP)),
+            Scenario::F2 => Ok(self.members(&server, contestant)),
             Scenario::F3 => self.returns(&server, contestant).await,
         }
     }
@@ -98,6 +100,20 @@ impl Preparation {
         (0..self.connections)
             .map(|_| Worker::SignIn(Box::new(self.traveller(server, client))))
             .collect()
+    }
+
+    /// People with a password, each at one connection; the ceiling hashes and does nothing else.
+    fn members(&self, server: &Party, contestant: Contestant) -> Vec<Worker> {
+        if contestant == Contestant::Ceiling {
+            let request = get(&server.host, "/argon2id", "");
+            return self.repeat(server, vec![request], b"right");
+        }
+        let worker = |first: usize| {
+            let visitor = Visitor::new(server, APP_ES256);
+            let step = self.connections;
+            Worker::Member(Box::new(Member { visitor, first, step, turns: 0 }))
+        };
+        (0..self.connections).map(worker).collect()
     }
 
     /// People who are signed in already, each at one connection.
@@ -139,7 +155,7 @@ impl Preparation {
     fn server(&self, scenario: Scenario, contestant: Contestant) -> anyhow::Result<Party> {
         let server = match contestant {
             Contestant::Ceiling => &self.site.ceiling,
-            Contestant::Keywright if scenario == Scenario::A1 => &self.site.with_page,
+            Contestant::Keywright if scenario.has_form() => &self.site.with_page,
             Contestant::Keywright => &self.site.keywright,
         };
         server.clone().context(NOT_STARTED)

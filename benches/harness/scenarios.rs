@@ -31,6 +31,8 @@ pub(crate) enum Scenario {
     F1,
     /// The same with the default algorithms: an RS256 ID token.
     F1r,
+    /// A sign-in with a local password, argon2id at the default parameters, ES256 tokens.
+    F2,
     /// A sign-in of somebody who has a session: no page and no upstream, ES256 tokens.
     F3,
 }
@@ -75,6 +77,7 @@ impl Scenario {
             Self::A1 => "A1",
             Self::F1 => "F1",
             Self::F1r => "F1r",
+            Self::F2 => "F2",
             Self::F3 => "F3",
         }
     }
@@ -95,6 +98,7 @@ impl Scenario {
             Self::A1 => "authorize to login page",
             Self::F1 => "federated login, ES256",
             Self::F1r => "federated login, RS256",
+            Self::F2 => "login by password, argon2id",
             Self::F3 => "login by session, ES256",
         }
     }
@@ -118,6 +122,7 @@ impl Scenario {
             Self::D2 | Self::D2n => &[Goal::Ratio(0.85)],
             Self::A1 => &[Goal::Ratio(0.25)],
             Self::F1 => &[Goal::Ratio(0.55), Goal::PerCpuSecondWithRedis(1400.0)],
+            Self::F2 => &[Goal::Ratio(0.93)],
             Self::F3 => &[Goal::Ratio(0.60), Goal::PerCpuSecondWithRedis(1400.0)],
         }
     }
@@ -125,6 +130,11 @@ impl Scenario {
     /// Whether it is a sign-in at the upstream, of one person after the other.
     pub(crate) fn signs_in(self) -> bool {
         matches!(self, Self::F1 | Self::F1r)
+    }
+
+    /// Whether it needs a login page with a form, and so a server with local accounts.
+    pub(crate) fn has_form(self) -> bool {
+        matches!(self, Self::A1 | Self::F2)
     }
 
     /// Whether missing a target of it fails the gate; the other targets are information.

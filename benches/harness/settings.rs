@@ -31,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) database: String,
     pub(crate) state: String,
     pub(crate) upstream_port: u16,
+    /// Whether who comes over loopback says in `X-Forwarded-For` where they come from.
+    pub(crate) is_proxied: bool,
 }
 
 impl Settings {
@@ -57,12 +59,14 @@ access_token_signing_alg = "{algorithm}"
     }
 
     fn server(&self) -> String {
-        let Self { port, management_port, database, state, upstream_port } = self;
+        let Self { port, management_port, database, state, upstream_port, is_proxied } = self;
+        let proxies = if *is_proxied { "\"127.0.0.0/8\"" } else { "" };
         format!(
             r#"[server]
 issuer = "http://localhost:{port}"
 listen = "127.0.0.1:{port}"
 management_listen = "127.0.0.1:{management_port}"
+trusted_proxies = [{proxies}]
 
 [database]
 url = "{database}"
@@ -78,6 +82,7 @@ federated = "open"
 
 [rate_limits]
 max_new_flows = 1000000000
+sign_in_per_minute = 1000000000
 
 [[upstreams]]
 slug = "stub"

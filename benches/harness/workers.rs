@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use crate::browser::Jar;
 use crate::flows::{Party, Tokens, Traveller, exchange_form};
 use crate::http::{Connection, basic, post};
+use crate::members::Member;
 use crate::settings::{SECRET, WEB};
 
 /// One connection and its task.
@@ -18,6 +19,8 @@ pub(crate) enum Worker {
     Page(Box<Traveller>),
     /// A new person, up to the tokens.
     SignIn(Box<Traveller>),
+    /// People with a password, up to the tokens.
+    Member(Box<Member>),
     /// People with sessions, up to the tokens.
     Return(Box<Return>),
     /// A person with a session, collecting codes.
@@ -99,6 +102,7 @@ impl Worker {
             Self::Rotate(worker) => worker.step().await,
             Self::Page(traveller) => traveller.login_page().await.map(|_| Step::Done),
             Self::SignIn(traveller) => traveller.sign_in().await.map(|_| Step::Done),
+            Self::Member(member) => member.sign_in().await.map(|_| Step::Done),
             Self::Return(worker) => worker.step().await,
             Self::Collect(worker) => worker.step().await,
         }

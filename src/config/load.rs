@@ -86,7 +86,8 @@ fn overlay(table: &mut Table, environment: &Environment, problems: &mut Problems
     disable_signup(table, environment, problems);
 }
 
-/// `DISABLE_SIGNUP=true` shuts both doors, whatever else is said.
+/// `DISABLE_SIGNUP=true` shuts both doors, whatever else is said; `false` takes back that the file
+/// shuts them.
 fn disable_signup(table: &mut Table, environment: &Environment, problems: &mut Problems) {
     let Some(value) = environment.get("DISABLE_SIGNUP") else {
         return;
@@ -99,6 +100,10 @@ fn disable_signup(table: &mut Table, environment: &Environment, problems: &mut P
                 let path = ["signup".to_owned(), toggle.to_owned()];
                 set(table, &path, value, "DISABLE_SIGNUP", problems);
             }
+        }
+        "false" | "0" | "no" if !environment.contains_key("KEYWRIGHT_SIGNUP__DISABLED") => {
+            let path = ["signup".to_owned(), "disabled".to_owned()];
+            set(table, &path, "false", "DISABLE_SIGNUP", problems);
         }
         "false" | "0" | "no" | "" => {}
         _ => problems.add("DISABLE_SIGNUP", value, "must be true or false"),

@@ -280,7 +280,14 @@ impl PasswordSettings {
             None,
         );
         if let Err(error) = fits {
-            problems.add("passwords.argon2_memory_kib", self.argon2_memory_kib, error.to_string());
+            let (name, value) = match error {
+                argon2::Error::TimeTooSmall => ("argon2_passes", self.argon2_passes),
+                argon2::Error::ThreadsTooFew | argon2::Error::ThreadsTooMany => {
+                    ("argon2_lanes", self.argon2_lanes)
+                }
+                _ => ("argon2_memory_kib", self.argon2_memory_kib),
+            };
+            problems.add(&format!("passwords.{name}"), value, error.to_string());
         }
         if !(8..=64).contains(&self.min_length) {
             problems.add("passwords.min_length", self.min_length, "must be between 8 and 64");

@@ -163,7 +163,7 @@ async fn end(
         Ending::Error(request, error) => {
             Ok(refuse(app, &Target::of(request), &error, trace, Some(interaction)))
         }
-        Ending::Account => Ok(see_other(urls::path::ACCOUNT)),
+        Ending::Account => Ok(see_other(interaction.own_page())),
         Ending::Invitation => {
             // It goes on under the same name, for the same browser.
             let mut interaction = interaction.clone();

@@ -64,6 +64,10 @@ impl Attempt<'_> {
         (name, password): (&str, &Secret),
         known: impl FnOnce(&User) -> Option<&'b [u8]> + Send,
     ) -> Result<Tried, PageError> {
+        if self.app.passwords.is_full() {
+            // Turned away before the database is asked anything, which others need meanwhile (PW-03).
+            return Err(hashing_fault(HashingFault::Busy));
+        }
         // The connection goes back before the hash is made: hashing is slow.
         let user = find_user(&mut self.app.connection().await?, name).await?;
         let who = user.as_ref().map(|user| user.id.clone());

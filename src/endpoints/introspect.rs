@@ -21,6 +21,7 @@ use crate::{
     store::{
         StoreError, StoreResult,
         refresh_tokens::{self, Found},
+        users::Person,
     },
     tokens::{access::VerifiedAccessToken, personal},
     web::{
@@ -77,11 +78,21 @@ async fn access_token(
     answer.insert("active".to_owned(), json!(true));
     answer.insert("token_type".to_owned(), json!("Bearer"));
     answer.extend(token.claims().clone());
-    // Who asks hears of the groups as they are, and not as they were when the token was issued.
-    if let (Some(groups), Some(person)) = (answer.get_mut("groups"), bearer.person()) {
-        *groups = json!(person.groups());
+    if let Some(person) = bearer.person().filter(|_| token.claims().contains_key(GROUPS)) {
+        tell_rights(&mut answer, person);
     }
     Ok(Some(answer))
+}
+
+/// Groups and roles as they are, and not as they were when the token was issued.
+fn tell_rights(answer: &mut Map<String, Value>, person: &Person) {
+    answer.insert(GROUPS.to_owned(), json!(person.groups()));
+    let roles = person.roles();
+    if roles.is_empty() {
+        answer.remove("roles");
+    } else {
+        answer.insert("roles".to_owned(), json!(roles));
+    }
 }
 
 /// A personal access token is for every app at which it is of use. It was issued to none, so there is
@@ -115,7 +126,7 @@ async fn personal_access_token(
         answer.insert("exp".to_owned(), json!(end));
     }
     if scope.contains(GROUPS) {
-        answer.insert("groups".to_owned(), json!(good.person.groups()));
+        tell_rights(&mut answer, &good.person);
     }
     Ok(Some(answer))
 }

@@ -48,10 +48,17 @@ impl OpaqueKind {
 }
 
 /// An opaque secret that has the right shape for its kind.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Opaque {
     kind: OpaqueKind,
     bits: zeroize::Zeroizing<[u8; 32]>,
+}
+
+impl std::fmt::Debug for Opaque {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The bits are the secret (LG-15).
+        write!(out, "Opaque({:?}, ..)", self.kind)
+    }
 }
 
 impl Opaque {

@@ -169,4 +169,60 @@ mod tests {
         assert!(new.open("p", &after).is_some());
         assert!(new.open("p", &before).is_none());
     }
+
+    /// LG-12: no two seals share a nonce, whatever is sealed, under whichever ring, and after whatever
+    /// restart: it is drawn anew for each, all of its 192 bits, and depends on nothing else.
+    #[test]
+    fn no_two_seals_share_a_nonce() {
+        let before = ring(&["one"]);
+        let restarted = ring(&["one"]);
+        let rotated = ring(&["two", "one"]);
+        let mut nonces = std::collections::HashSet::new();
+        let mut both_bits = ([0_u8; NONCE], [0xff_u8; NONCE]);
+        let rounds = 50_000;
+        for _ in 0..rounds {
+            for ring in [&before, &restarted, &rotated] {
+                let sealed = ring.seal("totp_factors:sealed:a", b"the same", &OsRandom);
+                let nonce: [u8; NONCE] = sealed[1..=NONCE].try_into().unwrap();
+                for (at, byte) in nonce.iter().enumerate() {
+                    both_bits.0[at] |= byte;
+                    both_bits.1[at] &= byte;
+                }
+                assert!(nonces.insert(nonce), "a nonce came twice");
+            }
+        }
+        assert_eq!(nonces.len(), 3 * rounds);
+        assert_eq!(both_bits, ([0xff; NONCE], [0; NONCE]), "a bit of it is never drawn");
+    }
+
+    /// Counts what is drawn.
+    #[derive(Debug, Default)]
+    struct Counted(std::sync::atomic::AtomicUsize);
+
+    impl Random for Counted {
+        fn fill(&self, bytes: &mut [u8]) {
+            self.0.fetch_add(bytes.len(), std::sync::atomic::Ordering::SeqCst);
+            OsRandom.fill(bytes);
+        }
+    }
+
+    proptest::proptest! {
+        /// LG-12, LG-11: whatever is sealed opens again, in its place alone, and takes a whole nonce.
+        #[test]
+        fn what_is_sealed_opens_in_its_place_and_takes_a_nonce(
+            place in "[a-z:]{0,40}",
+            other in "[a-z:]{0,40}",
+            plain in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
+        ) {
+            let (ring, random) = (ring(&["one"]), Counted::default());
+            let sealed = ring.seal(&place, &plain, &random);
+            proptest::prop_assert_eq!(random.0.load(std::sync::atomic::Ordering::SeqCst), NONCE);
+            let opened = ring.open(&place, &sealed);
+            let opened = opened.unwrap();
+            proptest::prop_assert_eq!(opened.as_slice(), plain.as_slice());
+            proptest::prop_assert_eq!(ring.open(&other, &sealed).is_some(), other == place);
+            let again = ring.seal(&place, &plain, &random);
+            proptest::prop_assert_ne!(sealed, again);
+        }
+    }
 }

@@ -125,6 +125,7 @@ pub fn issue_in_exchange(
         sub: person.user.id.as_str(),
         jti: format!("{FROM_PERSONAL}.{token}.{}", chance(issuing.random)),
         groups: scope.contains(GROUPS).then(|| person.groups()),
+        roles: if scope.contains(GROUPS) { person.roles() } else { Vec::new() },
         ..common(issuing, client, scope)
     };
     sign(issuing, client, &claims)

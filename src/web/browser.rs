@@ -25,6 +25,8 @@ const MARK_LIFE: Span = Span::from_days(365);
 pub struct BrowserMark {
     secret: Opaque,
     fresh: bool,
+    /// The session that the browser carries beside it, whatever it is worth.
+    session: Option<TokenDigest>,
 }
 
 impl BrowserMark {
@@ -32,7 +34,7 @@ impl BrowserMark {
     pub fn find(app: &App, headers: &HeaderMap) -> Option<Self> {
         let value = cookies::read(headers, Cookie::Browser, &app.urls)?;
         let secret = Opaque::parse(OpaqueKind::Browser, value)?;
-        Some(Self { secret, fresh: false })
+        Some(Self { secret, fresh: false, session: session_at(app, headers) })
     }
 
     /// The mark that the browser carries, or a new one.
@@ -40,7 +42,13 @@ impl BrowserMark {
         Self::find(app, headers).unwrap_or_else(|| Self {
             secret: Opaque::generate(OpaqueKind::Browser, app.random()),
             fresh: true,
+            session: session_at(app, headers),
         })
+    }
+
+    /// The digest of the session that the browser carries.
+    pub const fn session(&self) -> Option<&TokenDigest> {
+        self.session.as_ref()
     }
 
     /// What is kept of the mark.
@@ -60,6 +68,12 @@ impl BrowserMark {
         }
         cookies::set(Cookie::Browser, self.secret.reveal().expose(), MARK_LIFE, &app.urls)
     }
+}
+
+/// The digest of the session that a request carries.
+fn session_at(app: &App, headers: &HeaderMap) -> Option<TokenDigest> {
+    let value = cookies::read(headers, Cookie::Session, &app.urls)?;
+    Opaque::parse(OpaqueKind::Session, value).map(|secret| secret.digest())
 }
 
 /// The cookie of a session whose secret this is.

@@ -28,6 +28,7 @@ mod support {
     pub(crate) mod smtp;
 }
 
+mod accounts;
 mod addresses;
 mod admin_link;
 mod api;
@@ -42,6 +43,7 @@ mod demo;
 mod documents;
 mod ephemeral;
 mod groups;
+mod heritage;
 mod http;
 mod invitations;
 mod jose;

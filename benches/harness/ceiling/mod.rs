@@ -5,6 +5,7 @@
 //! What Keywright costs above this is Keywright's own. Both use the same allocator.
 
 mod grants;
+mod passwords;
 mod people;
 mod requests;
 mod sign_ins;
@@ -27,6 +28,7 @@ use bytes::Bytes;
 use crate::options::CeilingArguments;
 use crate::settings::{API, APP, APP_ES256, SECRET, WEB};
 use crate::signing::{Algorithm, Signer, Verifier, digest_text};
+use passwords::Passwords;
 use people::People;
 use sign_ins::SignIns;
 use store::Store;
@@ -45,6 +47,7 @@ struct Ceiling {
     page: Document,
     store: Store,
     sign_ins: SignIns,
+    passwords: Passwords,
     issuer: String,
 }
 
@@ -100,6 +103,7 @@ pub(crate) async fn run(arguments: CeilingArguments) -> anyhow::Result<()> {
             upstream: Upstream::discover(&arguments.upstream).await?,
             callback: format!("{issuer}/callback"),
         },
+        passwords: Passwords::new()?,
         issuer,
     };
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", arguments.port)).await?;
@@ -117,6 +121,7 @@ fn routes(ceiling: Arc<Ceiling>) -> Router {
         .route("/token/rs256", post(tokens::rs256))
         .route("/userinfo", get(tokens::userinfo))
         .route("/introspect", post(tokens::introspect))
+        .route("/argon2id", get(passwords::argon2id))
         .route("/codes", get(grants::codes))
         .route("/exchange", post(grants::exchange))
         .route("/refresh", post(grants::refresh))

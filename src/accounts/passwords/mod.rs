@@ -177,6 +177,11 @@ impl Passwords {
         .await?
     }
 
+    /// Whether whoever comes now would be turned away.
+    pub fn is_full(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) >= self.max_waiting
+    }
+
     /// How many hashes with our own parameters were made so far: the work that others could see.
     pub fn hashes(&self) -> u64 {
         self.hashes.load(Ordering::Acquire)

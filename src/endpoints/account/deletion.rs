@@ -43,7 +43,7 @@ struct DeletePage {
 pub async fn show(State(app): State<App>, request: Request) -> Result<Response, PageError> {
     let now = app.now();
     let headers = request.headers();
-    let session = match own::fresh(&app, headers, now).await? {
+    let session = match own::fresh(&app, headers, path::MY_DELETION, now).await? {
         Ok(session) => session,
         Err(elsewhere) => return Ok(elsewhere),
     };

@@ -48,7 +48,7 @@ struct EmailPage {
 pub async fn show(State(app): State<App>, request: Request) -> Result<Response, PageError> {
     let now = app.now();
     let headers = request.headers();
-    let session = match own::fresh(&app, headers, now).await? {
+    let session = match own::fresh(&app, headers, path::MY_EMAIL, now).await? {
         Ok(session) => session,
         Err(elsewhere) => return Ok(elsewhere),
     };

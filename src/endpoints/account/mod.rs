@@ -51,6 +51,7 @@ use crate::{
         cookies, csrf,
         error::PageError,
         pages::{PageFrame, page, see_other},
+        params,
     },
 };
 
@@ -65,6 +66,7 @@ struct HomePage {
     email_state: &'static str,
     picture: Option<String>,
     groups: Vec<String>,
+    roles: Vec<String>,
     signed_in_with: String,
     signed_in_at: String,
     identities: Vec<IdentityRow>,
@@ -113,11 +115,13 @@ pub async fn home(State(app): State<App>, request: Request) -> Result<Response, 
     sign_in(&app, headers, from, story, now).await
 }
 
-/// `GET /account/prove`: signing in anew, whoever is signed in.
+/// `GET /account/prove`: signing in anew, whoever is signed in, and back to the page that asks for it.
 pub async fn prove(State(app): State<App>, request: Request) -> Result<Response, PageError> {
     let from = address::of(&app, request.extensions(), request.headers());
-    let story = (Purpose::Prove, "wanted to prove anew who they are");
-    sign_in(&app, request.headers(), from, story, app.now()).await
+    let (headers, params) = params::of_page(request).await?;
+    let then = urls::page_behind_proof(params.get(urls::THEN)).to_owned();
+    let story = (Purpose::Prove { then }, "wanted to prove anew who they are");
+    sign_in(&app, &headers, from, story, app.now()).await
 }
 
 async fn sign_in(
@@ -166,6 +170,7 @@ async fn show(
         email_state: email_state(user.email_verified),
         picture: user.shown_picture().map(str::to_owned),
         groups: session.person.groups(),
+        roles: session.person.roles(),
         signed_in_with: way_of(app, own),
         signed_in_at: own.auth_time.for_people(),
         not_linked: not_linked(app, &identities),

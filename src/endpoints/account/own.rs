@@ -45,18 +45,19 @@ pub(super) async fn proved(
     Ok(Some(session))
 }
 
-/// The session of who wants to see a form for such a change; or where they have to go first, to sign in
-/// or to prove anew who they are, so that nobody fills in what is refused afterwards.
+/// The session of who wants to see `page`, a form for such a change; or where they have to go first, to
+/// sign in or to prove anew who they are, so that nobody fills in what is refused afterwards.
 pub(super) async fn fresh(
     app: &App,
     headers: &HeaderMap,
+    page: &str,
     now: Timestamp,
 ) -> Result<Result<LiveSession, Response>, PageError> {
     let Some(session) = browser::held_session(app, headers, None, now).await? else {
         return Ok(Err(see_other(urls::path::ACCOUNT)));
     };
     let is_fresh = is_young(&session, now) && is_whole(app, &session.session).await?;
-    Ok(if is_fresh { Ok(session) } else { Err(see_other(urls::path::PROVE)) })
+    Ok(if is_fresh { Ok(session) } else { Err(see_other(&urls::prove(page))) })
 }
 
 /// The same for what anybody may do who is signed in, however long ago: to end and to revoke.
@@ -70,10 +71,17 @@ pub(super) async fn posted(
     params: &Params,
     now: Timestamp,
 ) -> Result<Option<LiveSession>, PageError> {
-    if !csrf::is_own(app, headers, params.get(csrf::FIELD)) {
-        return Err(PageError::forged_form().event(Event::refused(action, "form_not_ours")));
+    let token = params.get(csrf::FIELD);
+    let forged = || PageError::forged_form().event(Event::refused(action, "form_not_ours"));
+    if !csrf::is_own(app, headers, token) {
+        return Err(forged());
     }
-    Ok(browser::held_session(app, headers, None, now).await?)
+    let session = browser::held_session(app, headers, None, now).await?;
+    if session.is_some() && !csrf::is_of_session(app, headers, token) {
+        // Somebody else may have opened it, who was signed in here before (SS-13).
+        return Err(forged());
+    }
+    Ok(session)
 }
 
 /// From where somebody does something, in human words.

@@ -43,6 +43,8 @@ struct PasskeysPage {
     options: Option<String>,
     /// Whether there could be more, after a new sign-in.
     stale: bool,
+    /// Where that is.
+    prove: String,
     notice: Option<&'static str>,
 }
 
@@ -99,6 +101,7 @@ async fn draw(
         csrf: csrf::token(app, &mark),
         passkeys: rows.iter().map(row).collect(),
         stale: adds.is_some() && options.is_none(),
+        prove: urls::prove(urls::path::PASSKEYS),
         options,
         notice,
     };

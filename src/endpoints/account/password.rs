@@ -66,7 +66,7 @@ struct Wrong {
 pub async fn show(State(app): State<App>, request: Request) -> Result<Response, PageError> {
     let now = app.now();
     let headers = request.headers();
-    let session = match own::fresh(&app, headers, now).await? {
+    let session = match own::fresh(&app, headers, path::MY_PASSWORD, now).await? {
         Ok(session) => session,
         Err(elsewhere) => return Ok(elsewhere),
     };

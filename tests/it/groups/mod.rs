@@ -101,6 +101,22 @@ async fn tokens_of(app: &TestApp, browser: &mut Browser, username: &str) -> Answ
     redeem(app, "web", &code).await
 }
 
+/// One's own page names the roles that one holds, and does not speak of them where there are none.
+#[tokio::test(flavor = "multi_thread")]
+async fn people_see_their_roles() {
+    let app = house().await;
+    app.add_user("bob", &["ops"]).await;
+    app.add_user("eve", &["guests"]).await;
+    for (username, role) in [("bob", Some("member")), ("eve", None)] {
+        let mut browser = app.browser();
+        crate::sessions::sign_in(&mut browser, username).await;
+        let page = browser.get("/account").await.text();
+        let shown = page.split_once("<dt>Roles</dt>").map(|(_, rest)| rest);
+        assert_eq!(shown.is_some(), role.is_some(), "{page}");
+        assert!(role.is_none_or(|role| page.contains(&format!("<bdi>{role}</bdi>"))), "{page}");
+    }
+}
+
 /// Members of a group are members of the one that it belongs to, hold its role, and may enter where it may.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_gives_what_it_means() {

@@ -1,6 +1,7 @@
-//! One's own account: what one is called, and its end.
+//! One's own account: what one is called, the way back to a form after a new proof, and the end.
 
 mod attributes;
 mod deletion;
 mod picture;
 mod profile;
+mod proof;

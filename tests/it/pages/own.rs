@@ -36,7 +36,7 @@ async fn the_pages_of_a_person() {
     "##);
     let page = browser.get("/account/tokens").await;
     insta::assert_snapshot!(main_of(&page), @r##"
-    <p><a href="/account">Your account</a></p>
+    <p><a href="/account">Back to your account</a></p>
     <h1>Personal access tokens</h1>
     <section aria-labelledby="tokens">
     <h2 id="tokens">Your tokens</h2>
@@ -84,7 +84,7 @@ async fn the_pages_of_a_person() {
     "##);
     let page = browser.get("/account/apps").await;
     insta::assert_snapshot!(main_of(&page), @r##"
-    <p><a href="/account">Your account</a></p>
+    <p><a href="/account">Back to your account</a></p>
     <h1>Connected apps</h1>
     <section aria-labelledby="apps">
     <h2 id="apps">Apps that you have opened</h2>
@@ -104,6 +104,7 @@ async fn the_pages_of_a_person() {
     "##);
     let page = browser.get("/account/everywhere").await;
     insta::assert_snapshot!(main_of(&page), @r##"
+    <p><a href="/account">Back to your account</a></p>
     <h1>Sign out everywhere?</h1>
     <p>Every browser that you are signed in at, this one too, and every app that works in your name.</p>
     <form class="fields" method="post" action="/account/everywhere">
@@ -112,12 +113,11 @@ async fn the_pages_of_a_person() {
     <ul class="chips"><li class="tag"><bdi>backup</bdi></li></ul>
     <button class="button primary" type="submit">Sign out everywhere</button>
     </form>
-    <p class="aside"><a href="/account">Stay signed in</a></p>
     "##);
     let page = browser.get("/account/activity").await;
     let trace = regex::Regex::new(">[A-Z0-9]{8}<").unwrap();
     insta::assert_snapshot!(trace.replace_all(&main_of(&page), ">[trace]<"), @r##"
-    <p><a href="/account">Your account</a></p>
+    <p><a href="/account">Back to your account</a></p>
     <h1>Your activity</h1>
     <section aria-labelledby="events">
     <h2 id="events">What happened lately</h2>

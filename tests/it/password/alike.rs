@@ -9,7 +9,8 @@ use super::Attempt;
 use crate::support::{app::TestApp, journey::authorize_path};
 
 /// Names of one length, so that whole answers can be compared.
-const NAMES: [&str; 7] = ["nobod", "robin", "carol", "alice", "frank", "freda", "harry"];
+const NAMES: [&str; 9] =
+    ["nobod", "robin", "carol", "alice", "frank", "freda", "harry", "verna", "della"];
 
 async fn store(app: &TestApp, user: &User, hash: &str) {
     let mut connection = app.app.connection().await.unwrap();
@@ -18,7 +19,8 @@ async fn store(app: &TestApp, user: &User, hash: &str) {
 }
 
 /// Nobody; somebody; a shut account; one without a password; cheap and cheapest hashes of other
-/// systems, one of them shut; a hash that cannot be read.
+/// systems, one of them shut; a hash that cannot be read; an address that is not proved; an account whose
+/// owner has deleted it.
 async fn people(app: &TestApp) {
     app.browser().visit(&authorize_path("web", &[])).await.landing();
     app.add_user("robin", &[]).await;
@@ -26,6 +28,14 @@ async fn people(app: &TestApp) {
     let frank = app.add_user("frank", &[]).await;
     let freda = app.add_user("freda", &[]).await;
     let harry = app.add_user("harry", &[]).await;
+    app.add_user("verna", &[]).await;
+    let unproved = "UPDATE users SET email_verified = NULL WHERE username = 'verna'";
+    crate::refresh::outside::execute(app, unproved).await;
+    let della = app.add_user("della", &[]).await;
+    let (id, due) = (&della.id, app.clock.unix() + 86_400);
+    let deleted =
+        format!("INSERT INTO deletions (user_id, asked_at, due_at) VALUES ('{id}', 0, {due})");
+    crate::refresh::outside::execute(app, &deleted).await;
     let bcrypt = "$2b$05$EUaa4XgD.loFNAFo1AQdJ.ZyPhlgPxR.mawbVPfC21QbZrWKj1cza";
     store(app, &frank, bcrypt).await;
     let pbkdf2 =
@@ -33,7 +43,7 @@ async fn people(app: &TestApp) {
     store(app, &freda, pbkdf2).await;
     store(app, &harry, "$md5$broken").await;
     let mut connection = app.app.connection().await.unwrap();
-    for shut in [&carol, &freda] {
+    for shut in [&carol, &freda, &della] {
         assert!(users::disable(&mut connection, &shut.id, app.app.now()).await.unwrap());
     }
 }

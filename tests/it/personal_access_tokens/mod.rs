@@ -62,7 +62,7 @@ async fn signed_in(app: &TestApp, username: &str) -> Browser {
 }
 
 /// Posts the form for a new token.
-async fn ask_for(browser: &mut Browser, fields: &[(&str, &str)]) -> Page {
+pub(crate) async fn ask_for(browser: &mut Browser, fields: &[(&str, &str)]) -> Page {
     let csrf = form_token(browser).await;
     let fields = [&[("csrf", csrf.as_str())], fields].concat();
     browser.post_form("/account/tokens", &fields).await
@@ -77,7 +77,7 @@ async fn make(browser: &mut Browser, name: &str, scopes: &[&str]) -> String {
 }
 
 /// The token that a page shows.
-fn secret_on(page: &Page) -> String {
+pub(crate) fn secret_on(page: &Page) -> String {
     assert_eq!(page.status, 200, "{}", page.text());
     let text = page.text();
     let (_, rest) = text.split_once("<pre id=\"token\" dir=\"ltr\">").expect("a new token");

@@ -41,9 +41,13 @@ pub(crate) async fn deployment(config: &str) -> Vec<Arc<TestApp>> {
 
 /// Runs `keywright user ...` beside the server.
 pub(crate) async fn user_verb(app: &TestApp, arguments: &[&str], input: &str) {
+    verb(app, &[&["user"], arguments].concat(), input).await;
+}
+
+/// Runs the command line beside the server, and answers what it prints.
+pub(crate) async fn verb(app: &TestApp, arguments: &[&str], input: &str) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_keywright"));
     command
-        .arg("user")
         .args(arguments)
         .env("DATABASE_URL", &app.database.url)
         .env("SECRET_KEY", SECRET_KEY)
@@ -59,6 +63,7 @@ pub(crate) async fn user_verb(app: &TestApp, arguments: &[&str], input: &str) {
     };
     let output = tokio::task::spawn_blocking(run).await.unwrap();
     assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Runs SQL as somebody who got at the database.

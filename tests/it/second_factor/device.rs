@@ -23,20 +23,20 @@ const ATTESTED: u8 = 0x40;
 
 /// A device with one passkey.
 #[derive(Clone)]
-pub(super) struct Device {
+pub(crate) struct Device {
     key: EcKey<Private>,
-    pub(super) id: Vec<u8>,
-    pub(super) user_handle: Vec<u8>,
-    pub(super) counter: u32,
+    pub(crate) id: Vec<u8>,
+    pub(crate) user_handle: Vec<u8>,
+    pub(crate) counter: u32,
     /// Of which origin the browser says that it is.
-    pub(super) origin: String,
+    pub(crate) origin: String,
     /// For whom the authenticator signs.
-    pub(super) rp_id: String,
+    pub(crate) rp_id: String,
     /// What the browser says that it is doing, where that is not what it does.
-    pub(super) kind: Option<&'static str>,
-    pub(super) present: bool,
-    pub(super) verified: bool,
-    pub(super) synced: bool,
+    pub(crate) kind: Option<&'static str>,
+    pub(crate) present: bool,
+    pub(crate) verified: bool,
+    pub(crate) synced: bool,
 }
 
 fn base64url(bytes: &[u8]) -> String {
@@ -44,7 +44,7 @@ fn base64url(bytes: &[u8]) -> String {
 }
 
 /// What a page asks the browser for.
-pub(super) fn options_on(page: &Page) -> Value {
+pub(crate) fn options_on(page: &Page) -> Value {
     let text = page.text();
     let (_, rest) = text.split_once("data-options=\"").expect("options");
     let raw = rest.split_once('"').unwrap().0;
@@ -53,7 +53,7 @@ pub(super) fn options_on(page: &Page) -> Value {
 }
 
 impl Device {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
         Self {
             key: EcKey::generate(&group).unwrap(),
@@ -70,7 +70,7 @@ impl Device {
     }
 
     /// Answers `navigator.credentials.create`.
-    pub(super) fn create(&mut self, options: &Value) -> String {
+    pub(crate) fn create(&mut self, options: &Value) -> String {
         assert_eq!(options["authenticatorSelection"]["residentKey"], "required");
         assert_eq!(options["authenticatorSelection"]["userVerification"], "required");
         assert_eq!(options["rp"]["id"], "id.test");
@@ -98,7 +98,7 @@ impl Device {
     }
 
     /// Answers `navigator.credentials.get`.
-    pub(super) fn get(&mut self, options: &Value) -> String {
+    pub(crate) fn get(&mut self, options: &Value) -> String {
         assert_eq!(options["userVerification"], "required");
         assert_eq!(options["rpId"], "id.test");
         let client_data = self.client_data("webauthn.get", options);
@@ -121,12 +121,12 @@ impl Device {
     }
 
     /// Somebody else's key under the same name.
-    pub(super) fn replace_key(&mut self) {
+    pub(crate) fn replace_key(&mut self) {
         self.key = Self::new().key;
     }
 
     /// An authenticator that says nobody's handle.
-    pub(super) fn forget_owner(&mut self) {
+    pub(crate) fn forget_owner(&mut self) {
         self.user_handle.clear();
     }
 

@@ -1,11 +1,11 @@
 //! Second factors: codes of authenticator apps and recovery codes, in the sign-in and on one's own
 //! pages.
 
-mod device;
+pub(crate) mod device;
 mod lost_password;
 mod own_page;
 mod passkey_limits;
-mod passkeys;
+pub(crate) mod passkeys;
 mod recovery;
 mod remembered;
 mod required;
@@ -145,7 +145,7 @@ pub(crate) async fn every_page(app: &TestApp) -> Vec<(&'static str, Page)> {
 }
 
 /// The form of the page that does this.
-fn form_of(page: &Page, step: &str) -> crate::support::browser::Form {
+pub(crate) fn form_of(page: &Page, step: &str) -> crate::support::browser::Form {
     let mut forms = page.forms().into_iter();
     let form = forms.find(|form| form.value("step") == Some(step));
     form.unwrap_or_else(|| panic!("no form to {step}:\n{}", page.text()))
@@ -161,14 +161,14 @@ fn codes_on(page: &Page) -> Vec<String> {
 }
 
 /// Gives bob's password at an app, and stops before the second step.
-async fn first_step(browser: &mut Browser, changes: &[(&str, &str)]) -> Page {
+pub(crate) async fn first_step(browser: &mut Browser, changes: &[(&str, &str)]) -> Page {
     let journey = browser.visit(&authorize_path("web", changes)).await;
     let journey = sign_in_on_page(browser, &journey, "bob").await;
     second_step_of(&journey)
 }
 
 /// The page of the second step, at which a journey has ended.
-fn second_step_of(journey: &Journey) -> Page {
+pub(crate) fn second_step_of(journey: &Journey) -> Page {
     let page = journey.last();
     assert_eq!(
         (page.status, page.url.path()),
@@ -180,13 +180,13 @@ fn second_step_of(journey: &Journey) -> Page {
 }
 
 /// Gives a code on the page of the second step.
-async fn give(browser: &mut Browser, page: &Page, code: &str) -> Page {
+pub(crate) async fn give(browser: &mut Browser, page: &Page, code: &str) -> Page {
     let form = page.form_to("/login/second-factor").fill("code", code);
     browser.submit(page, &form).await
 }
 
 /// The page on which recovery codes are given.
-async fn with_recovery(browser: &mut Browser, page: &Page) -> Page {
+pub(crate) async fn with_recovery(browser: &mut Browser, page: &Page) -> Page {
     let link =
         page.links().into_iter().find(|link| link.query().unwrap_or("").contains("recovery"));
     browser.click(page, link.expect("a way to recovery codes").as_str()).await

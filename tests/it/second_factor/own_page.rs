@@ -51,9 +51,10 @@ async fn an_authenticator_app_is_set_up() {
     assert_eq!(person_of(&app, &new).await.as_deref(), Some("bob"));
     assert_eq!(app.count("sessions WHERE acr = 'mfa' AND ended_at IS NULL").await, 1);
 
-    // Sent a second time it adds nothing, and the page shows neither key nor codes again.
+    // Sent a second time it adds nothing, for it was made for the session that was, and the page shows
+    // neither key nor codes again.
     let again = browser.submit(&page, &named).await;
-    assert_eq!(again.status, 400, "{}", again.text());
+    assert_eq!(again.status, 403, "{}", again.text());
     assert_eq!(app.count("totp_factors").await, 1);
     let page = browser.get("/account/two-step").await.text();
     assert!(!page.contains("id=\"key\"") && !page.contains("all-codes"), "{page}");

@@ -21,7 +21,7 @@ use crate::{
 type Lie = fn(&mut Device);
 
 /// Adds a passkey for whoever is signed in.
-async fn add(browser: &mut Browser, device: &mut Device) -> Page {
+pub(crate) async fn add(browser: &mut Browser, device: &mut Device) -> Page {
     let page = browser.get("/account/passkeys").await;
     let answer = device.create(&options_on(&page));
     let form = form_of(&page, "add").fill("credential", &answer).fill("name", "My laptop");
@@ -29,7 +29,7 @@ async fn add(browser: &mut Browser, device: &mut Device) -> Page {
 }
 
 /// Bob's device.
-pub(super) async fn bobs_device(app: &TestApp) -> Device {
+pub(crate) async fn bobs_device(app: &TestApp) -> Device {
     let mut device = Device::new();
     let mut browser = app.browser();
     sign_in(&mut browser, "bob").await;
@@ -39,19 +39,19 @@ pub(super) async fn bobs_device(app: &TestApp) -> Device {
 }
 
 /// The page that asks for a passkey, on the way to the app.
-pub(super) async fn asked(browser: &mut Browser, changes: &[(&str, &str)]) -> Page {
+pub(crate) async fn asked(browser: &mut Browser, changes: &[(&str, &str)]) -> Page {
     let journey = browser.visit(&authorize_path("web", changes)).await;
     let page = journey.last().clone();
     assert_eq!((page.status, page.url.path()), (200, "/login"), "{}", page.text());
     page
 }
 
-pub(super) async fn present(browser: &mut Browser, page: &Page, answer: &str) -> Page {
+pub(crate) async fn present(browser: &mut Browser, page: &Page, answer: &str) -> Page {
     let form = page.form_to("/login/passkey").fill("credential", answer);
     browser.submit(page, &form).await
 }
 
-pub(super) async fn sign_in_with(
+pub(crate) async fn sign_in_with(
     browser: &mut Browser,
     device: &mut Device,
     changes: &[(&str, &str)],

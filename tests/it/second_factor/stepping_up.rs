@@ -168,6 +168,10 @@ async fn a_session_of_one_factor_changes_nothing() {
     let second = second_step_of(&journey);
     let answer = give(&mut browser, &second, &authenticator.code(&app)).await;
     assert_eq!(browser.follow(answer).await.last().url.path(), "/account");
+    // What was opened in the session before is of no use, now as then.
+    let answer = browser.submit(&page, &form_of(&page, "remove")).await;
+    assert_eq!(answer.status, 403, "{}", answer.text());
+    let page = browser.get("/account/two-step").await;
     let answer = browser.submit(&page, &form_of(&page, "remove")).await;
     assert_eq!(answer.status, 303, "{}", answer.text());
     assert_eq!(app.count("totp_factors").await, 0);

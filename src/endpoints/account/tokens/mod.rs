@@ -53,7 +53,7 @@ struct TokensPage {
     tokens: Vec<TokenRow>,
     form: Option<Form>,
     is_off: bool,
-    prove: &'static str,
+    prove: String,
 }
 
 /// A token that was made a moment ago.
@@ -271,7 +271,7 @@ impl View<'_> {
             tokens: self.rows(&self.session.person.user.id).await?,
             form,
             is_off,
-            prove: urls::path::PROVE,
+            prove: urls::prove(urls::path::TOKENS_OF_MINE),
         };
         let mut response = page(status, &template);
         cookies::add(response.headers_mut(), mark.cookie(app));
