@@ -101,7 +101,7 @@ pub mod path {
     pub const UPSTREAM_FRONTCHANNEL_LOGOUT: &str = "/upstream/{slug}/frontchannel-logout";
     /// Coming back from signing out at an upstream.
     pub const UPSTREAM_SIGNED_OUT: &str = "/upstream/{slug}/signed-out";
-    /// What the JSON API can do (OpenAPI 3.1).
+    /// What describes the JSON API.
     pub const API_DOCUMENT: &str = "/api/v1/openapi.json";
     /// Style, script and icons, under a name that holds their hash.
     pub const ASSET: &str = "/assets/{name}";

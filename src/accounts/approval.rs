@@ -44,11 +44,6 @@ pub async fn is_waiting(conn: &mut Connection, user: &User) -> StoreResult<bool>
         && waiting_accounts::find(conn, &user.id).await?.is_some())
 }
 
-/// The same of an id that may be nobody's.
-pub async fn is_among_waiting(conn: &mut Connection, id: &UserId) -> StoreResult<bool> {
-    Ok(waiting_accounts::find(conn, id).await?.is_some())
-}
-
 /// Opens an account that waits; `false` if it does not.
 #[must_use = "false means that nothing was opened"]
 pub async fn approve(conn: &mut Connection, user: &UserId, now: Timestamp) -> StoreResult<bool> {

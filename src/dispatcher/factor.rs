@@ -65,15 +65,11 @@ impl Attempt<'_> {
             }
         };
         let (matched, apps) = self.look(user, given).await?;
-        match matched {
-            Some(matched) => {
-                Ok(FactorTried::Right(Box::new(RightFactor { matched, apps, pending })))
-            }
-            None => {
-                self.wrong_factor(*pending, event).await?;
-                Ok(FactorTried::Wrong)
-            }
+        if let Some(matched) = matched {
+            return Ok(FactorTried::Right(Box::new(RightFactor { matched, apps, pending })));
         }
+        self.wrong_factor(*pending, event).await?;
+        Ok(FactorTried::Wrong)
     }
 
     async fn look(

@@ -156,14 +156,19 @@ impl Attempt<'_> {
 async fn verify(app: &App, password: &Secret, user: Option<User>) -> Result<Tried, PageError> {
     let stored = user.as_ref().and_then(|user| user.password_hash.as_deref());
     let verdict = app.passwords.verify(password, stored).await.map_err(hashing_fault)?;
-    if let (Some(user), Verdict::Unusable) = (&user, &verdict) {
+    let Some(user) = user else {
+        return Ok(Tried::Wrong(None));
+    };
+    if verdict == Verdict::Unusable {
         tracing::error!(user = %user.id, "a stored password hash cannot be used");
     }
-    let is_right = matches!(verdict, Verdict::Right | Verdict::RightAndRehashed(_));
-    let user = match user {
-        Some(user) if is_right && user.disabled_at.is_none() => user,
-        other => return failed(app, other.filter(|_| is_right)).await,
-    };
+    if matches!(verdict, Verdict::Wrong | Verdict::Unusable) {
+        return Ok(Tried::Wrong(None));
+    }
+    if user.disabled_at.is_some() {
+        let waits = approval::is_waiting(&mut app.connection().await?, &user).await?;
+        return Ok(if waits { Tried::Waiting(user.id) } else { Tried::Wrong(None) });
+    }
     let old = user.password_hash.clone().unwrap_or_default();
     let Verdict::RightAndRehashed(better) = verdict else {
         return Ok(Tried::Right(Box::new(user), old));
@@ -172,19 +177,6 @@ async fn verify(app: &App, password: &Secret, user: Option<User>) -> Result<Trie
     let rehashed = users::rehash_password(&mut connection, &user.id, &old, &better).await;
     rehashed.map_err(StoreError::from)?;
     Ok(Tried::Right(Box::new(user), better))
-}
-
-/// Whether it is an account that waits for an administrator. That is asked whatever the reason is, so
-/// that all failures take as many questions (PW-08).
-async fn failed(app: &App, shut: Option<User>) -> Result<Tried, PageError> {
-    let id = shut.map(|user| user.id);
-    let nobody = UserId::new("");
-    let mut connection = app.connection().await?;
-    let waits = approval::is_among_waiting(&mut connection, id.as_ref().unwrap_or(&nobody)).await?;
-    Ok(match id {
-        Some(id) if waits => Tried::Waiting(id),
-        _ => Tried::Wrong(None),
-    })
 }
 
 /// The account of a username, or of a verified address that is one account's alone.

@@ -148,7 +148,8 @@ impl Call<SignUp> {
         };
         let read =
             attributes::read(all, attributes::required(all), |name| of(name).unwrap_or_default());
-        let known = |name: &String| read.fields.iter().any(|field| field.name == *name);
+        let known =
+            |name: &String| read.fields.iter().any(|field| !field.fixed && field.name == *name);
         let beyond = said.is_some_and(|said| !said.keys().all(known));
         if !beyond && !read.are_at_fault() {
             return Ok(read);

@@ -48,7 +48,7 @@ fn references<'d>(value: &'d Value, found: &mut Vec<&'d str>) {
     }
 }
 
-/// OpenAPI 3.1: what it needs is there, and what it names is there.
+/// `OpenAPI` 3.1: what it needs is there, and what it names is there.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_document_is_whole() {
     let app = start_with("").await;

@@ -99,3 +99,23 @@ async fn accounts_are_not_made_by_the_hundred() {
     assert_problem(&answer, 429, "too_many_sign_ups");
     assert_eq!(users(&app).await, 1);
 }
+
+/// What the configuration asks of everybody is asked here; nothing else can be said (AD-02).
+#[tokio::test(flavor = "multi_thread")]
+async fn required_attributes_are_asked() {
+    let attributes = "[[attributes]]\nname = \"team\"\nlabel = \"Team\"\nrequired = true\n\
+                      [[attributes]]\nname = \"rank\"\nlabel = \"Rank\"";
+    let app = start_with(&format!("{OPEN}\n{attributes}")).await;
+    for said in [json!({}), json!({ "team": "" }), json!({ "team": "Red", "rank": "1" })] {
+        let mut body = wanting("newt", None);
+        body["attributes"] = said;
+        assert_problem(&post(&app, "/signup", &body).await, 422, "attribute_unfit");
+    }
+    assert_problem(&post(&app, "/signup", &wanting("newt", None)).await, 422, "attribute_unfit");
+    assert_eq!(app.refusals("sign_up").await, ["attribute_unfit"; 4]);
+    assert_eq!(users(&app).await, 1);
+    let mut body = wanting("newt", None);
+    body["attributes"] = json!({ "team": "Red" });
+    assert_eq!(post(&app, "/signup", &body).await.status, 201);
+    assert_eq!(app.count("user_attributes WHERE name = 'team'").await, 1);
+}

@@ -74,15 +74,12 @@ impl<T: Change> Proved<T> {
         let whole =
             grant.acr >= Some(Level::MultiFactor) || !second_factor::has(app, &user.id).await?;
         let live = live_session(app, &grant, now).await?;
-        match live.filter(|_| whole) {
-            Some(session) => Ok(Self { call, grant, session, user }),
-            None => {
-                let detail = "sign in again, with everything that the account asks for";
-                let code = "reauthentication_required";
-                let problem = Problem::new(StatusCode::FORBIDDEN, code, detail);
-                Err(call.refuse(problem, (T::ACTION, "reauth_required"), Some(&user.id)))
-            }
+        if let Some(session) = live.filter(|_| whole) {
+            return Ok(Self { call, grant, session, user });
         }
+        let detail = "sign in again, with everything that the account asks for";
+        let problem = Problem::new(StatusCode::FORBIDDEN, "reauthentication_required", detail);
+        Err(call.refuse(problem, (T::ACTION, "reauth_required"), Some(&user.id)))
     }
 
     /// Whoever changes who gets in knows the present password (PW-17). It counts like any other try.
