@@ -8,6 +8,8 @@ use crate::{
     store::{Connection, StoreResult, user_attributes},
 };
 
+const PARAMETER: &str = "attribute-";
+
 /// A field of a form.
 #[derive(Clone, Debug)]
 pub struct Field {
@@ -48,7 +50,12 @@ impl Field {
 
     /// The parameter in which its value is sent. None of ours is called so.
     pub fn parameter(name: &str) -> String {
-        format!("attribute-{name}")
+        format!("{PARAMETER}{name}")
+    }
+
+    /// The attribute whose value is sent in this parameter.
+    pub fn name_of(parameter: &str) -> Option<&str> {
+        parameter.strip_prefix(PARAMETER)
     }
 }
 

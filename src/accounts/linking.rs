@@ -3,11 +3,12 @@
 //! An identity is linked on proof of both sides and never moves: the account's own person has asked
 //! for it, and the upstream has just said who it is. What belongs to somebody else stays theirs.
 
-use super::{administrators, provisioning::Entrance};
+use super::{administrators, passwords::LOST, provisioning::Entrance};
 use crate::{
     config::{PasswordLogin, UpstreamSettings},
     federation::{Asserted, Upstreams, gates::Refusal},
     foundation::{
+        clock::Timestamp,
         ids::{IdentityId, SessionId, UserId},
         names::email_key,
     },
@@ -163,7 +164,8 @@ impl WaysIn<'_> {
     }
 
     fn by_password(self, user: &User) -> bool {
-        self.passwords == PasswordLogin::On && user.password_hash.is_some()
+        let hash = user.password_hash.as_deref();
+        self.passwords == PasswordLogin::On && hash.is_some_and(|hash| hash != LOST)
     }
 
     /// Whether somebody can sign in with this identity: its upstream is there, and is still the
@@ -216,4 +218,20 @@ pub async fn unlink(
     }
     identities::delete(conn, &identity.id).await?;
     Ok(Unlinking::Gone(Box::new(identity)))
+}
+
+/// Takes away what was linked to an account at a moment or later: somebody else may have been in it. What
+/// makes its owner the last administrator stays (AD-06); the caller holds the role.
+pub async fn remove_since(conn: &mut Connection, user: &User, since: Timestamp) -> StoreResult<()> {
+    for identity in identities::list_of_user(conn, &user.id).await? {
+        if identity.linked_at < since {
+            continue;
+        }
+        if administrators::remain_without(conn, user, &identity).await? {
+            identities::delete(conn, &identity.id).await?;
+        } else {
+            tracing::warn!(user = %user.id, "an identity stays, because nobody else administers");
+        }
+    }
+    Ok(())
 }

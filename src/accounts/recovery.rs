@@ -11,7 +11,7 @@ use crate::{
     store::{
         Connection, StoreResult,
         grants::RevokedBecause,
-        identities, mail_outbox,
+        mail_outbox,
         one_time_links::{self as links, LinkPurpose, OneTimeLink},
         personal_access_tokens,
         users::{self, AccountKind, User},
@@ -19,7 +19,7 @@ use crate::{
 };
 
 use super::{
-    factors,
+    administrators, factors, linking,
     verification::{self, is_verified_here},
 };
 
@@ -121,9 +121,13 @@ pub async fn reset(
     clients: &Clients,
     now: Timestamp,
 ) -> StoreResult<Option<User>> {
-    let Some((link, _)) = look(conn, digest, now).await? else {
+    let Some((link, user)) = look(conn, digest, now).await? else {
         return Ok(None);
     };
+    if !is_verified_here(&user) {
+        // Ways in go by it, and a role may go with one of them.
+        administrators::hold(conn).await?;
+    }
     if let Some(email) = &link.email {
         mail_outbox::hold_recipient(conn, &email_key(email)).await?;
     }
@@ -136,7 +140,7 @@ pub async fn reset(
     }
     if let Some(email) = link.email.as_deref().filter(|_| !is_verified_here(&user)) {
         // Until now anybody may have called this address theirs, and prepared a way in (LK-03).
-        identities::delete_of_user(conn, &user.id).await?;
+        linking::remove_since(conn, &user, Timestamp::from_unix(0)).await?;
         factors::remove_all(conn, &user.id).await?;
         let _ = verification::take(conn, &user, email, now).await?;
     }

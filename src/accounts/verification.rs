@@ -13,13 +13,13 @@ use crate::{
     store::{
         Connection, StoreResult,
         grants::RevokedBecause,
-        identities, mail_outbox,
+        mail_outbox,
         one_time_links::{self as links, LinkPurpose, OneTimeLink},
         users::{self, User},
     },
 };
 
-use super::{factors, passwords::Passwords};
+use super::{administrators, factors, linking, passwords::LOST};
 
 /// How long the link to a new address is good.
 pub const LIFE: Span = Span::from_hours(24);
@@ -65,7 +65,7 @@ async fn fits(conn: &mut Connection, link: &OneTimeLink, user: &User) -> StoreRe
 pub async fn confirm(
     conn: &mut Connection,
     digest: &TokenDigest,
-    (clients, passwords): (&Clients, &Passwords),
+    clients: &Clients,
     now: Timestamp,
 ) -> StoreResult<Verified> {
     let Some((link, user)) = look(conn, digest, now).await? else {
@@ -74,6 +74,10 @@ pub async fn confirm(
     let Some(email) = link.email.clone() else {
         return Ok(Verified::Gone);
     };
+    if link.purpose == LinkPurpose::UndoEmail {
+        // Ways in go by it, and a role may go with one of them.
+        administrators::hold(conn).await?;
+    }
     // In this order everywhere: the address, then the account.
     mail_outbox::hold_recipient(conn, &email_key(&email)).await?;
     let Some(user) = users::hold_alone(conn, &user.id).await? else {
@@ -91,7 +95,7 @@ pub async fn confirm(
     if link.purpose == LinkPurpose::UndoEmail {
         let because = RevokedBecause::AddressRestored;
         links::forget(conn, &user.id, &[LinkPurpose::ChangeEmail, LinkPurpose::Recover]).await?;
-        shut_out(conn, &user, &link, passwords, now).await?;
+        shut_out(conn, &user, &link, now).await?;
         sessions::end_all_of_user(conn, &user.id, clients, because, now).await?;
     }
     Ok(Verified::Yes(Box::new(user), email))
@@ -103,16 +107,15 @@ async fn shut_out(
     conn: &mut Connection,
     user: &User,
     undo: &OneTimeLink,
-    passwords: &Passwords,
     now: Timestamp,
 ) -> StoreResult<()> {
     // What the account began with is its owner's.
     let born = user.created_at.plus(Span::from_seconds(1));
     let since = undo.created_at.minus(LIFE).max(born);
     factors::remove_since(conn, &user.id, since).await?;
+    linking::remove_since(conn, user, since).await?;
     if user.password_hash.is_some() {
-        identities::delete_since(conn, &user.id, since).await?;
-        let _ = users::set_password_hash(conn, &user.id, passwords.hash_of_none(), now).await?;
+        let _ = users::set_password_hash(conn, &user.id, LOST, now).await?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::{
     accounts::{
         approval,
         passwords::{
-            HashingFault, Verdict,
+            HashingFault, LOST, Verdict,
             guessing::{Account, Admission, Pending, Try},
         },
     },
@@ -159,7 +159,7 @@ async fn verify(app: &App, password: &Secret, user: Option<User>) -> Result<Trie
     let Some(user) = user else {
         return Ok(Tried::Wrong(None));
     };
-    if verdict == Verdict::Unusable {
+    if verdict == Verdict::Unusable && user.password_hash.as_deref() != Some(LOST) {
         tracing::error!(user = %user.id, "a stored password hash cannot be used");
     }
     if matches!(verdict, Verdict::Wrong | Verdict::Unusable) {

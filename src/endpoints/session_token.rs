@@ -46,9 +46,17 @@ pub async fn post(State(app): State<App>, request: ClientRequest) -> Result<Resp
             Ok(answer(&app, client, response))
         }
         Err(refused) if is_dead(grant_type, &refused) => {
-            // What is dead is not worth keeping; the page would only try it again.
+            // What is dead is not worth keeping; the page would only try it again. But where a sign-in
+            // in another tab has put its own in place, this answer must not take that away.
+            let held = browser_app::refresh_token(&app, client, headers);
+            let keeps = match &held {
+                Some(held) => refresh_token::was_replaced(&app, held).await?,
+                None => false,
+            };
             let mut answer = refused.into_response();
-            browser_app::keep(&app, client, None, answer.headers_mut());
+            if !keeps {
+                browser_app::keep(&app, client, None, answer.headers_mut());
+            }
             Ok(answer)
         }
         Err(refused) => Err(refused),

@@ -110,11 +110,10 @@ struct Confirming<'a> {
 impl Confirming<'_> {
     async fn confirm(&self, digest: &TokenDigest) -> StoreResult<Verified> {
         let Self { app, whence, .. } = self;
-        let keepers = (&app.clients, &app.passwords);
         let mut connection = app.connection().await?;
         connection
             .transaction(async |conn| {
-                let verified = verification::confirm(conn, digest, keepers, whence.at).await?;
+                let verified = verification::confirm(conn, digest, &app.clients, whence.at).await?;
                 if let Verified::Yes(before, email) = &verified {
                     let row = self.event(before, email).row(whence.at, app.random());
                     audit_events::insert(conn, &row).await?;

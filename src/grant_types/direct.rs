@@ -21,6 +21,7 @@ use crate::{
         grants::{self, Grant},
         sessions::{self, Session},
     },
+    tokens::claims,
     web::error::WireError,
 };
 
@@ -49,6 +50,7 @@ pub async fn grant(
     let until = lease_end(exchange, &session, story)?;
     let grant = new_grant(exchange, &session, scope, trace);
     // Signed before the transaction, which is then short.
+    let person = claims::complete(&mut connection, exchange.client, person).await?;
     let response = exchange.tokens_for(&grant, &person, scope, None, until)?;
     let offline =
         scope.contains(OFFLINE_ACCESS) && exchange.client.may_use(GrantType::RefreshToken);

@@ -1,10 +1,10 @@
 //! A refresh token for new tokens (RFC 6749 §6, RFC 9700 §4.14.2). Needs the database alone.
 
-use super::{Exchange, Story, TokenResponse};
+use super::{Exchange, Story, TokenResponse, direct::is_direct};
 use crate::{
     app::App,
     audit::Event,
-    clients::Client,
+    clients::{Client, Clients},
     foundation::{
         clock::{Span, Timestamp},
         ids::UpstreamSlug,
@@ -12,10 +12,12 @@ use crate::{
     },
     leases::{Held, Standing},
     protocol::{error::OAuthError, scope::Scope},
+    sessions as session_rules,
     store::{
         Connection, StoreError, StoreResult, audit_events,
         grants::{self, Grant, RevokedBecause},
         refresh_tokens::{self, Found, RefreshToken},
+        sessions,
         users::Person,
     },
     tokens::{
@@ -207,12 +209,41 @@ pub async fn give_back(
     let event = event.trace(&grant.trace_id).row(now, app.random());
     connection
         .transaction(async |conn| {
-            if grants::revoke(conn, &grant.id, because, now).await? {
+            if end(conn, &grant, &app.clients, because, now).await? {
                 audit_events::insert(conn, &event).await?;
             }
             Ok(())
         })
         .await
+}
+
+/// Ends a family, in the caller's transaction. One that came of no code takes its session with it, which
+/// nothing else has. Answers whether anything was still alive.
+pub async fn end(
+    conn: &mut Connection,
+    grant: &Grant,
+    clients: &Clients,
+    because: RevokedBecause,
+    now: Timestamp,
+) -> StoreResult<bool> {
+    let revoked = grants::revoke(conn, &grant.id, because, now).await?;
+    if !is_direct(grant) {
+        return Ok(revoked);
+    }
+    let session = sessions::hold(conn, &grant.session_id).await?;
+    let Some(session) = session.filter(|session| session.ended_at.is_none()) else {
+        return Ok(revoked);
+    };
+    let ended = session_rules::end(conn, &session, clients, because, now).await?;
+    Ok(revoked || ended)
+}
+
+/// Whether the family of a token has ended because another sign-in took its place.
+pub async fn was_replaced(app: &App, presented: &Opaque) -> StoreResult<bool> {
+    let mut connection = app.connection().await?;
+    let found = refresh_tokens::find(&mut connection, &presented.digest()).await?;
+    let because = found.and_then(|found| found.grant.revoked_because);
+    Ok(because == Some(RevokedBecause::Replaced))
 }
 
 /// Another client's token stays as it is, and the attempt is kept (IN-04).

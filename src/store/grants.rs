@@ -256,7 +256,9 @@ pub async fn revoke_of_session(
 ) -> QueryResult<usize> {
     let living = grants::table
         .filter(grants::session_id.eq(session).and(grants::revoked_at.is_null()))
-        .filter(grants::client_id.ne_all(except));
+        // A family without a code has nothing but this session: for it, there is no signing out of one
+        // and staying in the other.
+        .filter(grants::client_id.ne_all(except).or(grants::redirect_uri.eq("")));
     on_backend!(conn, |conn| diesel::update(living)
         .set((grants::revoked_at.eq(now), grants::revoked_because.eq(because)))
         .execute(conn)

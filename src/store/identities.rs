@@ -134,17 +134,6 @@ pub async fn delete_of_user(conn: &mut Connection, user: &UserId) -> QueryResult
     on_backend!(conn, |conn| diesel::delete(all).execute(conn).await)
 }
 
-/// Deletes those that were linked to an account at this moment or later.
-pub async fn delete_since(
-    conn: &mut Connection,
-    user: &UserId,
-    since: Timestamp,
-) -> QueryResult<usize> {
-    let late =
-        identities::table.filter(identities::user_id.eq(user).and(identities::linked_at.ge(since)));
-    on_backend!(conn, |conn| diesel::delete(late).execute(conn).await)
-}
-
 /// The identities of an account.
 pub async fn list_of_user(conn: &mut Connection, user: &UserId) -> QueryResult<Vec<Identity>> {
     on_backend!(conn, |conn| identities::table

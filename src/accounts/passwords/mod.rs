@@ -42,6 +42,10 @@ use normal::{is_too_long, normalise};
 use threads::Threads;
 
 pub use normal::MAX_LENGTH;
+/// What stands for the hash where a password no longer counts, because somebody else may know it, and
+/// its owner has not chosen another one yet.
+pub const LOST: &str = "!";
+
 pub use policy::{Known, PasswordFault, Policy};
 
 /// Why nothing was hashed.
@@ -147,12 +151,6 @@ impl Passwords {
         let salt = random::bytes(&*self.random);
         let password = normalise(password);
         self.run(move |own| own.hash(&password, &salt)).await?
-    }
-
-    /// A hash that no password has: for an account whose password somebody else may know, until its
-    /// owner has chosen another one.
-    pub fn hash_of_none(&self) -> &str {
-        &self.decoy
     }
 
     /// Whether a stored hash, ours or another system's, can be checked at all.

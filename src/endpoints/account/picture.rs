@@ -121,7 +121,7 @@ async fn remove(app: &App, session: &LiveSession, whence: Whence<'_>) -> StoreRe
     let mut connection = app.connection().await?;
     connection
         .transaction(async |conn| {
-            if pictures::delete(conn, user).await? {
+            if own::still(conn, session).await?.is_some() && pictures::delete(conn, user).await? {
                 users::set_own_picture(conn, user, None, whence.at).await?;
                 audit_events::insert(conn, &event).await?;
             }

@@ -22,7 +22,10 @@ pub(super) fn is_of(client: &Client, origin: &HeaderValue) -> bool {
 /// Lets the pages of those clients read these answers.
 pub(super) async fn answer(State(app): State<App>, request: Request, next: Next) -> Response {
     let Some(origin) = request.headers().get(header::ORIGIN).cloned() else {
-        return next.run(request).await;
+        // A cache must not show a page of another origin what it has kept of this.
+        let mut response = next.run(request).await;
+        response.headers_mut().insert(header::VARY, HeaderValue::from_static("origin"));
+        return response;
     };
     let own = |client: &&Arc<Client>| client.settings.api && is_of(client, &origin);
     let known = app.clients.iter().any(|client| own(&client));

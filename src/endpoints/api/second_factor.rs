@@ -96,7 +96,15 @@ pub(super) async fn give(
         return Err(call.over(Some(&user)));
     }
     interaction.note(call.now, "a second factor was given");
-    match call.spend(&app, &interaction, &half, &right.matched).await? {
+    let spent = match call.spend(&app, &interaction, &half, &right.matched).await {
+        Ok(spent) => spent,
+        Err(error) => {
+            // Nothing has counted: the continuation goes on.
+            interactions::put(&app.state, &mut interaction).await?;
+            return Err(error.into());
+        }
+    };
+    match spent {
         Done::Entered(Entered::Begun(session)) => {
             right.pending.succeeded(&app.store).await?;
             let scope = interaction.request().map(|request| request.scope.clone());

@@ -17,15 +17,15 @@ use crate::{
     app::App,
     audit::Event,
     foundation::{
+        clock::Span,
         opaque::{Opaque, OpaqueKind},
         secret::Secret,
     },
     grant_types::{Exchange, direct, refresh_token},
     protocol::words::GrantType,
-    sessions as session_rules,
     store::{
-        Connection, StoreError, StoreResult, audit_events,
-        grants::{self, Grant, RevokedBecause},
+        StoreError, StoreResult, audit_events,
+        grants::{Grant, RevokedBecause},
         refresh_tokens, sessions,
     },
     web::{browser_app, params::Params, problem::Problem},
@@ -57,10 +57,20 @@ of_client!(Held);
         (status = 403, description = "`unauthorized_client`, `origin_not_allowed`", body = Refusal),
         (status = 415, description = "Not JSON", body = Refusal),
         (status = 422, description = "`invalid_json`, `invalid_request`", body = Refusal),
+        (status = 429, description = "`refresh_loop`, with `Retry-After`", body = Refusal),
     )
 )]
 pub(super) async fn refresh(State(app): State<App>, call: Call<Held>) -> Result<Response, Problem> {
     let held = call.held(&app, call.body.refresh_token.as_ref())?;
+    if let Some(held) = &held {
+        let mut connection = app.connection().await?;
+        if refresh_token::runs_in_a_circle(&mut connection, held, call.now).await? {
+            let detail = "the app refreshes over and over: wait a minute";
+            let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "refresh_loop", detail);
+            let problem = problem.retry_after(Span::from_minutes(1));
+            return Err(call.refuse(problem, ("token", "refresh_loop"), None));
+        }
+    }
     let tokens = rotate(&app, &call, held).await?;
     touch(&app, &call, &tokens).await?;
     Ok(call.answer(&app, tokens))
@@ -162,27 +172,11 @@ impl Call<Held> {
         connection
             .transaction(async |conn| {
                 let because = RevokedBecause::SignedOut;
-                let revoked = grants::revoke(conn, &grant.id, because, self.now).await?;
-                let ended = direct::is_direct(grant) && self.end_session(app, conn, grant).await?;
-                if revoked || ended {
+                if refresh_token::end(conn, grant, &app.clients, because, self.now).await? {
                     audit_events::insert(conn, &event).await?;
                 }
                 Ok(())
             })
             .await
-    }
-
-    async fn end_session(
-        &self,
-        app: &App,
-        conn: &mut Connection,
-        grant: &Grant,
-    ) -> StoreResult<bool> {
-        let session = sessions::hold(conn, &grant.session_id).await?;
-        let Some(session) = session.filter(|session| session.ended_at.is_none()) else {
-            return Ok(false);
-        };
-        let because = RevokedBecause::SignedOut;
-        session_rules::end(conn, &session, &app.clients, because, self.now).await
     }
 }

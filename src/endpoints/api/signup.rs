@@ -143,8 +143,8 @@ impl Call<SignUp> {
     fn answers(&self, app: &App) -> Result<Answers, Problem> {
         let (all, said) = (&app.config.attributes, self.body.attributes.as_ref());
         let of = |parameter: &str| {
-            let own = said?.iter().find(|(name, _)| Field::parameter(name) == parameter);
-            own.map(|(_, text)| text.trim().to_owned())
+            let text = said?.get(Field::name_of(parameter)?)?;
+            Some(text.trim().to_owned())
         };
         let read =
             attributes::read(all, attributes::required(all), |name| of(name).unwrap_or_default());

@@ -5,6 +5,7 @@ mod cookie;
 mod document;
 mod documented;
 mod entering;
+mod families;
 mod leaving;
 mod origins;
 mod recovery;

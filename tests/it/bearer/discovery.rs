@@ -242,6 +242,7 @@ async fn every_listed_scope_and_claim_is_given() {
         let code = code_by_session(&mut browser, "web", &[("scope", &scope)]).await;
         assert_eq!(redeem_as(&app, "web", &code).await.text("scope"), scope);
     }
+    crate::refresh::outside::execute(&app, "UPDATE users SET locale = 'de'").await;
     let tokens = open_app(&app, &mut browser, "web").await;
     let (_, claims) = keywright::keys::parse_unverified(tokens.id.as_ref().unwrap()).unwrap();
     let listed = words(&metadata, "claims_supported");

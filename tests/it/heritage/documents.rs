@@ -69,7 +69,9 @@ async fn every_address_in_the_documentation_is_there() {
     let upstream = FakeUpstream::start().await;
     let app = TestApp::builder().upstream("corp", &upstream, "");
     let local = "[server]\nissuer = \"http://localhost:8080\"\n[mail]\nsink = \"page\"\n";
-    let app = app.config(local).start().await;
+    let own_forms = "[[clients]]\nid = \"own\"\nname = \"Own\"\ntype = \"native\"\napi = true\n\
+                     redirect_uris = [\"http://127.0.0.1/cb\"]\n";
+    let app = app.config(local).config(own_forms).start().await;
     let mut named: Vec<(String, String)> = found("`(/[a-z.][^` ]*)`");
     for ours in OURS {
         named.extend(found(&format!("{}([^\\s)`\">|]+)", regex::escape(ours))));

@@ -165,9 +165,8 @@ async fn people_are_taken_over_and_go() {
     let tokens = system.tokens("dora", ANOTHER).await;
 
     row("whoever leaves says so with their password");
-    let leaving = |password: &str| {
-        json!({ "current_password": password, "refresh_token": tokens.refresh })
-    };
+    let leaving =
+        |password: &str| json!({ "current_password": password, "refresh_token": tokens.refresh });
     let answer = system.me(Method::DELETE, &tokens.access, &leaving("not it")).await;
     assert!(answer.status.is_client_error(), "{answer:?}");
     let answer = system.me(Method::DELETE, &tokens.access, &leaving(ANOTHER)).await;

@@ -92,6 +92,7 @@ struct Speaker {
 pub(super) async fn show(State(app): State<App>, request: Request) -> Result<Response, Problem> {
     let now = app.now();
     let Speaker { client, grant, person, scope } = speaker(&app, request.headers(), now).await?;
+    let person = claims::complete(&mut app.connection().await?, &client, person).await?;
     let claims = claims::for_app(&client, grant.upstream.as_ref(), &person, &scope);
     let has_second_factor = second_factor::has(&app, &person.user.id).await?;
     let me = Me {

@@ -17,7 +17,12 @@ use crate::{
         entering::Tokens,
         session::rotate,
     },
-    foundation::{clock::Timestamp, ids::TraceId, opaque::Opaque, secret::Secret},
+    foundation::{
+        clock::{Span, Timestamp},
+        ids::TraceId,
+        opaque::Opaque,
+        secret::Secret,
+    },
     protocol::acr::Level,
     sessions as session_rules,
     store::{
@@ -30,6 +35,9 @@ use crate::{
     urls::path,
     web::{client_auth, problem::Problem},
 };
+
+/// How old a second factor may be.
+const YOUNG: Span = Span::from_minutes(5);
 
 /// What every change says of itself.
 pub(super) trait Change: DeserializeOwned + Send + Sync {
@@ -71,8 +79,11 @@ impl<T: Change> Proved<T> {
                 Some(&user.id),
             ));
         }
-        let whole =
-            grant.acr >= Some(Level::MultiFactor) || !second_factor::has(app, &user.id).await?;
+        // As on the pages, where no change is made by an old proof: a second factor was given a moment
+        // ago, or there is none. The present password takes its place where it is asked for (MF-04).
+        let is_young = now.since(grant.auth_time) <= YOUNG;
+        let whole = (is_young && grant.acr >= Some(Level::MultiFactor))
+            || !second_factor::has(app, &user.id).await?;
         let live = live_session(app, &grant, now).await?;
         if let Some(session) = live.filter(|_| whole) {
             return Ok(Self { call, grant, session, user });
@@ -92,7 +103,9 @@ impl<T: Change> Proved<T> {
         let Some(current) = current else {
             return Err(self.forbid("current_password_required", "current_password is missing"));
         };
-        let tried = self.call.attempt(app).confirm((&self.user, current), None).await;
+        // Whoever has both tokens is known: a stranger's wrong tries do not keep them out (PW-14).
+        let known = Some(self.grant.id.as_str().as_bytes());
+        let tried = self.call.attempt(app).confirm((&self.user, current), known).await;
         match tried.map_err(|page| self.call.told(page))? {
             Tried::Right(..) | Tried::Waiting(_) => Ok(()),
             Tried::Wrong(_) => Err(self.forbid("wrong_password", "that is not the password")),
