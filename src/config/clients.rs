@@ -115,7 +115,7 @@ section! {
         /// For how long the word of the upstream that signed a person in counts for this app, when
         /// that is shorter than the upstream's own `max_staleness`.
         max_staleness: Option<Span>,
-        /// Whether it may draw its own forms and sign people in by the JSON API (docs/api.md)
+        /// Whether it may draw its own forms and sign people in by the JSON API
         /// (docs/api.md). Such an app sees people's passwords, and can offer neither passkeys nor the
         /// upstreams: the code flow is better wherever it is possible. This is for an app of one's own
         /// that signs people in by itself today, and cannot show our pages yet.

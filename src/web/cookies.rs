@@ -34,8 +34,12 @@ impl Cookie {
     /// The one for the refresh token of a browser app. Apps on one site share our cookies, so each has
     /// a name of its own.
     pub fn refresh_token_of(client: &ClientId) -> Self {
-        let [a, b, c, d, e, f, g, h, ..] = sha256(client.as_str().as_bytes());
-        Self::RefreshToken([a, b, c, d, e, f, g, h])
+        let digest = sha256(client.as_str().as_bytes());
+        let mut mark = [0; 8];
+        for (own, byte) in mark.iter_mut().zip(digest) {
+            *own = byte;
+        }
+        Self::RefreshToken(mark)
     }
 
     fn name(self, urls: &Urls) -> String {

@@ -120,8 +120,8 @@ async fn people_are_taken_over_and_go() {
     let system = System { app: &app, client: "ambys" };
 
     row("people of before keep their passwords, which are hashed anew");
-    let line = json!({ "username": "dora", "password_hash": FOREIGN_HASH }).to_string();
-    user_verb(&app, &["import", "-"], &line).await;
+    let dora = json!({ "username": "dora", "password_hash": FOREIGN_HASH }).to_string();
+    user_verb(&app, &["import", "-"], &dora).await;
     let first = system.tokens("dora", "correct horse battery").await;
     assert_eq!(app.count("users WHERE password_hash LIKE '$argon2id$%'").await, 1);
 
