@@ -7,7 +7,7 @@ SERVICES := $(SETUP)/services.sh
 CARGO    ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test interop bench lint advisories chart
+.PHONY: help demo test endurance interop bench peers lint advisories chart
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -21,6 +21,12 @@ test: ## Run the tests, on SQLite and again on PostgreSQL and Redis
 	env -u TEST_DATABASE_URL -u TEST_REDIS_URL $(CARGO) test --locked
 	$(SERVICES) $(CARGO) test --locked --lib --test it
 
+endurance: ## Kill it 500 times on SQLite and 500 times on PostgreSQL and Redis, and check what is left
+	$(PACKAGES) endurance
+	$(CARGO) test --locked --test endurance -- --seeds 20 --lose
+	$(CARGO) test --locked --test endurance -- --seeds 500 --database sqlite
+	$(CARGO) test --locked --test endurance -- --seeds 500 --database postgres
+
 interop: ## Run the journeys with Keycloak, certified client libraries and Chromium
 	$(PACKAGES) interop
 	tests/interop/run
@@ -28,6 +34,11 @@ interop: ## Run the journeys with Keycloak, certified client libraries and Chrom
 bench: ## Measure against the ceiling server (on a quiet machine)
 	$(PACKAGES) bench
 	$(SERVICES) $(CARGO) bench --locked --bench harness
+
+peers: ## Measure sign-ins beside the npm package oidc-provider (on a quiet machine)
+	$(PACKAGES) peers
+	npm --prefix benches/peers install --no-audit --no-fund
+	$(SERVICES) $(CARGO) bench --locked --bench harness -- --only F1 --peer
 
 lint: ## Check format, lints, documentation and, where installed, dependencies
 	$(PACKAGES) lint
@@ -42,5 +53,6 @@ lint: ## Check format, lints, documentation and, where installed, dependencies
 advisories: ## Check the dependencies against the advisory database (needs the internet)
 	$(CARGO) deny check advisories
 
-chart: ## Lint and render the Helm chart
+chart: ## Check the Helm chart, the alert rules and what is packaged
+	$(PACKAGES) chart
 	helm/check.sh

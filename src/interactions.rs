@@ -4,15 +4,10 @@
 //! Every step reads it, does one thing, notes it and hands over to the dispatcher; nothing in a later
 //! address or form can change what was asked (AZ-21).
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
-
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ephemeral::{EphemeralResult, Key, KeyKind, ShortLivedState},
+    ephemeral::{Crowd, EphemeralResult, Key, KeyKind, ShortLivedState},
     foundation::{
         clock::{Span, Timestamp},
         digest::{TokenDigest, base64url},
@@ -130,6 +125,46 @@ pub enum HalfBy {
     Session(SessionId),
 }
 
+/// An account that may be that of somebody whom an upstream has just named.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The account.
+    pub user_id: UserId,
+    /// Where the person has signed in.
+    pub upstream: UpstreamSlug,
+    /// Who they are there. What is said about one identity is never said about another (LK-07).
+    pub issuer: String,
+    /// The same.
+    pub subject: String,
+    /// What they are called there.
+    pub name: String,
+    /// What the account was when it was found: its address and its password. Whoever proved something
+    /// before one of them changed has proved nothing since (LK-02, LK-04).
+    pub state: String,
+    /// When it was found.
+    pub at: Timestamp,
+    /// What the person has said to it.
+    pub word: CandidateWord,
+}
+
+impl Candidate {
+    /// Whether the person has typed the code.
+    pub fn is_proved(&self) -> bool {
+        self.word == CandidateWord::Proved
+    }
+}
+
+/// Whether somebody is who they may be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CandidateWord {
+    /// They were asked for the code with this digest; none could be mailed where there is none.
+    Asked(Option<String>),
+    /// They have typed the code.
+    Proved,
+    /// They would rather be somebody new.
+    Declined,
+}
+
 /// One thing that happened on the way.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Hop {
@@ -158,6 +193,8 @@ pub struct Interaction {
     pub identifier: Option<String>,
     /// What has been proved so far, where a second factor is still to come (MF-01).
     pub half: Option<Half>,
+    /// The account that the person may have already, found by their address.
+    pub candidate: Option<Candidate>,
     /// Whether it is kept under its own name, for pages to name it. One that has not shown a page
     /// travels with the person to the upstream, and nowhere else.
     pub kept: bool,
@@ -182,6 +219,7 @@ impl Interaction {
             returning: None,
             identifier: None,
             half: None,
+            candidate: None,
             kept: false,
             hops: Vec::new(),
         }
@@ -322,27 +360,23 @@ fn key(flow: &str) -> Key {
     Key::of_text(KeyKind::Interaction, flow)
 }
 
+/// The most networks that are told apart.
+const MOST_NETWORKS: usize = 250_000;
+
 /// Counts the sign-ins that begin, in this process: each is kept for a while, and anybody can begin
 /// one, so that nobody may begin them all.
-#[derive(Debug, Default)]
-pub struct FlowBrake(Mutex<Minute>);
+#[derive(Debug)]
+pub struct FlowBrake(Crowd<u32>);
 
-#[derive(Debug, Default)]
-struct Minute {
-    number: i64,
-    begun: HashMap<String, u32>,
+impl Default for FlowBrake {
+    fn default() -> Self {
+        Self(Crowd::of(MOST_NETWORKS))
+    }
 }
 
 impl FlowBrake {
     /// Counts one that begins now in this network; `false` if that is more than `most` in a minute.
-    pub fn begin(&self, network: String, most: u32, now: Timestamp) -> bool {
-        let mut minute = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = now.unix().div_euclid(60);
-        if minute.number != number {
-            *minute = Minute { number, begun: HashMap::new() };
-        }
-        let begun = minute.begun.entry(network).or_default();
-        *begun = begun.saturating_add(1);
-        *begun <= most
+    pub fn begin(&self, network: &str, most: u32, now: Timestamp) -> bool {
+        self.0.count(&network, now).is_none_or(|begun| begun <= most)
     }
 }

@@ -13,7 +13,7 @@
 //! | 6 | [`web`] | HTTP plumbing that knows no journey |
 //! | 5+ | [`leases`] | for how long an upstream's word counts |
 //! | 5 | [`app`] | the composition root, built from the configuration |
-//! | 4+ | [`accounts`] | people: passwords, second factors, sign-up rules |
+//! | 4+ | [`accounts`], [`backup`] | people: passwords, second factors, sign-up rules; the whole database in one file |
 //! | 4 | [`tokens`], [`sessions`], [`interactions`], [`federation`], [`mail`], [`audit`] | the rules |
 //! | 4- | [`keys`], [`clients`] | signing keys, their states, the JWKS; the apps |
 //! | 3 | [`store`], [`ephemeral`], [`metrics`] | SQL; short-lived shared state; the numbers |
@@ -27,6 +27,7 @@ pub mod foundation;
 pub mod accounts;
 pub mod app;
 pub mod audit;
+pub mod backup;
 pub mod cli;
 pub mod clients;
 pub mod config;

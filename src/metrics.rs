@@ -83,6 +83,13 @@ pub struct UpstreamLabels {
     pub upstream: String,
 }
 
+/// The label of a listener of ours.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct ListenerLabels {
+    /// `public`.
+    pub listener: &'static str,
+}
+
 /// How an upstream is at this moment.
 #[derive(Clone, Copy, Debug)]
 pub struct UpstreamNumbers {
@@ -92,6 +99,20 @@ pub struct UpstreamNumbers {
     pub clock_ahead: Option<i64>,
     /// When our secret there ends, in seconds since 1970, if anybody has said.
     pub secret_expires: Option<i64>,
+}
+
+/// The label of a store.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct StoreLabels {
+    /// `database`, or `state` for what is short-lived.
+    pub store: &'static str,
+}
+
+/// The label of a signing key.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct KeyLabels {
+    /// What it signs with.
+    pub alg: &'static str,
 }
 
 /// The labels of a question to an upstream about somebody who has signed in there.
@@ -115,6 +136,11 @@ pub struct LeaseEndLabels {
     pub reason: &'static str,
 }
 
+/// What may become of telling an app of a sign-out.
+const LOGOUTS: [&str; 3] = ["delivered", "failed", "given_up"];
+/// What may become of a mail that does not leave.
+const FAILED_MAIL: [&str; 3] = ["failed", "given_up", "not_queued"];
+
 /// All numbers of one server.
 #[derive(Debug)]
 pub struct Metrics {
@@ -127,8 +153,11 @@ pub struct Metrics {
     logouts: Family<LogoutLabels, Counter>,
     mail: Mail,
     upstreams: Upstreams,
+    stores: Family<StoreLabels, Gauge>,
+    key_ages: Family<KeyLabels, Gauge>,
     leases: Family<LeaseLabels, Counter>,
     lease_ends: Family<LeaseEndLabels, Counter>,
+    certificate_ends: Family<ListenerLabels, Gauge>,
     /// Times that the short-lived state could not be reached.
     pub state_errors: Counter,
 }
@@ -145,6 +174,10 @@ impl Mail {
     fn register(&self, registry: &mut Registry) {
         registry.register("mail_sent", "Mails that the mail server has taken", self.sent.clone());
         registry.register("mail_failed", "Mails that did not leave", self.failed.clone());
+        // From nothing to one is no increase to Prometheus; from zero to one is.
+        for result in FAILED_MAIL {
+            drop(self.failed.get_or_create(&FailedMailLabels { result }));
+        }
         registry.register("mail_waiting", "Mails that wait to leave", self.waiting.clone());
     }
 }
@@ -179,8 +212,11 @@ impl Default for Metrics {
             logouts: Family::default(),
             mail: Mail::default(),
             upstreams: Upstreams::default(),
+            stores: Family::default(),
+            key_ages: Family::default(),
             leases: Family::default(),
             lease_ends: Family::default(),
+            certificate_ends: Family::default(),
             state_errors: Counter::default(),
             registry: Registry::default(),
         };
@@ -192,14 +228,23 @@ impl Default for Metrics {
         registry.register("sign_ins", "Sign-ins, done and refused", metrics.sign_ins.clone());
         registry.register("tokens_issued", "Token answers", metrics.tokens.clone());
         registry.register("oauth_errors", "Wire errors", metrics.errors.clone());
+        for result in LOGOUTS {
+            drop(metrics.logouts.get_or_create(&LogoutLabels { result }));
+        }
         let logouts = metrics.logouts.clone();
         registry.register("backchannel_logouts", "Tries to tell apps of sign-outs", logouts);
         metrics.mail.register(&mut registry);
         metrics.upstreams.register(&mut registry);
+        registry.register("store_up", "Whether the store answers", metrics.stores.clone());
+        let about = "For how long the key of the moment has signed";
+        registry.register("signing_key_age_seconds", about, metrics.key_ages.clone());
         let leases = metrics.leases.clone();
         registry.register("lease_checks", "Questions to upstreams about people", leases);
         let ends = metrics.lease_ends.clone();
         registry.register("leases_ended", "Sessions that an upstream's word ended", ends);
+        let about = "When the certificate of a listener of ours ends, since 1970";
+        let certificate_ends = metrics.certificate_ends.clone();
+        registry.register("tls_certificate_expires_seconds", about, certificate_ends);
         let state_errors = metrics.state_errors.clone();
         registry.register("state_errors", "Failures of the short-lived state", state_errors);
         Self { registry, ..metrics }
@@ -207,6 +252,12 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Says when the certificate of the public listener ends.
+    pub fn set_certificate_end(&self, unix: i64) {
+        let labels = ListenerLabels { listener: "public" };
+        self.certificate_ends.get_or_create(&labels).set(unix);
+    }
+
     /// Counts an answered request.
     pub fn count_request(&self, route: &str, method: &'static str, status: u16, took: Duration) {
         let labels = RequestLabels { route: route.to_owned(), method, status };
@@ -270,6 +321,16 @@ impl Metrics {
         if let Some(at) = numbers.secret_expires {
             secret_expires.get_or_create(&labels).set(at);
         }
+    }
+
+    /// Shows whether a store answers.
+    pub fn show_store(&self, store: &'static str, up: bool) {
+        self.stores.get_or_create(&StoreLabels { store }).set(i64::from(up));
+    }
+
+    /// Shows for how long the key of the moment has signed.
+    pub fn show_key_age(&self, alg: &'static str, seconds: i64) {
+        self.key_ages.get_or_create(&KeyLabels { alg }).set(seconds);
     }
 
     /// Counts what came of asking an upstream, or of having nothing to ask it with.

@@ -8,6 +8,7 @@ use axum::{
     middleware::from_fn_with_state,
     routing::{get, post},
 };
+use tokio::sync::Semaphore;
 
 use crate::{
     app::App,
@@ -20,7 +21,7 @@ use crate::{
         verify_email,
     },
     urls::path,
-    web::{assets, cors, edge::edge, error::PageError},
+    web::{assets, cors, edge::edge, error::PageError, throttle},
 };
 
 /// The largest body that any of these routes reads.
@@ -28,12 +29,34 @@ const MAX_BODY: usize = 64 * 1_024;
 
 /// The public listener.
 pub fn public(app: &App) -> Router {
+    let house = for_people()
+        .fallback(async || PageError::not_found())
+        .layer(from_fn_with_state(app.clone(), throttle::general))
+        .merge(for_apps())
+        .merge(for_browser_apps(app))
+        .merge(api::routes(app))
+        .merge(with_cookies_of_browser_apps(app))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state((app.clone(), in_flight(app)), edge))
+        .with_state(app.clone());
+    documents(app).merge(house)
+}
+
+/// So many requests are worked on at once.
+fn in_flight(app: &App) -> Arc<Semaphore> {
+    let most = usize::try_from(app.config.connections.max_requests).unwrap_or(usize::MAX);
+    Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)))
+}
+
+/// What people ask for, and whoever strays here: limited by network.
+fn for_people() -> Router<App> {
     let with_a_file = DefaultBodyLimit::max(account::picture::MAX_BODY);
-    let house = Router::new()
+    Router::new()
         .route(path::AUTHORIZE, get(authorize::authorize).post(authorize::authorize))
         .route(path::LOGIN, get(login::choose::show).post(login::password::post))
         .route(path::SECOND_FACTOR, get(second_factor::show).post(second_factor::post))
         .route(path::PASSKEY, get(login::passkey::show).post(login::passkey::post))
+        .route(path::CONNECT, get(login::connect::show).post(login::connect::post))
         .route(path::SIGNUP, get(signup::show).post(signup::post))
         .route(path::VERIFY_EMAIL, get(verify_email::show).post(verify_email::post))
         .route(path::RECOVERY, get(recovery::show).post(recovery::ask))
@@ -43,9 +66,7 @@ pub fn public(app: &App) -> Router {
         .route(path::UPSTREAM_START, get(login::start::start))
         .route(path::UPSTREAM_CALLBACK, get(login::callback::callback).post(login::callback::post))
         .route(path::UPSTREAM_SIGNED_OUT, get(logout::at_upstream::come_back))
-        .route(path::UPSTREAM_BACKCHANNEL_LOGOUT, post(logout::backchannel::backchannel))
         .route(path::UPSTREAM_FRONTCHANNEL_LOGOUT, get(logout::frontchannel::frontchannel))
-        .route(path::INTROSPECT, post(introspect::introspect))
         .route(path::LOGOUT, get(logout::logout).post(logout::logout))
         .route("/", get(account::front_door))
         .route(path::ACCOUNT, get(account::home))
@@ -64,7 +85,6 @@ pub fn public(app: &App) -> Router {
         .route(path::MY_EMAIL, get(account::email::show).post(account::email::change))
         .route(path::MY_PROFILE, get(account::profile::show).post(account::profile::change))
         .route(path::MY_PICTURE, post(account::picture::change).layer(with_a_file))
-        .route(path::PICTURE, get(picture::show))
         .route(path::MY_DELETION, get(account::deletion::show).post(account::deletion::delete))
         .route(path::KEEP_MY_ACCOUNT, get(account::keep::show).post(account::keep::post))
         .route(path::VERIFY_MY_EMAIL, post(account::email::verify))
@@ -72,15 +92,16 @@ pub fn public(app: &App) -> Router {
         .route(path::PASSKEYS, get(account::passkeys::show).post(account::passkeys::post))
         .route(path::LINK, post(account::linking::link))
         .route(path::UNLINK, post(account::linking::unlink))
+}
+
+/// What apps and upstreams ask for, which prove who they are and speak for many people; and what lies
+/// in caches.
+fn for_apps() -> Router<App> {
+    Router::new()
+        .route(path::INTROSPECT, post(introspect::introspect))
+        .route(path::UPSTREAM_BACKCHANNEL_LOGOUT, post(logout::backchannel::backchannel))
+        .route(path::PICTURE, get(picture::show))
         .route(path::ASSET, get(assets::get))
-        .merge(for_browser_apps(app))
-        .merge(api::routes(app))
-        .merge(with_cookies_of_browser_apps(app))
-        .fallback(async || PageError::not_found())
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(from_fn_with_state(app.clone(), edge))
-        .with_state(app.clone());
-    documents(app).merge(house)
 }
 
 /// What the pages of browser apps may call from their own origin.

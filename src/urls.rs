@@ -31,6 +31,8 @@ pub mod path {
     pub const SECOND_FACTOR: &str = "/login/second-factor";
     /// Signing in with a passkey.
     pub const PASSKEY: &str = "/login/passkey";
+    /// Connecting who has signed in elsewhere with the account that they have here.
+    pub const CONNECT: &str = "/login/connect";
     /// Making a local account.
     pub const SIGNUP: &str = "/signup";
     /// Confirming an address.
@@ -211,6 +213,11 @@ pub fn invitation(flow: &str) -> String {
 /// Where a sign-in in progress asks for a second factor.
 pub fn second_factor(flow: &str) -> String {
     format!("{}?flow={flow}", path::SECOND_FACTOR)
+}
+
+/// Where a sign-in in progress shows that an account is its person's.
+pub fn connect(flow: &str) -> String {
+    format!("{}?flow={flow}", path::CONNECT)
 }
 
 /// Where a sign-in in progress chooses its way.

@@ -24,7 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("3", &["store", "ephemeral", "metrics"]),
     ("4-", &["keys", "clients"]),
     ("4", &["tokens", "sessions", "interactions", "federation", "mail", "audit"]),
-    ("4+", &["accounts"]),
+    ("4+", &["accounts", "backup"]),
     ("5", &["app"]),
     ("5+", &["leases"]),
     ("6", &["web"]),
@@ -49,7 +49,7 @@ const OWNERS: &[(&[&str], &[&str])] = &[
     (&["aws_lc_rs"], &["keys", "federation/client_view", "accounts/passwords"]),
     (&["bcrypt", "scrypt", "zxcvbn"], &["accounts/passwords"]),
     (&["argon2"], &["accounts/passwords", "config/sections"]),
-    (&["rustix"], &["accounts/passwords/threads"]),
+    (&["rustix"], &["accounts/passwords/threads", "server/descriptors"]),
     (&["totp_rs", "qrcode", "webauthn_rs"], &["accounts/factors"]),
     (&["png", "zune_jpeg", "image_webp"], &["accounts/pictures"]),
     (&["chacha20poly1305", "hkdf", "hmac", "getrandom"], &["foundation"]),
@@ -59,7 +59,7 @@ const OWNERS: &[(&[&str], &[&str])] = &[
     (&["axum", "askama"], &["web", "dispatcher", "endpoints", "router", "server", "cli"]),
     (&["askama"], &["mail"]),
     (&["lettre"], &["mail"]),
-    (&["hyper", "hyper_util"], &["server"]),
+    (&["hyper", "hyper_util", "tokio_rustls", "x509_parser"], &["server"]),
     (&["utoipa", "utoipa_axum"], &["endpoints/api"]),
 ];
 

@@ -108,7 +108,12 @@ fn rows(options: &Options) -> Vec<Row> {
     let mut rows = Vec::new();
     for scenario in options.scenarios() {
         for contestant in scenario.contestants() {
-            if *contestant == Contestant::Ceiling || !options.ceiling_only {
+            let takes_part = match contestant {
+                Contestant::Ceiling => true,
+                Contestant::Keywright => !options.ceiling_only,
+                Contestant::Peer => options.peer && !options.ceiling_only,
+            };
+            if takes_part {
                 rows.push(Row { scenario, contestant: *contestant, rounds: Vec::new() });
             }
         }

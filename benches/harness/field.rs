@@ -1,8 +1,8 @@
 //! The servers of one run, started in the order in which they need each other.
 
-use std::path::Path;
+use std::{path::Path, process::Command};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use serde_json::json;
 
 use crate::flows::{Party, Traveller, scope_of};
@@ -12,7 +12,7 @@ use crate::options::Options;
 use crate::prepare::Site;
 use crate::scenarios::{Contestant, Scenario};
 use crate::servers::{Keywright, Server, free_port, own_role};
-use crate::settings::{APP, Settings};
+use crate::settings::{APP, APP_ES256, CALLBACK, SECRET, Settings};
 use crate::signing::{Algorithm, Signer};
 use crate::startup::{self, Startup};
 use crate::stores::Stores;
@@ -22,6 +22,7 @@ pub(crate) struct Field {
     ceiling: Server,
     with_page: Option<Server>,
     keywright: Option<Server>,
+    peer: Option<Server>,
     _upstream: Server,
     /// Where they listen.
     pub(crate) site: Site,
@@ -42,6 +43,7 @@ impl Field {
             with_page: None,
             upstream: Party::new("127.0.0.1", upstream_port),
             ceiling: Some(Party::new("localhost", ceiling_port)),
+            peer: None,
         };
         let upstream = start_upstream(options, &site.upstream, upstream_port).await?;
         let (mut keywright, mut with_page, mut startup) = (None, None, None);
@@ -62,7 +64,14 @@ impl Field {
         let tables = Instance::configure("migrated", stores, folder, upstream_port)?;
         tables.keywright.run(&["migrate"], "")?;
         let ceiling = start_ceiling(&site, ceiling_port, stores, folder).await?;
-        Ok(Self { ceiling, with_page, keywright, _upstream: upstream, site, startup })
+        let peer = if options.peer {
+            let (server, party) = start_peer(stores).await?;
+            site.peer = Some(party);
+            Some(server)
+        } else {
+            None
+        };
+        Ok(Self { ceiling, with_page, keywright, peer, _upstream: upstream, site, startup })
     }
 
     /// The server that a scenario measures.
@@ -75,6 +84,7 @@ impl Field {
             Contestant::Ceiling => Some(&self.ceiling),
             Contestant::Keywright if scenario.has_form() => self.with_page.as_ref(),
             Contestant::Keywright => self.keywright.as_ref(),
+            Contestant::Peer => self.peer.as_ref(),
         };
         server.context("that server was not started")
     }
@@ -149,6 +159,26 @@ async fn start_ceiling(
     let mut server = own_role("ceiling", &arguments)?;
     server.ready(site.ceiling.as_ref().context("the ceiling server has an address")?).await?;
     Ok(server)
+}
+
+/// The npm package, with everything in the same Redis.
+async fn start_peer(stores: &Stores) -> anyhow::Result<(Server, Party)> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/oidc-provider.mjs");
+    ensure!(stores.state_url().starts_with("redis"), "--peer needs Redis: see TEST_REDIS_URL");
+    let port = free_port()?;
+    let mut command = Command::new("node");
+    command
+        .arg(script)
+        .env("NODE_ENV", "production")
+        .env("PORT", port.to_string())
+        .env("REDIS_URL", stores.state_url())
+        .env("CLIENT_ID", APP_ES256)
+        .env("CLIENT_SECRET", SECRET)
+        .env("REDIRECT_URI", CALLBACK);
+    let mut server = Server::spawn("peer", &mut command)?;
+    let party = Party::new("localhost", port);
+    server.ready(&party).await?;
+    Ok((server, party))
 }
 
 /// Gives the ceiling server Keywright's own documents, so that it sends as many bytes.

@@ -144,6 +144,10 @@ pub(crate) struct Options {
     /// Measure the ceiling server alone.
     #[arg(long)]
     pub(crate) ceiling_only: bool,
+    /// Measure the npm package oidc-provider beside them, where it can take part: it needs Node.js,
+    /// Redis, and `npm install` in benches/peers.
+    #[arg(long)]
+    pub(crate) peer: bool,
     /// End with status 1 if a required target is missed.
     #[arg(long)]
     pub(crate) gate: bool,

@@ -32,6 +32,7 @@ pub(crate) struct Site {
     pub(crate) with_page: Option<Party>,
     pub(crate) upstream: Party,
     pub(crate) ceiling: Option<Party>,
+    pub(crate) peer: Option<Party>,
 }
 
 /// Makes workers, and keeps what is reused between rounds.
@@ -157,13 +158,14 @@ impl Preparation {
             Contestant::Ceiling => &self.site.ceiling,
             Contestant::Keywright if scenario.has_form() => &self.site.with_page,
             Contestant::Keywright => &self.site.keywright,
+            Contestant::Peer => &self.site.peer,
         };
         server.clone().context(NOT_STARTED)
     }
 
     fn targets(&self, scenario: Scenario, contestant: Contestant) -> Targets {
         match contestant {
-            Contestant::Keywright => {
+            Contestant::Keywright | Contestant::Peer => {
                 Targets { token: "/token", exchange: "/token", refresh: "/token" }
             }
             Contestant::Ceiling => Targets {
@@ -304,7 +306,7 @@ impl Preparation {
 
     fn pages(&self, server: &Party, contestant: Contestant) -> Vec<Worker> {
         match contestant {
-            Contestant::Keywright => (0..self.connections)
+            Contestant::Keywright | Contestant::Peer => (0..self.connections)
                 .map(|_| Worker::Page(Box::new(self.traveller(server, APP))))
                 .collect(),
             Contestant::Ceiling => {

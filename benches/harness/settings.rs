@@ -81,6 +81,7 @@ secret_key = "harness-secret-key-0123456789abcdefghijklmnop"
 federated = "open"
 
 [rate_limits]
+requests_per_minute = 10000000
 max_new_flows = 1000000000
 sign_in_per_minute = 1000000000
 

@@ -118,6 +118,16 @@ pub(crate) fn ratio(rows: &[Row], scenario: Scenario) -> Option<Range> {
     (!ratios.is_empty()).then(|| Range::of(&ratios))
 }
 
+/// How many times the peer's figure ours is, round by round.
+fn times_peer(rows: &[Row], scenario: Scenario, figure: fn(&Measurement) -> f64) -> Option<Range> {
+    let ours = row(rows, scenario, Contestant::Keywright)?;
+    let peer = row(rows, scenario, Contestant::Peer)?;
+    let pairs = ours.rounds.iter().zip(&peer.rounds);
+    let times = pairs.map(|(ours, peer)| figure(ours) / figure(peer).max(1e-9));
+    let times: Vec<f64> = times.collect();
+    (!times.is_empty()).then(|| Range::of(&times))
+}
+
 /// A target and whether it was met.
 pub(crate) struct Target {
     pub(crate) name: String,
@@ -149,6 +159,21 @@ fn target(rows: &[Row], row: &Row, goal: Goal) -> Option<Target> {
             let all = row.range(Measurement::per_cpu_second_with_stores).median;
             let wanted = format!("at least {limit:.0} per CPU-second");
             (value, limit, wanted, format!("{value:.0} ({own:.0} alone, {all:.0} with all)"))
+        }
+        Goal::TimesPeer(limit) => {
+            let peer = self::row(rows, row.scenario, Contestant::Peer)?;
+            if peer.errors() > 0 {
+                return None;
+            }
+            let with_redis = Measurement::per_cpu_second_with_redis;
+            let times = times_peer(rows, row.scenario, with_redis)?.median;
+            // Ours keeps in PostgreSQL what theirs keeps in Redis.
+            let all = times_peer(rows, row.scenario, Measurement::per_cpu_second_with_stores)?;
+            let theirs = peer.range(with_redis).median;
+            let wanted = format!("at least {limit:.0} times oidc-provider");
+            let reached =
+                format!("{times:.1} times {theirs:.0}; {:.1} times with all stores", all.median);
+            (times, limit, wanted, reached)
         }
     };
     Some(Target {

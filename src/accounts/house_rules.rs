@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     config::{GroupDefinition, SignupSettings},
+    foundation::clock::Timestamp,
     store::{Store, StoreResult, facts},
 };
 
@@ -26,6 +27,7 @@ pub struct HouseRules {
     set: RwLock<SetHere>,
     /// The last change of groups that was seen.
     revision: AtomicI64,
+    epoch: AtomicI64,
 }
 
 impl HouseRules {
@@ -36,18 +38,28 @@ impl HouseRules {
             settings: settings.clone(),
             set: RwLock::default(),
             revision: AtomicI64::new(-1),
+            epoch: AtomicI64::new(0),
         }
     }
 
     /// Looks what has changed: one statement, and one more when groups have.
     pub async fn look(&self, store: &Store) -> StoreResult<()> {
-        let names =
-            [groups::REVISION, Door::Local.fact(), Door::Federated.fact(), toggles::APPROVAL];
+        let names = [
+            groups::REVISION,
+            Door::Local.fact(),
+            Door::Federated.fact(),
+            toggles::APPROVAL,
+            facts::SECURITY_EPOCH,
+        ];
         let mut connection = store.connection().await?;
         let seen = facts::list(&mut connection, &names).await?;
         *self.set.write().unwrap_or_else(PoisonError::into_inner) = SetHere::of_facts(&seen);
-        let revision = seen.iter().find(|(name, _)| name == groups::REVISION);
-        let revision = revision.map_or(0, |(_, value)| *value);
+        let value = |wanted: &str| {
+            let found = seen.iter().find(|(name, _)| name == wanted);
+            found.map_or(0, |(_, value)| *value)
+        };
+        self.epoch.store(value(facts::SECURITY_EPOCH), Ordering::Release);
+        let revision = value(groups::REVISION);
         if revision != self.revision.load(Ordering::Acquire) {
             store.set_meanings(groups::load(&mut connection, &self.declared).await?);
             self.revision.store(revision, Ordering::Release);
@@ -63,6 +75,11 @@ impl HouseRules {
     /// Whether whoever makes an account without an invitation waits for an administrator.
     pub fn approval(&self) -> Approval {
         toggles::approval_in_force(&self.settings, self.set())
+    }
+
+    /// The security epoch: what was promised up to then does not count any more.
+    pub fn epoch(&self) -> Timestamp {
+        Timestamp::from_unix(self.epoch.load(Ordering::Acquire))
     }
 
     fn set(&self) -> SetHere {

@@ -3,12 +3,13 @@
 //! An identity is linked on proof of both sides and never moves: the account's own person has asked
 //! for it, and the upstream has just said who it is. What belongs to somebody else stays theirs.
 
-use super::{administrators, passwords::LOST, provisioning::Entrance};
+use super::{administrators, factors, passwords::LOST, provisioning::Entrance};
 use crate::{
     config::{PasswordLogin, UpstreamSettings},
     federation::{Asserted, Upstreams, gates::Refusal},
     foundation::{
         clock::Timestamp,
+        digest::TokenDigest,
         ids::{IdentityId, SessionId, UserId},
         names::email_key,
     },
@@ -23,8 +24,8 @@ use crate::{
 /// What became of linking an identity.
 #[derive(Debug)]
 pub enum Linking {
-    /// It is linked now.
-    Linked,
+    /// It is linked to this account now.
+    Linked(Box<User>),
     /// It was linked to this very account before, and has been confirmed.
     Confirmed,
     /// It belongs to somebody else (LK-08).
@@ -55,18 +56,18 @@ impl Entrance<'_> {
             Some((_, owner)) => Some(owner.clone()),
             None => users::hold(conn, user).await?,
         };
-        let open = account.is_some_and(|account| account.disabled_at.is_none());
+        let open = account.filter(|account| account.disabled_at.is_none());
         let session = sessions::hold(conn, session).await?;
         let alive = session.is_some_and(|row| row.user_id == *user && row.ended_at.is_none());
-        if !open || !alive {
+        let Some(account) = open.filter(|_| alive) else {
             return Ok(Linking::SessionOver);
-        }
+        };
         if known.is_some() {
             self.confirm_identity(conn, asserted).await?;
             return Ok(Linking::Confirmed);
         }
         let added = self.add_identity(conn, asserted, user, LinkedBy::OwnSession).await?;
-        Ok(if added { Linking::Linked } else { Linking::LostRace })
+        Ok(if added { Linking::Linked(Box::new(account)) } else { Linking::LostRace })
     }
 }
 
@@ -74,40 +75,106 @@ impl Entrance<'_> {
 #[derive(Debug)]
 pub enum Joining {
     /// The person is linked to this account now.
-    Joined(Box<User>),
+    Joined(Box<User>, LinkedBy),
     /// There is none that they may be linked to.
     None,
     /// Another request linked the same identity just now: look again.
     LostRace,
 }
 
+/// What an account is by: its address and its password, in one word.
+pub fn state_of(user: &User) -> String {
+    let (email, hash) = (user.email_key.as_deref(), user.password_hash.as_deref());
+    let text = format!("{}\n{}", email.unwrap_or_default(), hash.unwrap_or_default());
+    TokenDigest::of("account state", text.as_bytes()).to_text()
+}
+
+/// What was found under the address that an upstream tells.
+#[derive(Debug)]
+pub enum Namesake {
+    /// The one account of it, held until the transaction ends.
+    Account(Box<User>),
+    /// There is none that the person may be linked to.
+    None,
+    /// Another request linked the same identity just now: look again.
+    LostRace,
+}
+
 impl Entrance<'_> {
-    /// Links an unknown person to the one account of their address, where the administrator trusts
-    /// this upstream for that. Every doubt is a no: the person is somebody new then (LK-05).
+    /// Links an unknown person to the one account of their address: where the administrator trusts this
+    /// upstream for that, or where the person has typed the code that was mailed there. Every doubt is a
+    /// no: the person is somebody new then (LK-05).
     pub async fn join_by_address(
         &self,
         conn: &mut Connection,
         asserted: &Asserted,
         upstreams: &Upstreams,
+        proved: Option<(&UserId, &str)>,
     ) -> StoreResult<Joining> {
-        let trusted = self.upstream.settings.link_verified_email;
-        if !trusted || asserted.person.email_verified != Some(true) {
+        let settings = &self.upstream.settings;
+        let trusted = settings.link_verified_email && asserted.person.email_verified == Some(true);
+        let proved = proved.filter(|_| settings.link_by_code);
+        if !trusted && proved.is_none() {
             return Ok(Joining::None);
         }
-        let Some(key) = asserted.person.email.as_deref().map(email_key) else {
+        let user = match self.namesake(conn, asserted, upstreams).await? {
+            Namesake::Account(user) => user,
+            Namesake::None => return Ok(Joining::None),
+            Namesake::LostRace => return Ok(Joining::LostRace),
+        };
+        let by = if trusted {
+            LinkedBy::VerifiedEmail
+        } else if proved == Some((&user.id, &state_of(&user)))
+            && !factors::has_any(conn, &user.id).await?
+        {
+            LinkedBy::MailedCode
+        } else {
             return Ok(Joining::None);
+        };
+        let added = self.add_identity(conn, asserted, &user.id, by).await?;
+        Ok(if added { Joining::Joined(user, by) } else { Joining::LostRace })
+    }
+
+    /// The account with which an unknown person may connect themselves by a code that is mailed to it.
+    /// One mailbox is not enough for an account that two factors guard.
+    pub async fn candidate(
+        &self,
+        conn: &mut Connection,
+        asserted: &Asserted,
+        upstreams: &Upstreams,
+    ) -> StoreResult<Namesake> {
+        if !self.upstream.settings.link_by_code {
+            return Ok(Namesake::None);
+        }
+        match self.namesake(conn, asserted, upstreams).await? {
+            Namesake::Account(user) if factors::has_any(conn, &user.id).await? => {
+                Ok(Namesake::None)
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// The one account that has the address of an unknown person, and has proved it.
+    async fn namesake(
+        &self,
+        conn: &mut Connection,
+        asserted: &Asserted,
+        upstreams: &Upstreams,
+    ) -> StoreResult<Namesake> {
+        let Some(key) = asserted.person.email.as_deref().map(email_key) else {
+            return Ok(Namesake::None);
         };
         let known = identities::find(conn, &asserted.issuer, &asserted.subject).await?;
         if known.is_some() || self.turned_away(asserted).is_some() {
-            return Ok(Joining::None);
+            return Ok(Namesake::None);
         }
         let found = users::list_by_email(conn, &key).await?;
         let [only] = found.as_slice() else {
-            return Ok(Joining::None);
+            return Ok(Namesake::None);
         };
         // Of two subjects with one address, the second finds the first.
         let Some(user) = users::hold_alone(conn, only).await? else {
-            return Ok(Joining::None);
+            return Ok(Namesake::None);
         };
         let all = identities::list_of_user(conn, &user.id).await?;
         let own = |identity: &Identity| {
@@ -116,14 +183,13 @@ impl Entrance<'_> {
         if all.iter().any(own) {
             // Linked just now. Whoever is known holds the identity first and the account then: going
             // on here, the other way round, two could wait for each other for ever.
-            return Ok(Joining::LostRace);
+            return Ok(Namesake::LostRace);
         }
         let known_there = all.iter().any(|identity| identity.issuer == asserted.issuer);
         if known_there || !is_proved(&user, &key, upstreams) {
-            return Ok(Joining::None);
+            return Ok(Namesake::None);
         }
-        let added = self.add_identity(conn, asserted, &user.id, LinkedBy::VerifiedEmail).await?;
-        Ok(if added { Joining::Joined(Box::new(user)) } else { Joining::LostRace })
+        Ok(Namesake::Account(Box::new(user)))
     }
 }
 

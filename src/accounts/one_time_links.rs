@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// So many wrong codes end what they were typed for (RC-15).
-const MAX_WRONG_CODES: u64 = 5;
+pub const MAX_WRONG_CODES: u64 = 5;
 
 /// A link that is to be made.
 #[derive(Clone, Copy, Debug)]
@@ -177,7 +177,8 @@ impl OpenedLink {
     }
 }
 
-fn digest_of_code(name: &str, code: &str) -> String {
+/// What is kept of a code. It is worth nothing under another name.
+pub fn digest_of_code(name: &str, code: &str) -> String {
     base64url(&sha256(format!("{name} {code}").as_bytes()))
 }
 

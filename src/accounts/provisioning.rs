@@ -259,6 +259,7 @@ pub(super) async fn create_user(
         kind: AccountKind::Person,
         locale: None,
         own_picture: None,
+        password_temporary: false,
     };
     match invitation {
         Some(invitation) => invitations::endow(&mut user, invitation),

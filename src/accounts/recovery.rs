@@ -25,6 +25,11 @@ use super::{
 
 /// How long a link or a code that was mailed is good.
 pub const LIFE: Span = Span::from_minutes(15);
+/// The same in minutes, as people are told.
+pub fn minutes() -> u32 {
+    u32::try_from(LIFE.seconds() / 60).unwrap_or(u32::MAX)
+}
+
 /// How many codes go to one address within a day; after that there are links only, because six digits
 /// can be guessed if there are enough of them (RC-15).
 pub const CODES_PER_DAY: i64 = 10;

@@ -109,6 +109,7 @@ impl Application {
             kind: AccountKind::Person,
             locale: None,
             own_picture: None,
+            password_temporary: false,
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     audit::Audit,
     clients::Clients,
     config::{Config, PasswordLogin, SignupMode, StateUrl},
-    ephemeral::{EphemeralStore, MemoryStore, RedisStore, ShortLivedState},
+    ephemeral::{Allowances, Crowd, EphemeralStore, MemoryStore, RedisStore, ShortLivedState},
     federation::{HttpClient, Upstreams},
     foundation::{
         clock::{Clock, Timestamp},
@@ -39,6 +39,9 @@ use crate::{
     tokens::{access::Issuing, refresh::RefreshPolicy},
     urls::Urls,
 };
+
+/// So many floods are told apart.
+const MOST_FLOODS: usize = 100_000;
 
 /// Everything, shared.
 #[derive(Clone, Debug)]
@@ -71,6 +74,10 @@ pub struct Parts {
     pub guesses: Guesses,
     /// How many sign-ins begin.
     pub flow_brake: FlowBrake,
+    /// How many requests a network may still make, unless nobody is limited.
+    pub allowances: Option<Allowances>,
+    /// What comes in floods, and was said already.
+    pub floods: Crowd<u32>,
     /// Passkeys, where they are taken.
     pub passkeys: Option<Passkeys>,
     /// Where pictures of people are drawn.
@@ -160,16 +167,14 @@ impl App {
         bring_up_to_date(&store, &rows_ring, &*random).await?;
         let rules = HouseRules::new(&config.groups, &config.signup);
         rules.look(&store).await?;
-        let rotation = rotation(&config, &random)?;
-        let max_age = config.keys.jwks_max_age;
+        let (rotation, max_age) = (rotation(&config, &random)?, config.keys.jwks_max_age);
         let keys =
             SigningKeys::start(rotation, Arc::clone(&rows_ring), max_age, &store, &*random, now);
         let keys = keys.await?;
         let (backing, memory) = short_lived_store(&config, &clock)?;
         let state =
             ShortLivedState::new(backing, ring(Purpose::ShortLivedState), Arc::clone(&random));
-        let urls = Urls::new(config.server.issuer.clone());
-        let http = HttpClient::new()?;
+        let (urls, http) = (Urls::new(config.server.issuer.clone()), HttpClient::new()?);
         let upstreams =
             Upstreams::new(&config.upstreams, &http, &clock, |slug| urls.upstream_callback(slug))?;
         let (audit, writer) =
@@ -181,6 +186,8 @@ impl App {
             passwords: Passwords::new(&config, Arc::clone(&random))?,
             guesses: Guesses::new(ring(Purpose::Guessing), &config.rate_limits),
             flow_brake: FlowBrake::default(),
+            allowances: allowances(&config),
+            floods: Crowd::of(MOST_FLOODS),
             passkeys: passkeys(&config),
             pictures: Pictures::default(),
             local_accounts: LocalAccounts::new(config.passwords.login),
@@ -294,6 +301,13 @@ async fn bring_up_to_date(
     Ok(())
 }
 
+fn allowances(config: &Config) -> Option<Allowances> {
+    let limits = &config.rate_limits;
+    let is_shared = matches!(config.state.url, StateUrl::Redis(_));
+    let all = || Allowances::new(limits.requests_per_minute, config.server.instances, is_shared);
+    limits.enabled.then(all)
+}
+
 /// Passkeys open accounts of our own: where those are shut, so are they.
 fn passkeys(config: &Config) -> Option<Passkeys> {
     let on = config.second_factors.takes_passkeys() && config.passwords.login == PasswordLogin::On;
@@ -309,9 +323,14 @@ pub fn rows_ring(config: &Config, random: &Arc<dyn Random>) -> anyhow::Result<Ke
 
 /// The same for whoever only looks: nothing, where the server has yet to make its key.
 pub fn existing_rows_ring(config: &Config) -> anyhow::Result<Option<KeyRing>> {
+    existing_ring(config, Purpose::Rows)
+}
+
+/// The same for any purpose.
+pub fn existing_ring(config: &Config, purpose: Purpose) -> anyhow::Result<Option<KeyRing>> {
     let secret = secret_key::find(config)?;
     let former = &config.secrets.previous_secret_keys;
-    Ok(secret.map(|secret| KeyRing::derive(&secret, former, Purpose::Rows)))
+    Ok(secret.map(|secret| KeyRing::derive(&secret, former, purpose)))
 }
 
 /// How the signing keys of this deployment are rotated.

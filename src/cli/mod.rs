@@ -5,15 +5,18 @@
 
 mod admin;
 mod audit;
+mod backup;
 mod config;
 mod demo;
 mod doctor;
 mod group;
+mod health;
 mod invite;
 mod key;
 mod mail;
 mod migrate;
 mod output;
+mod restore;
 mod serve;
 mod signup;
 mod token;
@@ -49,8 +52,14 @@ enum Verb {
     Demo(demo::Options),
     /// Look at everything that has to be right before people can sign in.
     Doctor(doctor::Options),
+    /// Ask the running server whether it is ready: for health checks.
+    Health(health::Options),
     /// Bring the database up to date.
     Migrate,
+    /// Write the whole database into one sealed file, while servers run.
+    Backup(backup::Options),
+    /// Make the database what a backup says. No server may run.
+    Restore(restore::Options),
     /// Check the configuration, or print its reference.
     #[command(subcommand)]
     Config(config::Verb),
@@ -116,7 +125,7 @@ fn start(arguments: Arguments, environment: &Environment) -> anyhow::Result<()> 
         // Whoever tries the demonstration wants to read one address, and not what servers say.
         Verb::Demo(_) => "warn",
         // What is wrong is what it prints.
-        Verb::Doctor(_) => "error",
+        Verb::Doctor(_) | Verb::Health(_) => "error",
         _ => "info",
     };
     output::start_logging(environment, usual);
@@ -130,7 +139,10 @@ fn start(arguments: Arguments, environment: &Environment) -> anyhow::Result<()> 
         Verb::Serve => runtime.block_on(serve::run(load()?)),
         Verb::Demo(options) => runtime.block_on(demo::run(options)),
         Verb::Doctor(options) => runtime.block_on(doctor::run(load()?, options)),
+        Verb::Health(options) => runtime.block_on(health::run(load, options)),
         Verb::Migrate => runtime.block_on(migrate::run(load()?)),
+        Verb::Backup(options) => runtime.block_on(backup::run(load()?, options)),
+        Verb::Restore(options) => runtime.block_on(restore::run(load()?, options)),
         Verb::Config(config::Verb::Check) => {
             config::check(&load()?);
             Ok(())

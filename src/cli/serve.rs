@@ -10,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::admin;
 use crate::{
-    app::{Ambient, App},
+    app::{Ambient, App, install_tls_provider},
     config::{Config, DatabaseUrl},
-    jobs, router, server,
+    jobs, router,
+    server::{self, Terms},
 };
 
 /// How long answers to probes may take when everything else has ended.
@@ -29,15 +30,28 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let public = server::bind(settings.listen, "server.listen").await?;
     let probes = server::bind(settings.management_listen, "server.management_listen").await?;
     let stop = StopSignal::listen()?;
+    install_tls_provider();
+    let certificates = server::Certificates::open(&settings)?;
+    let (terms, for_probes) = (Terms::of(&config, certificates.clone()), Terms::of_probes(&config));
     let app = App::start(config, Ambient::default()).await?;
+    if app.allowances.is_none() {
+        tracing::warn!(
+            "rate_limits.enabled = false: nobody is limited in how much they ask for; guessing is"
+        );
+    }
+    let presence = jobs::Presence::begin(&app).await?;
     admin::offer_first(&app).await?;
+    presence.keep(&app);
     jobs::start(&app);
     let drain = settings.drain_timeout.to_std();
     let (serving, managing) = (app.stopping.clone(), CancellationToken::new());
-    let public = server::serve(public, router::public(&app), serving, drain);
+    if let Some(certificates) = certificates {
+        app.tasks.spawn(server::keep_fresh(app.clone(), certificates));
+    }
+    let public = server::serve(public, terms, router::public(&app), serving, drain);
     let public = app.tasks.spawn(public);
     let management = router::management(&app);
-    let management = server::serve(probes, management, managing.clone(), PROBES_DRAIN);
+    let management = server::serve(probes, for_probes, management, managing.clone(), PROBES_DRAIN);
     let management = app.tasks.spawn(management);
     tracing::info!(issuer = app.urls.issuer(), listen = %settings.listen, "ready");
     stop.received().await;
@@ -54,6 +68,9 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         tracing::warn!(
             "an upstream was asked, or a mail handed over, and the answer is not waited for any longer"
         );
+    }
+    if let Err(error) = presence.end(&app).await {
+        tracing::debug!(%error, "the others were not told that this one has ended");
     }
     app.audit.flush().await;
     Ok(())
@@ -98,17 +115,23 @@ mod tests {
     use super::{ANSWERS_DRAIN, PROBES_DRAIN};
     use crate::foundation::clock::Span;
 
-    /// Kubernetes kills what has not ended within the grace of the chart.
+    /// Whoever stops us kills what has not ended within a grace.
     #[test]
-    fn everything_ends_within_the_grace_of_the_chart() {
-        let chart = include_str!("../../helm/keywright/templates/deployment.yaml");
-        let (_, rest) = chart.split_once("terminationGracePeriodSeconds: ").unwrap();
-        let grace: u64 = rest.lines().next().unwrap().trim().parse().unwrap();
+    fn everything_ends_within_the_grace_of_whoever_stops_us() {
         let reference = include_str!("../../docs/configuration.md");
         let (_, rest) = reference.split_once("| `drain_timeout` |").unwrap();
         let default = rest.split('|').nth(1).unwrap().trim().trim_matches(['`', '"']);
         let drain = Span::parse(default).unwrap().to_std();
         let worst = drain + ANSWERS_DRAIN.max(PROBES_DRAIN);
-        assert!(worst.as_secs() + 5 <= grace, "{worst:?} of {grace} s");
+        for (who, grace) in [
+            (include_str!("../../helm/keywright/values.yaml"), "terminationGracePeriodSeconds: "),
+            (include_str!("../../docs/packaging/keywright.service"), "TimeoutStopSec="),
+            (include_str!("../../docs/packaging/compose.yaml"), "stop_grace_period: "),
+        ] {
+            let (_, rest) = who.split_once(grace).unwrap();
+            let seconds = rest.lines().next().unwrap().trim().trim_end_matches('s');
+            let seconds: u64 = seconds.parse().unwrap();
+            assert!(worst.as_secs() + 5 <= seconds, "{worst:?}, {grace}{seconds}");
+        }
     }
 }

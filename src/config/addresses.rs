@@ -6,7 +6,12 @@ use regex::Regex;
 use toml::Value;
 use url::Url;
 
-use super::{problems::Problems, reading::Setting, values::read_text};
+use super::{
+    problems::Problems,
+    reading::Setting,
+    redis_url::{self, RedisUrl},
+    values::read_text,
+};
 use crate::{foundation::secret::Secret, protocol::redirect_uri::is_loopback};
 
 /// The issuer identifier: the bare public origin (OIDC Core §2, OIDC Discovery §3).
@@ -120,22 +125,28 @@ impl Setting for DatabaseUrl {
 pub enum StateUrl {
     /// `memory:`: in this process, which then must be the only one.
     Memory,
-    /// `redis://` or `rediss://`: the whole address, which may hold a password.
-    Redis(Secret),
+    /// In Redis.
+    Redis(RedisUrl),
 }
 
 impl Setting for StateUrl {
     const SECRET: bool = true;
 
     fn kind() -> String {
-        "\"memory:\", \"redis://HOST:PORT/DB\" or \"rediss://HOST:PORT/DB\"".to_owned()
+        format!("\"memory:\", {}", redis_url::FORMS)
     }
 
     fn read(value: &Value, path: &str, problems: &mut Problems) -> Option<Self> {
         let text = value.as_str().unwrap_or_default();
         match text.split_once(':').map(|(scheme, _)| scheme) {
             Some("memory") => Some(Self::Memory),
-            Some("redis" | "rediss") => Some(Self::Redis(Secret::new(text))),
+            Some(scheme) if RedisUrl::is_scheme(scheme) => match RedisUrl::parse(text) {
+                Ok(url) => Some(Self::Redis(url)),
+                Err(why) => {
+                    problems.add(path, "(not shown)", format!("{why}; write {}", Self::kind()));
+                    None
+                }
+            },
             scheme => {
                 let scheme = scheme.unwrap_or("(no scheme)");
                 problems.add(path, scheme, format!("unknown kind; write {}", Self::kind()));

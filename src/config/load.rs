@@ -13,6 +13,8 @@ const BARE: &[(&str, &[&str])] = &[
     ("DATABASE_URL", &["database", "url"]),
     ("REDIS_URL", &["state", "url"]),
     ("SECRET_KEY", &["secrets", "secret_key"]),
+    ("RATE_LIMIT_ENABLED", &["rate_limits", "enabled"]),
+    ("RATE_LIMIT_PER_MINUTE", &["rate_limits", "requests_per_minute"]),
 ];
 
 /// Variables with our prefix that are no settings.

@@ -76,6 +76,20 @@ fn disable_signup_closes_both_toggles() {
     assert!(faults("", &[("DISABLE_SIGNUP", "maybe")]).contains("DISABLE_SIGNUP = maybe"));
 }
 
+/// The names that other programs have for it.
+#[test]
+fn the_general_limit_is_read_from_its_own_variables() {
+    let config = parse("", &env(&[("RATE_LIMIT_ENABLED", "false")])).unwrap();
+    assert!(!config.rate_limits.enabled);
+    let config = parse("", &env(&[("RATE_LIMIT_PER_MINUTE", "600")])).unwrap();
+    assert!(config.rate_limits.enabled);
+    assert_eq!(config.rate_limits.requests_per_minute, 600);
+    assert_eq!(parse("", &env(&[])).unwrap().rate_limits.requests_per_minute, 60);
+    let said = faults("", &[("RATE_LIMIT_PER_MINUTE", "0")]);
+    assert!(said.contains("requests_per_minute = 0") && said.contains("enabled = false"), "{said}");
+    assert!(faults("", &[("RATE_LIMIT_ENABLED", "maybe")]).contains("rate_limits.enabled"));
+}
+
 #[test]
 fn a_secret_is_read_from_its_file_without_the_last_newline() {
     let file = tempfile::NamedTempFile::new().unwrap();

@@ -68,6 +68,11 @@ section! {
 }
 
 impl MailSettings {
+    /// Whether there is mail.
+    pub const fn is_configured(&self) -> bool {
+        self.url.is_some() || self.sink.is_some()
+    }
+
     /// Whether `smtp://` turns to TLS.
     pub fn starttls(&self) -> StartTls {
         let here = self.url.as_ref().is_some_and(MailServer::is_loopback);

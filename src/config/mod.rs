@@ -11,12 +11,14 @@ mod attributes;
 mod client_claims;
 mod clients;
 mod groups;
+mod limits;
 mod lists;
 mod load;
 mod mail;
 mod mapping;
 mod presets;
 mod problems;
+mod redis_url;
 mod reference;
 mod second_factors;
 mod sections;
@@ -30,6 +32,7 @@ pub use attributes::{Attribute, AttributeKind, ChangedBy, Visibility};
 pub use client_claims::{ClaimValue, ClientClaim, GroupValue, PersonClaim};
 pub use clients::{ClaimPlacement, ClientSettings, ClientType, PkcePolicy};
 pub use groups::{GroupDefinition, group_name_fault, is_role};
+pub use limits::{ConnectionSettings, RateLimitSettings};
 pub use lists::OneOrMore;
 pub use load::{Environment, load, parse};
 pub use mail::{MailAddress, MailServer, MailSettings, MailSink, StartTls};
@@ -39,12 +42,13 @@ pub use mapping::{
 };
 pub use presets::{Ask, Preset, PresetName, presets};
 pub use problems::{Problem, Problems};
+pub use redis_url::RedisUrl;
 pub use reference::markdown as reference_markdown;
 pub use second_factors::{PasskeyUse, SecondFactorSettings, TotpEnrolment};
 pub use sections::{
     AccountSettings, BrandingSettings, DatabaseSettings, KeySettings, PasswordLogin,
-    PasswordSettings, PersonalAccessTokens, RateLimitSettings, SecretSettings, ServerSettings,
-    SessionSettings, SignupEmail, SignupMode, SignupSettings, StateSettings, TokenSettings,
+    PasswordSettings, PersonalAccessTokens, SecretSettings, ServerSettings, SessionSettings,
+    SignupEmail, SignupMode, SignupSettings, StateSettings, TokenSettings,
 };
 pub use upstream_values::{Certificates, Day, Levels, Parameters};
 pub use upstreams::{
@@ -57,6 +61,8 @@ section! {
     pub struct Config {
         /// How the world reaches Keywright.
         server: ServerSettings,
+        /// What connections to the public listener may cost.
+        connections: ConnectionSettings,
         /// Where everything durable is kept.
         database: DatabaseSettings,
         /// Where short-lived shared state is kept.
@@ -98,14 +104,16 @@ impl Config {
     /// Checks what only the whole can tell, and adds what is wrong to `problems`.
     fn check(&self, problems: &mut Problems) {
         self.server.check(problems);
+        self.connections.check(problems);
         self.secrets.check(&self.server.issuer, problems);
         self.tokens.check(problems);
         self.keys.check(problems);
         self.sessions.check(problems);
         self.passwords.check(problems);
         self.second_factors.check(problems);
+        self.rate_limits.check(problems);
         self.mail.check(&self.server.issuer, problems);
-        upstreams::check(&self.upstreams, problems);
+        upstreams::check(&self.upstreams, self.mail.is_configured(), problems);
         clients::check(&self.clients, &self.upstreams, problems);
         groups::check(&self.groups, problems);
         attributes::check(&self.attributes, &self.clients, problems);

@@ -55,7 +55,8 @@ Keywright reads one TOML file (`--config FILE`, else the file named by `KEYWRIGH
 `./keywright.toml` if it exists), then environment variables, which win. The variable of a setting \
 is `KEYWRIGHT_` and its path with two underscores between the parts: `server.issuer` is \
 `KEYWRIGHT_SERVER__ISSUER`, the secret of the first client is `KEYWRIGHT_CLIENTS__0__SECRET`. \
-`DATABASE_URL`, `REDIS_URL`, `SECRET_KEY` and `DISABLE_SIGNUP` are understood as they are. Every \
+`DATABASE_URL`, `REDIS_URL`, `SECRET_KEY`, `DISABLE_SIGNUP`, `RATE_LIMIT_ENABLED` and \
+`RATE_LIMIT_PER_MINUTE` are understood as they are. Every \
 secret can also come from a file: `secret_key_file`, `KEYWRIGHT_SECRETS__SECRET_KEY_FILE`, \
 `SECRET_KEY_FILE`; one newline at its end is not part of it.
 

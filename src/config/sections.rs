@@ -24,6 +24,14 @@ section! {
         management_listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)),
         /// Networks whose `X-Forwarded-For` is believed.
         trusted_proxies: Vec<IpNet> = Vec::new(),
+        /// Whether the proxies of `trusted_proxies` pass on connections, and say before the first
+        /// byte for whom each is (PROXY protocol, version 1 or 2). Theirs must say so then.
+        proxy_protocol: bool = false,
+        /// A certificate and those that lead to its authority, in PEM: makes the public listener
+        /// speak TLS. Read again when the file changes.
+        tls_certificate_file: Option<String>,
+        /// The private key of that certificate, in PEM.
+        tls_key_file: Option<String>,
         /// How many instances run. More than one needs PostgreSQL and Redis.
         instances: u32 = 1,
         /// How long requests in flight may take to end after SIGTERM.
@@ -36,6 +44,23 @@ impl ServerSettings {
         if let Some(all) = self.trusted_proxies.iter().find(|net| net.prefix_len() == 0) {
             let fix = "would believe anybody's headers; name the proxy's own network";
             problems.add("server.trusted_proxies", all, fix);
+        }
+        if self.proxy_protocol && self.trusted_proxies.is_empty() {
+            let fix =
+                "is believed of server.trusted_proxies alone; name the balancer's own network";
+            problems.add("server.proxy_protocol", true, fix);
+        }
+        let missing = match (&self.tls_certificate_file, &self.tls_key_file) {
+            (Some(_), None) => Some("server.tls_key_file"),
+            (None, Some(_)) => Some("server.tls_certificate_file"),
+            _ => None,
+        };
+        if let Some(setting) = missing {
+            problems.add_bare(setting, "must be set, too: certificate and key belong together");
+        }
+        if self.tls_certificate_file.is_some() && self.issuer.as_str().starts_with("http://") {
+            let fix = "must begin with https:// where server.tls_certificate_file is set";
+            problems.add("server.issuer", self.issuer.as_str(), fix);
         }
         if self.instances == 0 {
             problems.add("server.instances", 0, "must be at least 1");
@@ -323,27 +348,6 @@ section! {
         self_deletion: bool = true,
         /// How long a deleted account is shut before nothing is left of it.
         deletion_grace: Span = Span::from_days(14),
-    }
-}
-
-section! {
-    /// Brakes against guessing. They count in the short-lived state, but for wrong passwords, which
-    /// count in the database.
-    pub struct RateLimitSettings {
-        /// Password attempts per minute from one network (an IPv4 address or an IPv6 /64).
-        sign_in_per_minute: u32 = 20,
-        /// Tries to make a local account within an hour from one network.
-        sign_up_per_hour: u32 = 20,
-        /// Wishes to get back into an account within an hour from one network.
-        recovery_per_hour: u32 = 10,
-        /// After wrong passwords for so many accounts, unknown browsers of a network have to wait
-        /// between tries.
-        failed_accounts_per_network: u32 = 20,
-        /// Failed client authentications per minute for one client from one network.
-        client_failures_per_minute: u32 = 30,
-        /// Sign-ins that may begin within a minute from one network, at each instance. A whole
-        /// company may come from one address.
-        max_new_flows: u32 = 1200,
     }
 }
 

@@ -184,6 +184,12 @@ section! {
         /// upstream with this setting. Whoever controls this upstream can then take over such
         /// accounts. Without it, an unknown person never gets an account that is there.
         link_verified_email: bool = false,
+        /// Whether an unknown person may connect themselves with the one account here that has the
+        /// same address and has verified it: a code is mailed there, and whoever types it is let into
+        /// the account from then on. Accounts with a second factor or a passkey are not offered.
+        /// Whoever can sign in there under an address learns whether it has an account here. Needs
+        /// mail.
+        link_by_code: bool = false,
         /// From which claims the account is filled. Each setting lists its sources; the first that
         /// holds something usable counts. A source is a path with dots, or a table:
         /// `{ claim = "upn", match = "^(.*)@old$", rename = "$1@new" }` takes a claim only if it
@@ -252,7 +258,7 @@ pub const LOCAL: &str = "local";
 const ALGORITHMS: &[&str] =
     &["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
 
-pub(super) fn check(upstreams: &[UpstreamSettings], problems: &mut Problems) {
+pub(super) fn check(upstreams: &[UpstreamSettings], mail: bool, problems: &mut Problems) {
     for (index, upstream) in upstreams.iter().enumerate() {
         let at = |name: &str| format!("upstreams.{index}.{name}");
         let slug = upstream.slug.as_str();
@@ -270,6 +276,10 @@ pub(super) fn check(upstreams: &[UpstreamSettings], problems: &mut Problems) {
                 format!("{slug:?}"),
                 "means accounts of our own; choose another",
             );
+        }
+        if upstream.link_by_code && !mail {
+            let fix = "needs mail: set mail.url, or leave it out";
+            problems.add(&at("link_by_code"), "true", fix);
         }
         check_domains(upstream, upstreams.get(..index).unwrap_or_default(), &at, problems);
         upstream_checks::check(upstream, &at, problems);

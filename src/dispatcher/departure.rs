@@ -21,7 +21,7 @@ use crate::{
         ids::UpstreamSlug,
         opaque::{Opaque, OpaqueKind},
     },
-    interactions::{self, Interaction},
+    interactions::{self, Candidate, Interaction},
     protocol::words::Prompt,
     urls,
     web::{browser::BrowserMark, error::PageError, pages::see_other, params::Params},
@@ -89,7 +89,12 @@ async fn start(
         (Prompt::Login, "login"),
         (Prompt::SelectAccount, "select_account"),
     ];
-    let prompt = wanted.into_iter().find(|(prompt, _)| interaction.prompts(*prompt));
+    // Whoever connects an account for good sees which one it is: somebody else may have signed in there
+    // at this browser.
+    let connects = interaction.candidate.as_ref().is_some_and(Candidate::is_proved);
+    let asks =
+        |prompt| interaction.prompts(prompt) || (connects && prompt == Prompt::SelectAccount);
+    let prompt = wanted.into_iter().find(|(prompt, _)| asks(*prompt));
     let prompt = prompt.map(|(_, word)| word);
     let max_age = request.and_then(|request| request.max_age);
     let secret = state.reveal();

@@ -61,7 +61,7 @@ impl Attempt<'_> {
             Admission::Wait(wait) => return Ok(FactorTried::TooMany(wait)),
             Admission::Busy => {
                 let busy = anyhow::anyhow!("too many codes are tried at once");
-                return Err(PageError::unavailable(busy));
+                return Err(PageError::too_busy(busy));
             }
         };
         let (matched, apps) = self.look(user, given).await?;

@@ -2,13 +2,15 @@
 //! show once more that an account is theirs. One rule and one timing for all of them: wrong ones are
 //! counted in one place (PW-12), and no answer tells what was wrong.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
+
+use tokio::time::Instant;
 
 use crate::{
     accounts::{
         approval,
         passwords::{
-            HashingFault, LOST, Verdict,
+            HashingFault, LOST, Place, Verdict,
             guessing::{Account, Admission, Pending, Try},
         },
     },
@@ -24,6 +26,10 @@ use crate::{
     store::{Connection, StoreError, StoreResult, users, users::User},
     web::{address, error::PageError},
 };
+
+/// How long after it came a try is told to wait. Nothing is hashed for it, and the row of an account
+/// takes some microseconds that the lack of one does not: whoever measures sees this time alone (PW-08).
+const TOLD_TO_WAIT_AFTER: Duration = Duration::from_millis(5);
 
 /// A try, by whom it is made.
 #[derive(Clone, Copy, Debug)]
@@ -56,18 +62,22 @@ pub enum Tried {
     TooMany(Span, Option<UserId>),
 }
 
+/// Takes a place among those whose password is hashed. Whoever finds none is turned away before any store
+/// is asked for them, which others need meanwhile (PW-03).
+pub fn enter(app: &App) -> Result<Place<'_>, PageError> {
+    app.passwords.enter().map_err(hashing_fault)
+}
+
 impl Attempt<'_> {
     /// Tries a password, unless too many were wrong before. Everything takes as long when there is no
     /// such account. `known` says at which browser an account is known, if it is.
     pub async fn sign_in<'b>(
         &self,
+        place: Place<'_>,
         (name, password): (&str, &Secret),
         known: impl FnOnce(&User) -> Option<&'b [u8]> + Send,
     ) -> Result<Tried, PageError> {
-        if self.app.passwords.is_full() {
-            // Turned away before the database is asked anything, which others need meanwhile (PW-03).
-            return Err(hashing_fault(HashingFault::Busy));
-        }
+        let told_to_wait = Instant::now() + TOLD_TO_WAIT_AFTER;
         // The connection goes back before the hash is made: hashing is slow.
         let user = find_user(&mut self.app.connection().await?, name).await?;
         let who = user.as_ref().map(|user| user.id.clone());
@@ -82,10 +92,14 @@ impl Attempt<'_> {
         };
         let pending = match self.app.guesses.admit(&self.app.store, a_try, self.now).await? {
             Admission::Free(pending) => pending,
-            Admission::Wait(wait) => return Ok(Tried::TooMany(wait, who)),
+            Admission::Wait(wait) => {
+                drop(place);
+                tokio::time::sleep_until(told_to_wait).await;
+                return Ok(Tried::TooMany(wait, who));
+            }
             Admission::Busy => return Err(hashing_fault(HashingFault::Busy)),
         };
-        let tried = verify(self.app, password, user).await?;
+        let tried = verify(self.app, place, password, user).await?;
         if matches!(tried, Tried::Wrong(_)) {
             let own = |event| self.event(event);
             self.count(*pending, "passwords are being guessed", &own).await?;
@@ -110,11 +124,11 @@ impl Attempt<'_> {
         let pending = match self.app.guesses.admit(&self.app.store, a_try, self.now).await? {
             Admission::Free(pending) => pending,
             Admission::Wait(wait) => return Ok(Tried::TooMany(wait, Some(user.id.clone()))),
-            Admission::Busy => return Err(PageError::unavailable(HashingFault::Busy)),
+            Admission::Busy => return Err(hashing_fault(HashingFault::Busy)),
         };
         let stored = user.password_hash.as_deref();
         let verdict = self.app.passwords.verify(password, stored).await;
-        Ok(match verdict.map_err(PageError::unavailable)? {
+        Ok(match verdict.map_err(hashing_fault)? {
             Verdict::Right | Verdict::RightAndRehashed(_) => {
                 pending.succeeded(&self.app.store).await?;
                 let hash = user.password_hash.clone().unwrap_or_default();
@@ -153,9 +167,15 @@ impl Attempt<'_> {
 }
 
 /// Whether the password is the account's own.
-async fn verify(app: &App, password: &Secret, user: Option<User>) -> Result<Tried, PageError> {
+async fn verify(
+    app: &App,
+    place: Place<'_>,
+    password: &Secret,
+    user: Option<User>,
+) -> Result<Tried, PageError> {
     let stored = user.as_ref().and_then(|user| user.password_hash.as_deref());
-    let verdict = app.passwords.verify(password, stored).await.map_err(hashing_fault)?;
+    let verdict = app.passwords.verify_in(place, password, stored).await;
+    let verdict = verdict.map_err(hashing_fault)?;
     let Some(user) = user else {
         return Ok(Tried::Wrong(None));
     };
@@ -192,7 +212,12 @@ async fn find_user(conn: &mut Connection, name: &str) -> StoreResult<Option<User
 }
 
 fn hashing_fault(fault: HashingFault) -> PageError {
-    PageError::unavailable(fault).event(Event::refused("sign_in", "too_many_sign_ins"))
+    match fault {
+        HashingFault::Busy => {
+            PageError::too_busy(fault).event(Event::refused("sign_in", "too_many_sign_ins"))
+        }
+        HashingFault::Failed(_) => PageError::unavailable(fault),
+    }
 }
 
 /// A name that was typed, as far as it is one.

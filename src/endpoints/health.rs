@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::{
     app::App,
     metrics::UpstreamNumbers,
+    protocol::jwa::SigningAlgorithm,
     store::{StoreResult, mail_outbox},
     web::error::json,
 };
@@ -58,6 +59,9 @@ pub async fn metrics(State(app): State<App>) -> Response {
         };
         app.metrics.show_upstream(upstream.slug().as_str(), numbers);
     }
+    app.metrics.show_store("database", app.store.ping(PATIENCE).await.is_ok());
+    app.metrics.show_store("state", app.state.ping().await.is_ok());
+    show_key_ages(&app);
     show_waiting_mail(&app).await;
     match app.metrics.render() {
         Ok(text) => {
@@ -65,6 +69,16 @@ pub async fn metrics(State(app): State<App>) -> Response {
             ([(header::CONTENT_TYPE, kind)], text).into_response()
         }
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// How old the signing keys are: a rotation that does not happen is seen by nothing else.
+fn show_key_ages(app: &App) {
+    let (now, keys) = (app.now(), app.keys.current());
+    for alg in SigningAlgorithm::ALL {
+        if let Some(since) = keys.signs_since(*alg, now) {
+            app.metrics.show_key_age(alg.as_str(), now.since(since).seconds());
+        }
     }
 }
 

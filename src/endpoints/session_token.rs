@@ -89,12 +89,7 @@ async fn begin(exchange: &Exchange<'_>, headers: &HeaderMap) -> Result<TokenResp
     let response = authorization_code::redeem(exchange).await?;
     let (app, client, now) = (exchange.app, exchange.client, exchange.now);
     if let Some(former) = browser_app::refresh_token(app, client, headers) {
-        let because = RevokedBecause::Replaced;
-        let ended = refresh_token::give_back(app, client, &former, because, now).await;
-        if let Err(error) = ended {
-            // The code is used up, and the app needs its answer more than the former family its end.
-            tracing::warn!(%error, "a refresh token that was replaced could not be revoked");
-        }
+        refresh_token::replace(app, client, &former, now).await;
     }
     Ok(response)
 }

@@ -42,6 +42,8 @@ pub enum KeyKind {
     Recoveries,
     /// Failed authentications of one client from one network. Comfort.
     ClientFailures,
+    /// Requests of one network in one minute. Comfort.
+    Requests,
 }
 
 impl KeyKind {
@@ -63,6 +65,7 @@ impl KeyKind {
             Self::SignUps => "sign-ups",
             Self::Recoveries => "recoveries",
             Self::ClientFailures => "client-failures",
+            Self::Requests => "requests",
         }
     }
 
@@ -82,6 +85,8 @@ impl KeyKind {
             Self::UpstreamAnswer | Self::SignInAttempts | Self::ClientFailures => {
                 Span::from_minutes(1)
             }
+            // The minute is in the name; clocks may differ a little.
+            Self::Requests => Span::from_minutes(2),
         }
     }
 }

@@ -12,6 +12,8 @@ use crate::foundation::clock::{Clock, Span, Timestamp};
 
 /// The most sign-ins in progress. Anybody can begin one.
 const MAX_FLOWS: usize = 100_000;
+/// The most of what is counted of strangers: whoever invents names must not shut out anything else.
+const MAX_COUNTS: usize = 100_000;
 /// The most of everything else, which strangers cannot use up.
 const MAX_OTHERS: usize = 100_000;
 
@@ -50,6 +52,7 @@ impl Shelf {
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     flows: Mutex<Shelf>,
+    counts: Mutex<Shelf>,
     others: Mutex<Shelf>,
 }
 
@@ -63,7 +66,12 @@ impl std::fmt::Debug for MemoryStore {
 impl MemoryStore {
     /// An empty store that reads the time from `clock`.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, flows: Shelf::new(MAX_FLOWS), others: Shelf::new(MAX_OTHERS) }
+        Self {
+            clock,
+            flows: Shelf::new(MAX_FLOWS),
+            counts: Shelf::new(MAX_COUNTS),
+            others: Shelf::new(MAX_OTHERS),
+        }
     }
 
     /// Drops what has ended, so that memory follows use. Called from time to time.
@@ -80,8 +88,8 @@ impl MemoryStore {
         self.shelves().into_iter().for_each(|mut shelf| shelf.entries.clear());
     }
 
-    fn shelves(&self) -> [MutexGuard<'_, Shelf>; 2] {
-        [Self::lock(&self.flows), Self::lock(&self.others)]
+    fn shelves(&self) -> [MutexGuard<'_, Shelf>; 3] {
+        [&self.flows, &self.counts, &self.others].map(Self::lock)
     }
 
     fn lock(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
@@ -92,6 +100,11 @@ impl MemoryStore {
     fn shelf(&self, key: &Key) -> MutexGuard<'_, Shelf> {
         Self::lock(match key.kind() {
             KeyKind::Interaction | KeyKind::UpstreamState | KeyKind::UpstreamAnswer => &self.flows,
+            KeyKind::SignInAttempts
+            | KeyKind::SignUps
+            | KeyKind::Recoveries
+            | KeyKind::ClientFailures
+            | KeyKind::Requests => &self.counts,
             _ => &self.others,
         })
     }
@@ -139,7 +152,7 @@ impl EphemeralStore for MemoryStore {
         Ok(true)
     }
 
-    async fn increment(&self, key: &Key, life: Span) -> EphemeralResult<u64> {
+    async fn add(&self, key: &Key, number: u64, life: Span) -> EphemeralResult<u64> {
         let now = self.clock.now();
         let mut there = self.room(key, now)?;
         let fresh = || Entry { value: vec![0; 8], ends_at: now.plus(life) };
@@ -147,7 +160,8 @@ impl EphemeralStore for MemoryStore {
         if entry.ends_at <= now {
             *entry = fresh();
         }
-        let counted = entry.value.as_slice().try_into().map_or(0, u64::from_be_bytes) + 1;
+        let counted = entry.value.as_slice().try_into().map_or(0, u64::from_be_bytes);
+        let counted = counted.saturating_add(number);
         entry.value = counted.to_be_bytes().to_vec();
         Ok(counted)
     }

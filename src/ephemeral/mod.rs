@@ -5,11 +5,15 @@
 //! layer above it, which also seals every value, so that whoever can write to Redis cannot forge
 //! a sign-in and whoever can read it learns nothing.
 
+mod allowances;
+mod crowd;
 mod key;
 mod memory;
 mod redis;
 mod state;
 
+pub use allowances::{Allowances, Passage};
+pub use crowd::{Crowd, rest_of_minute};
 pub use key::{Key, KeyKind};
 pub use memory::MemoryStore;
 pub use redis::RedisStore;
@@ -39,7 +43,11 @@ pub trait EphemeralStore: Send + Sync + 'static {
     /// Keeps a value unless there is one; `false` if there was.
     async fn insert_new(&self, key: &Key, value: &[u8], life: Span) -> EphemeralResult<bool>;
     /// Adds one to a counter, whose life begins with its first increment.
-    async fn increment(&self, key: &Key, life: Span) -> EphemeralResult<u64>;
+    async fn increment(&self, key: &Key, life: Span) -> EphemeralResult<u64> {
+        self.add(key, 1, life).await
+    }
+    /// The same by any number.
+    async fn add(&self, key: &Key, number: u64, life: Span) -> EphemeralResult<u64>;
     /// Whether the store answers.
     async fn ping(&self) -> EphemeralResult<()>;
 }

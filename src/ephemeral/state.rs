@@ -74,6 +74,11 @@ impl ShortLivedState {
         self.store().increment(key, key.kind().life()).await
     }
 
+    /// Adds to the counter.
+    pub async fn add(&self, key: &Key, number: u64) -> EphemeralResult<u64> {
+        self.store().add(key, number, key.kind().life()).await
+    }
+
     /// Whether the store answers.
     pub async fn ping(&self) -> EphemeralResult<()> {
         self.store().ping().await

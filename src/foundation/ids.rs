@@ -56,6 +56,10 @@ text_id! {
     FactorId
 }
 text_id! {
+    /// A server that runs, new at every start.
+    InstanceId
+}
+text_id! {
     /// The short id on an error page under which the whole story is kept.
     TraceId
 }
@@ -96,7 +100,8 @@ generated!(
     PersonalAccessTokenId,
     MailId,
     FactorId,
-    RecoveryId
+    RecoveryId,
+    InstanceId
 );
 
 impl TraceId {

@@ -32,6 +32,8 @@ pub enum Purpose {
     RefreshSuccessor,
     /// Whom wrong passwords are counted for, and who is known.
     Guessing,
+    /// Backups of the whole database.
+    Backup,
 }
 
 impl Purpose {
@@ -42,6 +44,7 @@ impl Purpose {
             Self::Csrf => b"keywright csrf 1",
             Self::RefreshSuccessor => b"keywright refresh successor 1",
             Self::Guessing => b"keywright guessing 1",
+            Self::Backup => b"keywright backup 1",
         }
     }
 }

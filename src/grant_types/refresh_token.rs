@@ -238,6 +238,15 @@ pub async fn end(
     Ok(revoked || ended)
 }
 
+/// Ends what the browser had for an app before it signed in anew: nobody could use it any more. That it
+/// cannot be ended is no reason to keep the app's answer from it: what led there is used up.
+pub async fn replace(app: &App, client: &Client, former: &Opaque, now: Timestamp) {
+    let because = RevokedBecause::Replaced;
+    if let Err(error) = give_back(app, client, former, because, now).await {
+        tracing::warn!(%error, "a refresh token that was replaced could not be revoked");
+    }
+}
+
 /// Whether the family of a token has ended because another sign-in took its place.
 pub async fn was_replaced(app: &App, presented: &Opaque) -> StoreResult<bool> {
     let mut connection = app.connection().await?;

@@ -6,6 +6,7 @@ mod deletions;
 mod keys;
 mod logout;
 mod mail;
+mod presence;
 mod purge;
 mod recovery;
 mod rules;
@@ -63,6 +64,7 @@ async fn every(interval: Duration, app: App, job: impl AsyncFn(&App) -> anyhow::
 pub use deletions::erase_deleted;
 pub use logout::deliver as deliver_logouts;
 pub use mail::deliver_all as deliver_mail;
+pub use presence::Presence;
 pub use purge::purge;
 pub use recovery::answer_all as answer_recoveries;
 pub use upstreams::look_after as look_after_upstreams;

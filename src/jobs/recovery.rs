@@ -110,7 +110,7 @@ async fn send(
     let message = Message::Recover {
         link: app.link_to(path::RECOVERY, &link),
         code: code.clone(),
-        minutes: u32::try_from(recovery::LIFE.seconds() / 60).unwrap_or(u32::MAX),
+        minutes: recovery::minutes(),
         address_of_request: request.address.clone(),
     };
     let queued = app.queue_mail(conn, email, &message, now).await?;

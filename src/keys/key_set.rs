@@ -120,6 +120,11 @@ impl KeySet {
         self.signing_key(alg, now).is_some()
     }
 
+    /// Since when the key of the moment signs.
+    pub fn signs_since(&self, alg: SigningAlgorithm, now: Timestamp) -> Option<Timestamp> {
+        self.signing_key(alg, now).map(|key| key.schedule.signs_from)
+    }
+
     fn signing_key(&self, alg: SigningAlgorithm, now: Timestamp) -> Option<&LoadedKey> {
         let signing =
             |key: &&LoadedKey| key.alg == alg && key.schedule.state(now) == KeyState::Signing;

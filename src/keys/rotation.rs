@@ -129,6 +129,19 @@ impl Rotation {
         Ok(changed)
     }
 
+    /// Makes a new key of every algorithm, which signs at once, where all others were thrown away: in
+    /// the transaction that did so.
+    pub async fn begin_anew(&self, conn: &mut Connection, now: Timestamp) -> anyhow::Result<()> {
+        let rows = signing_keys::list(conn).await?;
+        for alg in SigningAlgorithm::ALL {
+            let fresh = self.fresh(*alg, &rows, Policy::first(now), now).await?;
+            let made = signing_keys::insert(conn, &fresh).await?;
+            anyhow::ensure!(made, "somebody else is changing the keys; try again");
+        }
+        facts::increment(conn, REVISION).await?;
+        Ok(())
+    }
+
     /// Makes the successor of an algorithm's key now; it takes over as soon as that is honest.
     /// Nothing when one is on its way already.
     pub async fn rotate(

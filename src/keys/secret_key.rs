@@ -4,7 +4,7 @@ use super::key_set::place;
 use crate::{
     config::Problems,
     foundation::{random::Random, seal::KeyRing},
-    store::{Store, StoreError, facts, signing_keys},
+    store::{Connection, QueryResult, Store, StoreError, facts, signing_keys},
 };
 
 /// The name of the sealed fact that only the right key opens.
@@ -31,8 +31,12 @@ pub async fn check(store: &Store, ring: &KeyRing, random: &dyn Random) -> anyhow
 /// Whether this is the key that the database was written with; nothing if it was written with none
 /// yet. Writes nothing.
 pub async fn is_right(store: &Store, ring: &KeyRing) -> Result<Option<bool>, StoreError> {
-    let mut connection = store.connection().await?;
-    let sealed = facts::find_sealed(&mut connection, CHECK).await?;
+    Ok(opens_rows(&mut store.connection().await?, ring).await?)
+}
+
+/// The same, as a transaction sees it.
+pub async fn opens_rows(conn: &mut Connection, ring: &KeyRing) -> QueryResult<Option<bool>> {
+    let sealed = facts::find_sealed(conn, CHECK).await?;
     Ok(sealed.map(|sealed| ring.open(CHECK, &sealed).is_some()))
 }
 

@@ -91,7 +91,11 @@ impl Letter {
     }
 
     pub(super) fn lasting(mut self, span: &str) -> Self {
-        let what = if self.code.is_some() { "Link and code are" } else { "The link is" };
+        let what = match (&self.action, &self.code) {
+            (Some(_), Some(_)) => "Link and code are",
+            (None, Some(_)) => "The code is",
+            (_, None) => "The link is",
+        };
         self.lasting = Some(format!("{what} good for {span}, and once."));
         self
     }

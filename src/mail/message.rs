@@ -67,6 +67,19 @@ pub enum Message {
         /// Where one signs in.
         sign_in: Link,
     },
+    /// The code by which somebody who signs in elsewhere shows that the account here is theirs.
+    ConnectCode {
+        /// What the upstream is called.
+        upstream: String,
+        /// What the person is called there.
+        name: String,
+        /// What is typed.
+        code: String,
+        /// How long it is good.
+        minutes: u32,
+        /// From where the sign-in comes.
+        address_of_request: String,
+    },
     /// A way to sign in was added or removed.
     MethodChanged {
         /// What was done, as a sentence goes on after "On your account, ": `a passkey was added`.
@@ -141,6 +154,7 @@ impl Message {
             Self::Invite { .. } => MailKind::Invite,
             Self::AccountExists { .. } => MailKind::AccountExists,
             Self::SignInWithUpstream { .. } => MailKind::SignInWithUpstream,
+            Self::ConnectCode { .. } => MailKind::ConnectCode,
             Self::MethodChanged { .. } => MailKind::MethodChanged,
             Self::AddressChanged { .. } => MailKind::AddressChanged,
             Self::PasswordAdded { .. } => MailKind::PasswordAdded,
@@ -155,7 +169,9 @@ impl Message {
     pub fn expires_at(&self, now: Timestamp) -> Timestamp {
         let useful = match self {
             Self::VerifyEmail { hours, .. } => now.plus(Span::from_hours(*hours)),
-            Self::Recover { minutes, .. } => now.plus(Span::from_minutes(*minutes)),
+            Self::Recover { minutes, .. } | Self::ConnectCode { minutes, .. } => {
+                now.plus(Span::from_minutes(*minutes))
+            }
             Self::Invite { until, .. } => *until,
             _ => Timestamp::NEVER,
         };
@@ -177,6 +193,9 @@ impl Message {
                 account_exists(brand, sign_in, recover.as_ref())
             }
             Self::SignInWithUpstream { upstreams, sign_in } => elsewhere(brand, upstreams, sign_in),
+            Self::ConnectCode { upstream, name, code, minutes, address_of_request } => {
+                connect_code(brand, (upstream, name), (code, *minutes), address_of_request)
+            }
             Self::MethodChanged { what, when, from_where, account } => {
                 let what = format!("On your account at {brand}, {}.", plain(what));
                 let subject = format!("Your sign-in at {brand} was changed");
@@ -271,6 +290,25 @@ fn elsewhere(brand: &str, upstreams: &[String], sign_in: &Link) -> Letter {
         ))
         .linked(format!("Sign in with {names}"), sign_in)
         .close(NOT_YOU)
+}
+
+fn connect_code(
+    brand: &str,
+    (upstream, name): (&str, &str),
+    (code, minutes): (&str, u32),
+    address_of_request: &str,
+) -> Letter {
+    let upstream = plain(upstream);
+    Letter::new(format!("Your code for {brand}"))
+        .say(format!(
+            "Somebody signed in with {upstream} under this address. If it was you, type the code to \
+             connect that with your account at {brand}: from then on it signs you in to it."
+        ))
+        .coded(Some(code))
+        .fact("Signed in there as", plain(name))
+        .fact("Signed in from", plain(address_of_request))
+        .lasting(&counted(minutes, "minute"))
+        .close("If it was not you, you can ignore this mail: nothing changes. Do not pass the code on to anybody: whoever has it gets into your account.")
 }
 
 fn notice(subject: String, what: String, (when, from_where): (Timestamp, &str)) -> Letter {

@@ -1,16 +1,16 @@
 //! What a connection does, so that one that does nothing is closed.
 //!
-//! Half a request is waited for only shortly (HT-01); between two requests a connection may rest for
-//! longer than any usual proxy keeps one, so that it is the proxy that closes it. One slow clock per
-//! connection sees to both: a timer for each request's head would be a good part of what a small
-//! answer costs.
+//! Half a request is waited for only shortly (HT-01), and so is somebody who does not take an answer
+//! (HT-02); between two requests a connection may rest for longer than any usual proxy keeps one, so
+//! that it is the proxy that closes it. One slow clock per connection sees to all of it: a timer for
+//! each request's head would be a good part of what a small answer costs.
 
 use std::{
     io,
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -23,60 +23,94 @@ use hyper::{
 
 /// How often a connection is looked at.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// How many looks in a row may find half a request, or none at all on a new connection: 8 to 10
-/// seconds.
-const MAX_HALF_READ: u32 = 4;
-/// How many looks in a row may find a connection resting: a minute and a half.
-const MAX_RESTING: u32 = 45;
+/// Whoever takes less of an answer between two looks takes nothing.
+const LEAST_TAKEN: u64 = 1_024;
+
+/// How a connection came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Quiet {
+    /// Half a request came, or no first one, or an answer is not taken.
+    Stalled,
+    /// Nothing is asked.
+    Resting,
+}
 
 /// What a connection has done.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
     running: AtomicU32,
     begun: AtomicU32,
+    written: AtomicU64,
     /// Something was read that does not belong to a request that runs or ran.
     half_read: AtomicBool,
+    /// Something is to be written, and nobody takes it.
+    blocked: AtomicBool,
     multiplexed: AtomicBool,
+}
+
+/// A request that runs. It ends with this, whether it is answered or given up.
+#[derive(Debug)]
+pub(super) struct Running(Arc<Activity>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.half_read.store(false, Ordering::Relaxed);
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Activity {
     /// A request's head is there.
-    pub(super) fn begin(&self, version: Version) {
+    pub(super) fn begin(self: &Arc<Self>, version: Version) -> Running {
         self.running.fetch_add(1, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
         if version == Version::HTTP_2 {
-            // Kept alive or given up by its own pings.
             self.multiplexed.store(true, Ordering::Relaxed);
         }
-    }
-
-    /// A request is answered.
-    pub(super) fn end(&self) {
-        self.half_read.store(false, Ordering::Relaxed);
-        self.running.fetch_sub(1, Ordering::Relaxed);
+        Running(Arc::clone(self))
     }
 
     /// Returns when the connection has done nothing for too long.
-    pub(super) async fn stalls(&self) {
+    pub(super) async fn quiet(&self, stall: Duration, idle: Duration) -> Quiet {
+        // So many looks in a row; what has just begun to stall is not seen by the first.
+        let looks_in = |time: Duration| (time.as_secs() / INTERVAL.as_secs()).max(2) - 1;
         let (mut before, mut looks) = ((0, true), 0);
+        let (mut written, mut blocked) = (0, 0);
         loop {
             tokio::time::sleep(INTERVAL).await;
+            let taken = self.written.load(Ordering::Relaxed);
+            let is_stuck = self.blocked.load(Ordering::Relaxed) && taken - written < LEAST_TAKEN;
+            (written, blocked) = (taken, if is_stuck { blocked + 1 } else { 0 });
             let begun = self.begun.load(Ordering::Relaxed);
-            let half_read = begun == 0 || self.half_read.load(Ordering::Relaxed);
-            let busy = self.running.load(Ordering::Relaxed) > 0
-                || self.multiplexed.load(Ordering::Relaxed);
+            let half_read = begun == 0 || self.is_half_read();
             // Time that was rested does not count against a request that has just begun to come.
             let changed = before != (begun, half_read);
+            let busy = self.running.load(Ordering::Relaxed) > 0 || blocked > 0;
             looks = if busy || changed { 0 } else { looks + 1 };
             before = (begun, half_read);
-            if looks >= if half_read { MAX_HALF_READ } else { MAX_RESTING } {
-                return;
+            if blocked >= looks_in(stall) || half_read && looks >= looks_in(stall) {
+                return Quiet::Stalled;
             }
+            if looks >= looks_in(idle) {
+                return Quiet::Resting;
+            }
+        }
+    }
+
+    /// Between the requests of HTTP/2 there is always something to be read, and it says nothing.
+    fn is_half_read(&self) -> bool {
+        self.half_read.load(Ordering::Relaxed) && !self.multiplexed.load(Ordering::Relaxed)
+    }
+
+    fn wrote<T>(&self, polled: &Poll<io::Result<T>>, count: impl Fn(&T) -> usize) {
+        self.blocked.store(polled.is_pending(), Ordering::Relaxed);
+        if let Poll::Ready(Ok(done)) = polled {
+            self.written.fetch_add(count(done) as u64, Ordering::Relaxed);
         }
     }
 }
 
-/// A stream that notes what is read.
+/// A stream that notes what is read and written.
 #[derive(Debug)]
 pub(super) struct Watched<S> {
     stream: S,
@@ -84,7 +118,7 @@ pub(super) struct Watched<S> {
 }
 
 impl<S> Watched<S> {
-    /// Notes what is read from `stream`.
+    /// Notes what is read from `stream`, and written to it.
     pub(super) fn new(stream: S, activity: &Arc<Activity>) -> Self {
         Self { stream, activity: Arc::clone(activity) }
     }
@@ -110,11 +144,15 @@ impl<S: Write + Unpin> Write for Watched<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.activity.wrote(&written, |count| *count);
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.activity.wrote(&flushed, |()| 0);
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -130,6 +168,8 @@ impl<S: Write + Unpin> Write for Watched<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.activity.wrote(&written, |count| *count);
+        written
     }
 }

@@ -9,6 +9,10 @@ use super::{
     schema::{facts, sealed_facts},
 };
 
+/// The security epoch, a moment: nothing that was begun or promised before it counts any more. It is
+/// that of the last restoring, when nobody knows what was revoked since the backup.
+pub const SECURITY_EPOCH: &str = "security.epoch";
+
 /// Raises a number to at least `value`; never lowers it. Answers whether it rose.
 pub async fn raise(conn: &mut Connection, name: &str, value: i64) -> QueryResult<bool> {
     let inserted = on_backend!(conn, |conn| diesel::insert_into(facts::table)

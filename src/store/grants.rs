@@ -55,6 +55,8 @@ text_enum! {
         Disconnected = "disconnected",
         /// The person had more sessions than one may have, and this was the oldest.
         TooManySessions = "too_many_sessions",
+        /// The database was restored from a backup.
+        Restored = "restored",
     }
 }
 

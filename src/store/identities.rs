@@ -24,6 +24,8 @@ text_enum! {
         OwnSession = "own_session",
         /// Both sides had verified the same address, and the administrator trusts the upstream so.
         VerifiedEmail = "verified_email",
+        /// The person typed the code that was mailed to the account's verified address.
+        MailedCode = "mailed_code",
     }
 }
 
@@ -126,12 +128,6 @@ pub async fn hold(
 /// Forgets an identity.
 pub async fn delete(conn: &mut Connection, id: &IdentityId) -> QueryResult<usize> {
     on_backend!(conn, |conn| diesel::delete(identities::table.find(id)).execute(conn).await)
-}
-
-/// Deletes every link of an account.
-pub async fn delete_of_user(conn: &mut Connection, user: &UserId) -> QueryResult<usize> {
-    let all = identities::table.filter(identities::user_id.eq(user));
-    on_backend!(conn, |conn| diesel::delete(all).execute(conn).await)
 }
 
 /// The identities of an account.

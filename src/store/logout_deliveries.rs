@@ -4,15 +4,16 @@
 
 use diesel::QueryResult;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable};
 use diesel_async::RunQueryDsl;
 
 use super::{
     Connection,
-    schema::{grants, logout_deliveries},
+    schema::{grants, logout_deliveries, sessions},
 };
 use crate::foundation::{
     clock::Timestamp,
-    ids::{ClientId, SessionId, UserId},
+    ids::{ClientId, GrantId, SessionId, UserId},
 };
 
 /// A row of `logout_deliveries`.
@@ -69,6 +70,70 @@ pub async fn plan(
             .await)?;
     }
     Ok(())
+}
+
+/// So many grants are looked at in one statement.
+const AT_ONCE: i64 = 1_000;
+
+/// Plans to tell those of `clients` that were given tokens in any session that ended at `ended_at`,
+/// and would have lived longer.
+pub async fn plan_for_all_ended(
+    conn: &mut Connection,
+    clients: &[ClientId],
+    ended_at: Timestamp,
+) -> QueryResult<usize> {
+    let mut planned = 0;
+    let mut after = GrantId::new("");
+    loop {
+        let ids: Vec<GrantId> = on_backend!(conn, |conn| grants::table
+            .filter(grants::id.gt(&after))
+            .order(grants::id)
+            .limit(AT_ONCE)
+            .select(grants::id)
+            .load(conn)
+            .await)?;
+        let Some(last) = ids.last().cloned() else {
+            return Ok(planned);
+        };
+        planned += plan_between(conn, (&after, &last), clients, ended_at).await?;
+        after = last;
+    }
+}
+
+async fn plan_between(
+    conn: &mut Connection,
+    (after, last): (&GrantId, &GrantId),
+    clients: &[ClientId],
+    ended_at: Timestamp,
+) -> QueryResult<usize> {
+    let told = grants::table
+        .inner_join(sessions::table.on(sessions::id.eq(grants::session_id)))
+        .filter(grants::id.gt(after).and(grants::id.le(last)))
+        .filter(grants::client_id.eq_any(clients))
+        .filter(sessions::ended_at.eq(ended_at).and(sessions::expires_at.gt(ended_at)))
+        .select((
+            grants::session_id,
+            grants::client_id,
+            grants::user_id,
+            ended_at.into_sql::<BigInt>(),
+            ended_at.into_sql::<Nullable<BigInt>>(),
+            0_i64.into_sql::<BigInt>(),
+        ))
+        .distinct();
+    let columns = (
+        logout_deliveries::session_id,
+        logout_deliveries::client_id,
+        logout_deliveries::user_id,
+        logout_deliveries::ended_at,
+        logout_deliveries::due_at,
+        logout_deliveries::tries,
+    );
+    on_backend!(conn, |conn| told
+        .insert_into(logout_deliveries::table)
+        .into_columns(columns)
+        .on_conflict_do_nothing()
+        .execute(conn)
+        .await)
 }
 
 /// The clients that have to be told something by now.

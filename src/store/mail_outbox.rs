@@ -26,6 +26,8 @@ text_enum! {
         SignInWithUpstream = "sign_in_with_upstream",
         /// A way to sign in was added or removed.
         MethodChanged = "method_changed",
+        /// The code that connects an account elsewhere with the one here.
+        ConnectCode = "connect_code",
         /// The address of the account is another now.
         AddressChanged = "address_changed",
         /// The account has a password now.

@@ -30,6 +30,8 @@ const WAIT_FOR_CONNECTION: Duration = Duration::from_secs(2);
 pub enum Access {
     /// A server. It must be the only one on a SQLite file.
     Server,
+    /// The verb that restores a database, which may be gone: alone on a SQLite file, too.
+    Restorer,
     /// A verb of the command line that prepares a database, beside a server that may be running.
     Founder,
     /// A verb of the command line that works on what is there.
@@ -69,12 +71,14 @@ impl Store {
     }
 
     fn open_sqlite(file: &Path, access: Access) -> anyhow::Result<Self> {
-        if access == Access::Visitor {
-            sqlite::find_file(file)?;
+        match access {
+            Access::Visitor => sqlite::find_file(file)?,
+            Access::Server => sqlite::refuse_lost(file)?,
+            Access::Founder | Access::Restorer => {}
         }
         sqlite::prepare_file(file)?;
         let lock = match access {
-            Access::Server => Some(sqlite::lock(file)?),
+            Access::Server | Access::Restorer => Some(sqlite::lock(file)?),
             Access::Founder | Access::Visitor => None,
         };
         Ok(Self::new(Backing::Sqlite(sqlite::pool(file)?), lock))

@@ -20,6 +20,7 @@ diesel::table! {
         kind -> Text,
         locale -> Nullable<Text>,
         own_picture -> Nullable<Text>,
+        password_temporary -> Bool,
     }
 }
 
@@ -31,6 +32,16 @@ diesel::table! {
         role -> Nullable<Text>,
         created_at -> BigInt,
         updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    instances (id) {
+        id -> Text,
+        issuer -> Text,
+        version -> Text,
+        started_at -> BigInt,
+        seen_at -> BigInt,
     }
 }
 

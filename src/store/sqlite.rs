@@ -3,7 +3,7 @@
 use std::{
     fs::{DirBuilder, File, OpenOptions, TryLockError},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -65,11 +65,32 @@ pub(super) fn find_file(file: &Path) -> anyhow::Result<()> {
     bail!(Problems::one("database.url", fix))
 }
 
+/// Refuses to begin with an empty database where a server has had one: whoever has lost theirs does
+/// not want a house without people that asks for its first administrator (FT-29).
+pub(super) fn refuse_lost(file: &Path) -> anyhow::Result<()> {
+    let lock = lock_of(file);
+    if file.exists() || !lock.exists() {
+        return Ok(());
+    }
+    let fix = format!(
+        "{} is gone, and a server has had a database there; bring it back with: keywright restore \
+         BACKUP; or remove {} to begin with an empty one",
+        file.display(),
+        lock.display()
+    );
+    bail!(Problems::one("database.url", fix))
+}
+
+fn lock_of(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".lock");
+    name.into()
+}
+
 /// Takes the lock of the only server on this file.
 #[expect(clippy::disallowed_methods, reason = "at the start there is nobody to hold up")]
 pub(super) fn lock(file: &Path) -> anyhow::Result<File> {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".lock");
+    let name = lock_of(file);
     let lock =
         OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&name)?;
     for _ in 0..LOCK_TRIES {
@@ -151,5 +172,21 @@ mod tests {
         assert!(lock(&file).unwrap_err().to_string().contains("already serving"));
         drop(first);
         lock(&file).unwrap();
+    }
+
+    /// FT-29.
+    #[test]
+    fn a_database_that_is_gone_is_not_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("keywright.db");
+        refuse_lost(&file).unwrap();
+        prepare_file(&file).unwrap();
+        drop(lock(&file).unwrap());
+        refuse_lost(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        let refusal = refuse_lost(&file).unwrap_err().to_string();
+        for text in ["keywright.db is gone", "keywright restore", "keywright.db.lock"] {
+            assert!(refusal.contains(text), "{refusal}");
+        }
     }
 }

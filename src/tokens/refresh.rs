@@ -20,6 +20,9 @@ use crate::{
     },
 };
 
+/// How far the clocks of two instances may be apart (FT-57).
+const CLOCKS_DIFFER: Span = Span::from_seconds(60);
+
 /// The lifetimes of refresh tokens.
 #[derive(Clone, Copy, Debug)]
 pub struct RefreshPolicy {
@@ -117,7 +120,10 @@ async fn repeat(
     let Some(successor) = successor else {
         return Ok(Rotated::Reused);
     };
-    let within_grace = now.since(successor.issued_at) < policy.grace;
+    // A clock that was set back must not begin the grace anew (FT-56); those of two instances may differ a
+    // little.
+    let is_past = successor.issued_at.since(now) <= CLOCKS_DIFFER.max(policy.grace);
+    let within_grace = is_past && now.since(successor.issued_at) < policy.grace;
     if !within_grace || successor.consumed_at.is_some() {
         return Ok(Rotated::Reused);
     }

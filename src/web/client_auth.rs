@@ -72,7 +72,8 @@ fn told(error: OAuthError, headers: &HeaderMap) -> WireError {
 
 async fn refuse(app: &App, credentials: &Credentials, from: IpAddr) -> WireError {
     let client_id = ClientId::new(printable(&credentials.client_id));
-    let brake = throttle::client_failure(app, &client_id, from).await;
+    let known = app.clients.find(&credentials.client_id).is_some();
+    let brake = throttle::client_failure(app, known.then_some(&client_id), from).await;
     WireError {
         error: OAuthError::invalid_client("the client is unknown or its credentials are wrong"),
         event: Some(Event::refused("client_authentication", "invalid_client").client(&client_id)),

@@ -1,17 +1,20 @@
 //! The edge of the house: what happens to every request and every answer, once.
 
 use std::{
+    net::IpAddr,
     panic::AssertUnwindSafe,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 use futures_util::FutureExt as _;
+use tokio::sync::Semaphore;
 
 use super::{
     address,
@@ -25,6 +28,8 @@ use crate::{
     foundation::ids::TraceId,
 };
 
+/// Refusals that come in floods, when they come: the first in a minute is kept, and no other.
+const FLOODS: [&str; 2] = ["too_busy", "too_many_requests"];
 /// The longest that any request takes, reading its body included (HT-02).
 const REQUEST_TIME: Duration = Duration::from_secs(30);
 
@@ -50,20 +55,20 @@ const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSub
 /// Measures, catches panics, renders refusals, logs once, and adds the headers that every answer
 /// has.
 #[expect(clippy::disallowed_methods, reason = "how long an answer took is a metric")]
-pub async fn edge(State(app): State<App>, request: Request, next: Next) -> Response {
+pub async fn edge(
+    State((app, in_flight)): State<(App, Arc<Semaphore>)>,
+    request: Request,
+    next: Next,
+) -> Response {
     let began = Instant::now();
     let method = request.method().clone();
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let route = matched.as_ref().map_or("none", MatchedPath::as_str);
     let from = address::of(&app, request.extensions(), request.headers());
 
-    let handled = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let mut response = match tokio::time::timeout(REQUEST_TIME, handled).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(_)) => PageError::broken(anyhow::anyhow!("a handler panicked")).into_response(),
-        Err(_) => {
-            PageError::unavailable(anyhow::anyhow!("the request took too long")).into_response()
-        }
+    let mut response = match in_flight.try_acquire() {
+        Ok(_place) => handle(request, next).await,
+        Err(full) => PageError::too_busy(full).answering(request.headers()).into_response(),
     };
     if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
         let answer = match refusal {
@@ -93,6 +98,17 @@ pub async fn edge(State(app): State<App>, request: Request, next: Next) -> Respo
     response
 }
 
+async fn handle(request: Request, next: Next) -> Response {
+    let handled = AssertUnwindSafe(next.run(request)).catch_unwind();
+    match tokio::time::timeout(REQUEST_TIME, handled).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => PageError::broken(anyhow::anyhow!("a handler panicked")).into_response(),
+        Err(_) => {
+            PageError::unavailable(anyhow::anyhow!("the request took too long")).into_response()
+        }
+    }
+}
+
 /// The method as a label: strangers may invent others, and each would be a line for ever (HT-10).
 fn word(method: &Method) -> &'static str {
     const KNOWN: [&str; 9] =
@@ -110,12 +126,14 @@ pub fn add_security_headers(app: &App, headers: &mut HeaderMap) {
     }
 }
 
-fn refuse_page(app: &App, error: &PageError, route: &str, from: std::net::IpAddr) -> Response {
+fn refuse_page(app: &App, error: &PageError, route: &str, from: IpAddr) -> Response {
     if matches!(error.code, "not_found" | "too_many_sign_ins") {
         // Strangers ask for what does not exist, or for too much, all day: no story is kept, so none
         // is named.
-        tracing::debug!(route, code = error.code, "not kept");
-        return pages::error_page(app, error, &TraceId::new("-"), app.now());
+        return not_kept(app, error, route);
+    }
+    if !is_news(app, error.code, error.status, from) {
+        return not_kept(app, error, route);
     }
     let trace = error.trace_id.clone().unwrap_or_else(|| TraceId::generate(app.random()));
     let source = error.source.as_ref().map(|cause| printable(&format!("{cause:#}")));
@@ -136,22 +154,47 @@ fn refuse_page(app: &App, error: &PageError, route: &str, from: std::net::IpAddr
         Some(cause) => event.detail("cause", cause),
         None => event,
     });
-    pages::error_page(app, error, &trace, app.now())
+    answer(app, error, &trace)
+}
+
+fn answer(app: &App, error: &PageError, trace: &TraceId) -> Response {
+    if error.in_json {
+        return pages::error_in_json(error);
+    }
+    pages::error_page(app, error, trace, app.now())
+}
+
+fn not_kept(app: &App, error: &PageError, route: &str) -> Response {
+    tracing::debug!(route, code = error.code, "not kept");
+    answer(app, error, &TraceId::new("-"))
+}
+
+/// Whether this has not been said yet in this minute: of a network that asks for too much, or of a
+/// house that is full.
+fn is_news(app: &App, code: &str, status: StatusCode, from: IpAddr) -> bool {
+    if !FLOODS.contains(&code) {
+        return true;
+    }
+    let network = (status == StatusCode::TOO_MANY_REQUESTS).then(|| address::network(from));
+    app.floods.count(&(code, network), app.now()) == Some(1)
 }
 
 /// Keeps what an app is told, and names the story.
-fn note_problem(app: &App, problem: &Problem, route: &str, from: std::net::IpAddr) -> TraceId {
+fn note_problem(app: &App, problem: &Problem, route: &str, from: IpAddr) -> TraceId {
     let told = problem.event.as_ref().and_then(Event::trace_id).cloned();
     let trace = told.unwrap_or_else(|| TraceId::generate(app.random()));
     let source = problem.source.as_ref().map(|cause| printable(&format!("{cause:#}")));
     let cause = source.as_deref().unwrap_or_default();
     let (code, status) = (problem.code, problem.status.as_u16());
+    app.metrics.count_error(route, code);
+    if !is_news(app, code, problem.status, from) {
+        return TraceId::new("-");
+    }
     if problem.status.is_server_error() {
         tracing::error!(%trace, route, code, status, cause, "refused");
     } else {
         tracing::info!(%trace, route, code, status, cause, "refused");
     }
-    app.metrics.count_error(route, code);
     let event = problem.event.clone().unwrap_or_else(|| Event::refused("request", code));
     let event = event.trace(&trace).address(from.to_string()).detail("route", route);
     app.audit.note(match source {
@@ -161,7 +204,7 @@ fn note_problem(app: &App, problem: &Problem, route: &str, from: std::net::IpAdd
     trace
 }
 
-fn refuse_wire(app: &App, refusal: &WireError, route: &str, from: std::net::IpAddr) {
+fn refuse_wire(app: &App, refusal: &WireError, route: &str, from: IpAddr) {
     let error = &refusal.error;
     let cause = error.source.as_ref().map(|cause| printable(&cause.to_string()));
     let cause = cause.unwrap_or_default();

@@ -1,6 +1,8 @@
 //! Refusals, for machines and for people. Handlers answer with a value; the edge renders pages,
 //! logs once and keeps the audit event.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -9,14 +11,18 @@ use axum::{
 use crate::{
     audit::Event,
     ephemeral::EphemeralError,
-    foundation::ids::TraceId,
+    foundation::{clock::Span, ids::TraceId},
     keys::KeyError,
     protocol::error::{ErrorCode, OAuthError},
     store::StoreError,
 };
 
-/// When to come back after a fault that will probably pass.
-pub const RETRY_AFTER: &str = "5";
+/// After how many seconds to come back after a fault that will probably pass: two to six, in turn, so
+/// that those who were turned away at once do not come back at once.
+pub fn come_back() -> HeaderValue {
+    static TURN: AtomicU64 = AtomicU64::new(0);
+    HeaderValue::from(2 + TURN.fetch_add(1, Ordering::Relaxed) % 5)
+}
 
 /// A link on a page.
 #[derive(Clone, Debug)]
@@ -42,6 +48,10 @@ pub struct PageError {
     pub next_step: Option<String>,
     /// The way on.
     pub action: Option<Link>,
+    /// After how long it may be tried again, if that is known.
+    pub retry_after: Option<Span>,
+    /// Whether whoever asked reads JSON rather than pages.
+    pub in_json: bool,
     /// The story, if one has begun.
     pub trace_id: Option<TraceId>,
     /// What an administrator needs to see, and anybody may.
@@ -62,6 +72,8 @@ impl PageError {
             explanation: explanation.into(),
             next_step: None,
             action: None,
+            retry_after: None,
+            in_json: false,
             trace_id: None,
             details: Vec::new(),
             event: None,
@@ -80,6 +92,21 @@ impl PageError {
     #[must_use]
     pub fn next_step(mut self, text: impl Into<String>) -> Self {
         self.next_step = Some(text.into());
+        self
+    }
+
+    /// With the time after which it may be tried again.
+    #[must_use]
+    pub const fn retry_after(mut self, wait: Span) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// In the form that whoever asked reads: browsers say that they take pages.
+    #[must_use]
+    pub fn answering(mut self, headers: &HeaderMap) -> Self {
+        let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
+        self.in_json = !accepted.into_iter().any(|line| line.contains("text/html"));
         self
     }
 
@@ -136,8 +163,33 @@ impl PageError {
         .next_step("Go back, reload the page and send the form again.")
     }
 
+    /// One place asks for more than it may in a minute.
+    pub fn too_many_requests(wait: Span) -> Self {
+        Self::new(
+            "too_many_requests",
+            "Too many requests",
+            "More was asked for from your network within this minute than is allowed.",
+        )
+        .status(StatusCode::TOO_MANY_REQUESTS)
+        .next_step("Please wait a minute and try again.")
+        .retry_after(wait)
+    }
+
+    /// More is wanted at this moment than can be done.
+    pub fn too_busy(cause: impl Into<anyhow::Error>) -> Self {
+        Self::new(
+            "too_busy",
+            "Too many people are signing in right now",
+            "This service is busier than it can be at this moment. Nothing is wrong with your \
+             account.",
+        )
+        .status(StatusCode::SERVICE_UNAVAILABLE)
+        .next_step("Please try again in a few seconds.")
+        .because(cause)
+    }
+
     /// Too many sign-ins begin at once in one place.
-    pub fn too_many_flows() -> Self {
+    pub fn too_many_flows(wait: Span) -> Self {
         Self::new(
             "too_many_sign_ins",
             "Too many sign-ins begin where you are",
@@ -145,6 +197,7 @@ impl PageError {
         )
         .status(StatusCode::TOO_MANY_REQUESTS)
         .next_step("Please try again in a minute.")
+        .retry_after(wait)
     }
 
     /// Something that we need is away for the moment.
@@ -243,7 +296,7 @@ impl IntoResponse for WireError {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if matches!(status.as_u16(), 429 | 503) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+            headers.insert(header::RETRY_AFTER, come_back());
         }
         response.extensions_mut().insert(Refusal::Wire(std::sync::Arc::new(self)));
         response

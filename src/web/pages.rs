@@ -8,11 +8,12 @@ use axum::{
 
 use super::{
     assets::HREFS,
-    error::{Link, PageError, RETRY_AFTER},
+    error::{Link, PageError, come_back, json},
 };
 use crate::{
     app::App,
     foundation::{clock::Timestamp, ids::TraceId},
+    protocol::error::ErrorCode,
 };
 
 /// Nothing inline, nothing from elsewhere. `form-action` is left out on purpose: browsers apply it
@@ -143,8 +144,28 @@ pub fn error_page(app: &App, error: &PageError, trace_id: &TraceId, now: Timesta
         details: details.collect(),
     };
     let mut response = page(error.status, &template);
-    if matches!(error.status.as_u16(), 429 | 503) {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
-    }
+    add_retry_after(&mut response, error);
     response
+}
+
+/// The same refusal for whoever reads no pages.
+pub fn error_in_json(error: &PageError) -> Response {
+    let code = if error.status == StatusCode::SERVICE_UNAVAILABLE {
+        ErrorCode::TemporarilyUnavailable.as_str()
+    } else {
+        error.code
+    };
+    let body = serde_json::json!({ "error": code, "error_description": error.explanation });
+    let mut response = json(error.status, &body);
+    add_retry_after(&mut response, error);
+    response
+}
+
+fn add_retry_after(response: &mut Response, error: &PageError) {
+    let wait = match error.retry_after {
+        Some(wait) => HeaderValue::from(wait.seconds().max(1)),
+        None if matches!(error.status.as_u16(), 429 | 503) => come_back(),
+        None => return,
+    };
+    response.headers_mut().insert(header::RETRY_AFTER, wait);
 }

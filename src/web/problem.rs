@@ -8,7 +8,7 @@ use axum::{
 };
 use serde_json::{Map, Value, json};
 
-use super::error::{PageError, RETRY_AFTER, Refusal, WireError};
+use super::error::{PageError, Refusal, WireError, come_back};
 use crate::{
     app::App,
     audit::Event,
@@ -112,7 +112,7 @@ impl IntoResponse for Problem {
         if let Some(wait) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.seconds()));
         } else if matches!(self.status.as_u16(), 429 | 503) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+            headers.insert(header::RETRY_AFTER, come_back());
         }
         response.extensions_mut().insert(Refusal::Problem(std::sync::Arc::new(self)));
         response
@@ -140,7 +140,7 @@ impl From<WireError> for Problem {
 impl From<PageError> for Problem {
     fn from(page: PageError) -> Self {
         let problem = Self::new(page.status, page.code, page.explanation);
-        Self { event: page.event, source: page.source, ..problem }
+        Self { event: page.event, source: page.source, retry_after: page.retry_after, ..problem }
     }
 }
 

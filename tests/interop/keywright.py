@@ -60,6 +60,8 @@ class Keywright:
                 "management_listen": f"127.0.0.1:{self.management_port}",
                 **sections.pop("server", {}),
             },
+            # All walks come from this computer.
+            "rate_limits": {"requests_per_minute": 100000, **sections.pop("rate_limits", {})},
             **sections,
         }
         lines = [line for name, table in tables.items() for line in _table(f"[{name}]", table)]

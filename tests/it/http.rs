@@ -1,61 +1,24 @@
 //! The server over a real socket, and requests that are odd.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use axum::{
     body::Body,
     http::{Method, Request},
 };
 use bytes::Bytes;
-use keywright::server;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-    task::JoinHandle,
+    net::TcpStream,
 };
-use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use crate::support::{
     app::{Answer, ISSUER, TestApp, basic},
     fake_upstream::{Endpoint, FakeUpstream, Fault},
     journey::authorize_path,
+    server::{KEYS, Server, read_all},
 };
-
-/// A server on a port of loopback.
-struct Server {
-    address: SocketAddr,
-    stopping: CancellationToken,
-    running: JoinHandle<()>,
-}
-
-impl Server {
-    async fn start(app: &TestApp) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let stopping = CancellationToken::new();
-        let (router, token) = (app.router.clone(), stopping.clone());
-        let drain = Duration::from_secs(20);
-        let running = tokio::spawn(server::serve(listener, router, token, drain));
-        Self { address, stopping, running }
-    }
-
-    async fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.address).await.unwrap()
-    }
-}
-
-/// Reads until the other side closes.
-async fn read_all(stream: &mut TcpStream) -> String {
-    let mut bytes = Vec::new();
-    let reading = stream.read_to_end(&mut bytes);
-    let read = tokio::time::timeout(Duration::from_secs(20), reading).await;
-    // A reset after the answer is an end too.
-    let _ = read.expect("the connection stays open");
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-const KEYS: &str = "GET /.well-known/jwks.json HTTP/1.1\r\nhost: id.test\r\n\r\n";
 
 /// HT-01: half a request is not waited for; a connection that rests between two requests is kept.
 #[tokio::test(flavor = "multi_thread")]
@@ -178,7 +141,7 @@ async fn send(app: &TestApp, method: &str, path: &str, body: Bytes) -> Answer {
     app.send(request.body(body).unwrap()).await
 }
 
-/// A method that a route does not have is 405, whatever it is called.
+/// HT-12: a method that a route does not have is 405, whatever it is called.
 #[tokio::test(flavor = "multi_thread")]
 async fn other_methods_are_refused() {
     let app = TestApp::start().await;

@@ -25,6 +25,8 @@ mod support {
     pub(crate) mod inbox;
     pub(crate) mod journey;
     pub(crate) mod received;
+    pub(crate) mod redis_server;
+    pub(crate) mod server;
     pub(crate) mod smtp;
 }
 
@@ -34,6 +36,7 @@ mod admin_link;
 mod api;
 mod assurance;
 mod authorize;
+mod backup;
 mod bearer;
 mod choosing;
 mod cli;
@@ -41,6 +44,7 @@ mod codes;
 mod conformance;
 mod demo;
 mod documents;
+mod edge;
 mod ephemeral;
 mod groups;
 mod heritage;
@@ -73,3 +77,4 @@ mod stores;
 mod token;
 mod two_instances;
 mod upstream;
+mod watching;

@@ -5,7 +5,10 @@ use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
 use chrono::DateTime;
-use keywright::{router, server};
+use keywright::{
+    router,
+    server::{self, Terms},
+};
 use openidconnect::{
     AccessTokenHash, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointMaybeSet,
     EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, IssuerUrl, Nonce, NonceVerifier,
@@ -60,7 +63,8 @@ async fn serve() -> Served {
     let router = router::public(&app.app);
     let stopping = app.app.stopping.clone();
     let drain = Duration::from_secs(1);
-    let server = JoinSet::from_iter([server::serve(listener, router, stopping, drain)]);
+    let terms = Terms::with(&app.app.config.connections);
+    let server = JoinSet::from_iter([server::serve(listener, terms, router, stopping, drain)]);
     Served { app, issuer, _server: server }
 }
 

@@ -6,8 +6,9 @@ use keywright::app::App;
 use crate::{
     sessions::{form_token, sign_in},
     support::{
-        app::TestApp,
+        app::{Builder, TestApp},
         browser::{Browser, Page},
+        fake_upstream::FakeUpstream,
         journey::{authorize_path, code_by_session, code_for, redeem, refresh},
     },
 };
@@ -49,6 +50,28 @@ fn now(app: &App) -> Asked {
     asked(app.store.statements(), app.state.commands())
 }
 
+/// With the general limit, which nobody reaches.
+fn limited() -> Builder {
+    let much = "[rate_limits]\nrequests_per_minute = 100000";
+    TestApp::builder().with_the_general_limit().config(much)
+}
+
+/// The general limit takes requests of a network out of the common number, many at a time; each test
+/// begins when that is done for its minute.
+async fn start(app: TestApp) -> TestApp {
+    begin_minute(&app).await;
+    app
+}
+
+async fn begin_minute(app: &TestApp) {
+    let before = app.app.state.commands();
+    for _ in 0..3 {
+        assert_eq!(app.get("/nowhere", None).await.status, 404);
+    }
+    let asked = app.app.state.commands() - before;
+    assert_eq!(asked, u64::from(app.app.memory.is_none()), "nothing, where nobody shares it");
+}
+
 /// Loads one address and counts.
 async fn step(app: &TestApp, browser: &mut Browser, url: &str, expected: Asked) -> Page {
     let counter = Counter::begin(app).await;
@@ -64,7 +87,7 @@ fn target(page: &Page) -> String {
 /// Documents and tokens of a client for itself need no store.
 #[tokio::test(flavor = "multi_thread")]
 async fn machines_ask_no_store() {
-    let app = TestApp::start().await;
+    let app = start(limited().start().await).await;
     let counter = Counter::begin(&app).await;
     for path in ["/.well-known/jwks.json", "/.well-known/openid-configuration"] {
         assert_eq!(app.get(path, None).await.status, 200);
@@ -78,7 +101,7 @@ async fn machines_ask_no_store() {
 /// A sign-in with a local password, hop by hop.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_sign_in() {
-    let app = TestApp::start().await;
+    let app = start(limited().start().await).await;
     app.add_user("bob", &[]).await;
     let mut browser = app.browser();
     // Are there local accounts? And the sign-in kept.
@@ -99,7 +122,9 @@ async fn a_password_sign_in() {
 /// A sign-in at an upstream, hop by hop: the first one of a person, and one of a person who is known.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_federated_sign_in() {
-    let (app, _upstream) = TestApp::with_upstream().await;
+    let upstream = FakeUpstream::start().await;
+    let app = limited().upstream("kc", &upstream, "groups = { claim = \"groups\" }").start().await;
+    let app = start(app).await;
     // The way back taken, the code written. The first time: the account and its link are made, and
     // whoever said without proof that they have its address loses it.
     let returns = [asked(7, 2), asked(4, 2)];
@@ -119,7 +144,7 @@ async fn a_federated_sign_in() {
 /// A person who is signed in already.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_sign_in() {
-    let app = TestApp::start().await;
+    let app = start(limited().start().await).await;
     app.add_user("bob", &[]).await;
     let mut browser = app.browser();
     sign_in(&mut browser, "bob").await;
@@ -127,6 +152,7 @@ async fn a_silent_sign_in() {
     assert!(target(&page).contains("code="));
     // Once a minute the use of the session is noted.
     app.clock.advance(60);
+    begin_minute(&app).await;
     step(&app, &mut browser, &authorize_path("web", &[]), asked(2, 1)).await;
     step(&app, &mut browser, &authorize_path("web", &[]), asked(1, 1)).await;
 }
@@ -134,7 +160,7 @@ async fn a_silent_sign_in() {
 /// A code for tokens, and what apps do with them.
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens() {
-    let app = TestApp::start().await;
+    let app = start(limited().start().await).await;
     app.add_user("bob", &[]).await;
     let mut browser = app.browser();
     let code = code_for(&mut browser, "web", "bob", &[]).await;
@@ -169,7 +195,7 @@ async fn tokens() {
 /// Strangers' nonsense costs nothing: no store is asked before the cheap checks are done.
 #[tokio::test(flavor = "multi_thread")]
 async fn nonsense_asks_no_store() {
-    let app = TestApp::start().await;
+    let app = start(limited().start().await).await;
     let mut browser = app.browser();
     let counter = Counter::begin(&app).await;
     let nonsense = [("grant_type", "refresh_token"), ("refresh_token", "kw_rt_nonsense")];
@@ -195,7 +221,7 @@ async fn nonsense_asks_no_store() {
 /// The person's own pages.
 #[tokio::test(flavor = "multi_thread")]
 async fn own_pages() {
-    let app = TestApp::start().await;
+    let app = start(limited().start().await).await;
     app.add_user("bob", &[]).await;
     let mut browser = app.browser();
     sign_in(&mut browser, "bob").await;

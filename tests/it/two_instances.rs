@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use keywright::config;
+use keywright::{config, jobs::Presence};
 
 use crate::{
     sessions::{SESSION, cookie, person_of, sign_in},
@@ -194,4 +194,35 @@ async fn guesses_at_both_count_together() {
     assert_eq!(statuses[5..7], [429; 2]);
     assert_eq!(statuses[7..20], [400; 13]);
     assert_eq!(statuses[20], 429);
+}
+
+/// FT-54: a server with another issuer does not join those that run; one that has ended, or was killed
+/// and has not been seen for half a minute, keeps nobody away.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_with_another_issuer_does_not_join() {
+    if std::env::var("TEST_DATABASE_URL").is_err() {
+        // A file of SQLite is locked by its one server.
+        return;
+    }
+    let one = TestApp::start().await;
+    let presence = Presence::begin(&one.app).await.unwrap();
+    let elsewhere = "[server]\nissuer = \"https://other.test\"";
+    let other = TestApp::builder().beside(&one).config(elsewhere).start().await;
+    let refusal = Presence::begin(&other.app).await.unwrap_err().to_string();
+    for word in ["server.issuer", "https://other.test", ISSUER, "stop that one first"] {
+        assert!(refusal.contains(word), "{refusal}");
+    }
+    assert_eq!(one.count("instances").await, 1);
+    let same = TestApp::builder().beside(&one).start().await;
+    let second = Presence::begin(&same.app).await.unwrap();
+    assert_eq!(one.count("instances").await, 2);
+
+    presence.end(&one.app).await.unwrap();
+    Presence::begin(&other.app).await.unwrap_err();
+    second.end(&same.app).await.unwrap();
+    let third = Presence::begin(&other.app).await.unwrap();
+    drop(third);
+    Presence::begin(&one.app).await.unwrap_err();
+    one.clock.advance(31);
+    Presence::begin(&one.app).await.unwrap();
 }

@@ -2,7 +2,7 @@
 # Installs the Debian packages that one task needs. The only place that knows them:
 # the Makefile and .ci/run both come here.
 #
-#   tests/setup/packages.sh build|test|bench|lint|interop
+#   tests/setup/packages.sh build|test|endurance|bench|peers|lint|interop|chart
 #
 # Looks first and calls apt-get only for what is missing, so a second run costs nothing.
 set -euo pipefail
@@ -20,6 +20,7 @@ has() { command -v "$1"; }
 has_server() { compgen -G "/usr/lib/postgresql/*/bin/initdb" || has initdb; }
 has_java() { java -version 2>&1 | grep -Eq 'version "(1[7-9]|[2-9][0-9])'; }
 has_venv() { "$(system_python)" -c 'import ensurepip, venv'; }
+has_clock_library() { compgen -G "/usr/lib/*/faketime/libfaketimeMT.so.1"; }
 has_font() { compgen -G "/usr/share/fonts/truetype/*"; }
 system_python() { [ -x /usr/bin/python3 ] && echo /usr/bin/python3 || echo python3; }
 
@@ -38,6 +39,17 @@ test_packages() {
     need redis-server has redis-server
 }
 
+endurance_packages() {
+    test_packages
+    need libfaketime has_clock_library
+}
+
+peers_packages() {
+    test_packages
+    need nodejs has node
+    need npm has npm
+}
+
 interop_packages() {
     test_packages
     need openjdk-17-jre-headless has_java
@@ -48,6 +60,15 @@ interop_packages() {
     need python3-venv has_venv
     need chromium has chromium
     need fonts-dejavu-core has_font
+}
+
+# Helm itself is built from its Go module (helm/check.sh): Debian has none, and too old a Go.
+chart_packages() {
+    need nodejs has node
+    need npm has npm
+    need python3 has python3
+    need python3-venv has_venv
+    need prometheus has promtool
 }
 
 as_root() {
@@ -87,9 +108,12 @@ install_packages() {
 case "${1:-}" in
     build | lint) build_packages ;;
     test | bench) test_packages ;;
+    endurance) endurance_packages ;;
+    peers) peers_packages ;;
     interop) interop_packages ;;
+    chart) chart_packages ;;
     *)
-        echo "usage: $0 build|test|bench|lint|interop" >&2
+        echo "usage: $0 build|test|endurance|bench|peers|lint|interop|chart" >&2
         exit 2
         ;;
 esac

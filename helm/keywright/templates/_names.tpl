@@ -26,6 +26,12 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
+{{- /* Not those of the pods: a Service that took the test for a pod would send it people. */ -}}
+{{- define "keywright.testLabels" -}}
+app.kubernetes.io/name: {{ include "keywright.name" . | trunc 58 | trimSuffix "-" }}-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
 {{- define "keywright.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "keywright.fullname" .) .Values.serviceAccount.name -}}

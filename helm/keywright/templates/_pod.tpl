@@ -31,9 +31,43 @@
       name: {{ default (printf "%s-redis" $full) .Values.redis.existingSecret }}
       key: {{ .Values.redis.existingSecretKey | quote }}
 {{- end }}
+{{- with .Values.mail }}
+{{- if .url }}
+- name: KEYWRIGHT_MAIL__URL
+  value: {{ .url | quote }}
+- name: KEYWRIGHT_MAIL__FROM
+  value: {{ .from | quote }}
+{{- end }}
+{{- with .replyTo }}
+- name: KEYWRIGHT_MAIL__REPLY_TO
+  value: {{ . | quote }}
+{{- end }}
+{{- if .existingSecret }}
+- name: KEYWRIGHT_MAIL__PASSWORD_FILE
+  value: /run/secrets/keywright-mail/password
+{{- end }}
+{{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{- /* What the server and the migration before it have in common: they read the same configuration. */ -}}
+{{- define "keywright.container" -}}
+image: {{ include "keywright.image" . | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+env:
+  {{- include "keywright.env" . | nindent 2 }}
+{{- with .Values.extraEnvFrom }}
+envFrom:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  {{- toYaml .Values.securityContext | nindent 2 }}
+resources:
+  {{- toYaml .Values.resources | nindent 2 }}
+volumeMounts:
+  {{- include "keywright.mounts" . | nindent 2 }}
 {{- end -}}
 
 {{- define "keywright.mounts" -}}
@@ -46,6 +80,11 @@
 {{- if include "keywright.configMap" . }}
 - name: config
   mountPath: /etc/keywright
+  readOnly: true
+{{- end }}
+{{- if .Values.mail.existingSecret }}
+- name: mail
+  mountPath: /run/secrets/keywright-mail
   readOnly: true
 {{- end }}
 {{- with .Values.extraVolumeMounts }}
@@ -66,14 +105,25 @@
   configMap:
     name: {{ . }}
 {{- end }}
+{{- with .Values.mail }}
+{{- if .existingSecret }}
+- name: mail
+  secret:
+    secretName: {{ .existingSecret }}
+    defaultMode: 0440
+    items:
+      - key: {{ .existingSecretKey | quote }}
+        path: password
+{{- end }}
+{{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
 
 {{- /*
-Liveness asks for the process alone; readiness also for the stores. Startup allows five minutes,
-because migrations of a large database run before the first answer.
+Liveness asks for the process alone; readiness also for the stores. Startup allows five minutes for
+stores that are slow or not there yet.
 */ -}}
 {{- define "keywright.probes" -}}
 startupProbe:

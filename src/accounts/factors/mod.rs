@@ -68,6 +68,12 @@ pub enum Match {
     Recovery(TokenDigest),
 }
 
+/// Whether an account is guarded by more than a password: by an authenticator app, or by a passkey.
+pub async fn has_any(conn: &mut Connection, user: &UserId) -> StoreResult<bool> {
+    Ok(!totp_factors::list_of_user(conn, user).await?.is_empty()
+        || !passkey_rows::list_of_user(conn, user).await?.is_empty())
+}
+
 /// Finds what somebody gives among these factors and the recovery codes of their account.
 pub async fn find_match(
     conn: &mut Connection,

@@ -21,25 +21,28 @@ use std::{
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread::available_parallelism,
+    time::Duration,
 };
 
-use argon2::{
-    Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version,
-    password_hash::phc::PasswordHash,
-};
+use argon2::{Algorithm, Argon2, Params, Version, password_hash::phc::PasswordHash};
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time::timeout,
+};
+use zeroize::Zeroizing;
 
 use crate::{
     config::Config,
     foundation::{
+        digest::constant_time_eq,
         random::{self, Random},
         secret::Secret,
     },
 };
 use foreign::Foreign;
 use normal::{is_too_long, normalise};
-use threads::Threads;
+use threads::{Memory, Threads};
 
 pub use normal::MAX_LENGTH;
 /// What stands for the hash where a password no longer counts, because somebody else may know it, and
@@ -47,6 +50,11 @@ pub use normal::MAX_LENGTH;
 pub const LOST: &str = "!";
 
 pub use policy::{Known, PasswordFault, Policy};
+
+/// Whoever would wait longer for their turn is told to come back (PW-03).
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How many bytes a hash of ours has.
+const LENGTH: usize = 32;
 
 /// Why nothing was hashed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -138,7 +146,7 @@ impl Passwords {
     /// Judges a new password and hashes it: what every path that sets one asks.
     pub async fn take(&self, password: &Secret, known: &Known) -> Result<String, NotTaken> {
         let (policy, known, judged) = (Arc::clone(&self.policy), known.clone(), password.clone());
-        let faults = self.run(move |_| policy.faults(&judged, &known)).await?;
+        let faults = self.run(move |_, _| policy.faults(&judged, &known)).await?;
         let faults = faults.map_err(|error| failed(format!("passwords.breached_list: {error}")))?;
         if !faults.is_empty() {
             return Err(NotTaken::Refused(faults));
@@ -150,7 +158,7 @@ impl Passwords {
     pub async fn hash(&self, password: &Secret) -> Result<String, HashingFault> {
         let salt = random::bytes(&*self.random);
         let password = normalise(password);
-        self.run(move |own| own.hash(&password, &salt)).await?
+        self.run(move |own, memory| own.hash(&password, &salt, memory)).await?
     }
 
     /// Whether a stored hash, ours or another system's, can be checked at all.
@@ -158,9 +166,25 @@ impl Passwords {
         !matches!(Stored::read(stored, &self.params), Stored::Unusable)
     }
 
+    /// Takes a place among those who wait, before anything else is asked for them: whoever finds none
+    /// has cost nothing yet (PW-03).
+    pub fn enter(&self) -> Result<Place<'_>, HashingFault> {
+        Place::take(&self.waiting, self.max_waiting).ok_or(HashingFault::Busy)
+    }
+
     /// Checks a password against a stored hash. Without a stored hash it takes as long and is wrong.
     pub async fn verify(
         &self,
+        password: &Secret,
+        stored: Option<&str>,
+    ) -> Result<Verdict, HashingFault> {
+        self.verify_in(self.enter()?, password, stored).await
+    }
+
+    /// The same for whoever has a place already.
+    pub async fn verify_in(
+        &self,
+        place: Place<'_>,
         password: &Secret,
         stored: Option<&str>,
     ) -> Result<Verdict, HashingFault> {
@@ -172,16 +196,14 @@ impl Passwords {
         let salt = random::bytes(&*self.random);
         let (typed, decoy) = (password.clone(), Arc::clone(&self.decoy));
         let stored = stored.map(str::to_owned);
-        self.run(move |own| {
-            let attempt = Attempt { own, typed, normal, decoy, salt };
-            stored.map_or_else(|| attempt.waste(Verdict::Wrong), |stored| attempt.check(&stored))
+        self.run_in(place, move |own, memory| {
+            let mut attempt = Attempt { own, memory, typed, normal, decoy, salt };
+            match stored {
+                Some(stored) => attempt.check(&stored),
+                None => attempt.waste(Verdict::Wrong),
+            }
         })
         .await?
-    }
-
-    /// Whether whoever comes now would be turned away.
-    pub fn is_full(&self) -> bool {
-        self.waiting.load(Ordering::Acquire) >= self.max_waiting
     }
 
     /// How many hashes with our own parameters were made so far: the work that others could see.
@@ -191,15 +213,22 @@ impl Passwords {
 
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(Own) -> T + Send + 'static,
+        work: impl FnOnce(Own, &mut Memory) -> T + Send + 'static,
     ) -> Result<T, HashingFault> {
-        let _place = Place::take(&self.waiting, self.max_waiting).ok_or(HashingFault::Busy)?;
-        let permit = Arc::clone(&self.running).acquire_owned().await;
-        let permit = permit.map_err(failed)?;
+        self.run_in(self.enter()?, work).await
+    }
+
+    async fn run_in<T: Send + 'static>(
+        &self,
+        _place: Place<'_>,
+        work: impl FnOnce(Own, &mut Memory) -> T + Send + 'static,
+    ) -> Result<T, HashingFault> {
+        let permit = timeout(PATIENCE, Arc::clone(&self.running).acquire_owned()).await;
+        let permit = permit.ok().ok_or(HashingFault::Busy)?.map_err(failed)?;
         let own = Own { params: self.params.clone(), hashes: Arc::clone(&self.hashes) };
         let (tell, told) = oneshot::channel();
-        self.threads.give(move || {
-            let result = work(own);
+        self.threads.give(move |memory| {
+            let result = work(own, memory);
             // Held to the end of the work, even if whoever asked has gone away.
             drop(permit);
             let _ = tell.send(result);
@@ -213,7 +242,8 @@ fn failed(cause: impl std::fmt::Display) -> HashingFault {
 }
 
 /// A place in the queue, given back when dropped.
-struct Place<'a>(&'a AtomicUsize);
+#[derive(Debug)]
+pub struct Place<'a>(&'a AtomicUsize);
 
 impl<'a> Place<'a> {
     fn take(waiting: &'a AtomicUsize, most: usize) -> Option<Self> {
@@ -241,20 +271,35 @@ impl Own {
         Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone())
     }
 
-    fn hash(&self, password: &str, salt: &[u8; 16]) -> Result<String, HashingFault> {
-        let hashed = self.argon2().hash_password_with_salt(password.as_bytes(), salt);
-        hashed.map(|hash| hash.to_string()).map_err(failed)
+    fn hash(
+        &self,
+        password: &str,
+        salt: &[u8; 16],
+        memory: &mut Memory,
+    ) -> Result<String, HashingFault> {
+        let mut hash = [0; LENGTH];
+        memory.hash(&self.argon2(), (password.as_bytes(), salt), &mut hash).map_err(failed)?;
+        Ok(phc_string(&self.params, salt, &hash))
     }
 
-    fn is_of(&self, hash: &PasswordHash, password: &str) -> bool {
-        self.argon2().verify_password(password.as_bytes(), hash).is_ok()
+    fn is_of(&self, stored: &PasswordHash, password: &str, memory: &mut Memory) -> bool {
+        let (Some(salt), Some(right)) = (&stored.salt, &stored.hash) else {
+            return false;
+        };
+        let mut hash = Zeroizing::new([0; LENGTH]);
+        let hashed = memory.hash(&self.argon2(), (password.as_bytes(), salt), &mut *hash);
+        hashed.is_ok() && constant_time_eq(&*hash, right.as_ref())
     }
 }
 
 /// A hash that no password is known to have. Made of chance instead of a password, it costs neither
 /// time nor memory at the start.
 fn decoy(params: &Params, random: &dyn Random) -> String {
-    let (salt, hash) = (random::bytes::<16>(random), random::bytes::<32>(random));
+    phc_string(params, &random::bytes(random), &random::bytes(random))
+}
+
+/// A hash as it is stored: a PHC string.
+fn phc_string(params: &Params, salt: &[u8; 16], hash: &[u8; LENGTH]) -> String {
     format!(
         "$argon2id$v=19$m={},t={},p={}${}${}",
         params.m_cost(),
@@ -292,29 +337,35 @@ fn is_ours(hash: &PasswordHash, own: &Params) -> bool {
         && hash.version == Some(0x13)
         && Params::try_from(hash).is_ok_and(|used| costs(&used) == costs(own))
         && hash.salt.is_some()
-        && hash.hash.as_ref().is_some_and(|hash| hash.len() == 32)
+        && hash.hash.as_ref().is_some_and(|hash| hash.len() == LENGTH)
 }
 
 /// One check of a password, on a thread that may take its time.
-struct Attempt {
+struct Attempt<'a> {
     own: Own,
+    memory: &'a mut Memory,
     typed: Secret,
-    normal: zeroize::Zeroizing<String>,
+    normal: Zeroizing<String>,
     decoy: Arc<str>,
     salt: [u8; 16],
 }
 
-impl Attempt {
-    fn check(&self, stored: &str) -> Result<Verdict, HashingFault> {
+impl Attempt<'_> {
+    fn check(&mut self, stored: &str) -> Result<Verdict, HashingFault> {
         match Stored::read(stored, &self.own.params) {
-            Stored::Own(hash) if self.own.is_of(&hash, &self.normal) => Ok(Verdict::Right),
+            Stored::Own(hash) if self.is_own(&hash) => Ok(Verdict::Right),
             Stored::Own(_) => Ok(Verdict::Wrong),
             Stored::Foreign(hash) if self.is_of(&hash) => {
-                self.own.hash(&self.normal, &self.salt).map(Verdict::RightAndRehashed)
+                let hashed = self.own.hash(&self.normal, &self.salt, self.memory);
+                hashed.map(Verdict::RightAndRehashed)
             }
             Stored::Foreign(_) => self.waste(Verdict::Wrong),
             Stored::Unusable => self.waste(Verdict::Unusable),
         }
+    }
+
+    fn is_own(&mut self, hash: &PasswordHash) -> bool {
+        self.own.is_of(hash, &self.normal, self.memory)
     }
 
     /// Other systems hash what is typed; some bring it into one form first, as we do.
@@ -324,9 +375,9 @@ impl Attempt {
     }
 
     /// The work of a check, for nothing.
-    fn waste(&self, verdict: Verdict) -> Result<Verdict, HashingFault> {
+    fn waste(&mut self, verdict: Verdict) -> Result<Verdict, HashingFault> {
         let decoy = PasswordHash::new(&self.decoy).map_err(failed)?;
-        let _ = self.own.is_of(&decoy, &self.normal);
+        let _ = self.is_own(&decoy);
         Ok(verdict)
     }
 }

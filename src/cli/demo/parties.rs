@@ -23,7 +23,8 @@ use crate::{
         random::{self, OsRandom, Random},
         secret::Secret,
     },
-    jobs, router, server,
+    jobs, router,
+    server::{self, Terms},
     urls::Urls,
 };
 
@@ -99,7 +100,9 @@ impl Parties {
         for (place, router) in all {
             for listener in place.listeners {
                 let (router, stopping) = (router.clone(), self.stopping.clone());
-                self.servers.push(tasks.spawn(server::serve(listener, router, stopping, DRAIN)));
+                let terms = Terms::with(&self.keywright.config.connections);
+                let served = server::serve(listener, terms, router, stopping, DRAIN);
+                self.servers.push(tasks.spawn(served));
             }
         }
     }

@@ -78,6 +78,7 @@ pub(super) async fn enrol(app: &App, people: &[SamplePerson]) -> anyhow::Result<
             kind: AccountKind::Person,
             locale: None,
             own_picture: None,
+            password_temporary: false,
         };
         let added = users::insert(&mut app.connection().await?, &user).await?;
         anyhow::ensure!(added, "{} is there already", person.username);

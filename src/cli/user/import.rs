@@ -224,6 +224,7 @@ impl<'a> Reading<'a> {
             kind: AccountKind::Person,
             locale: None,
             own_picture: None,
+            password_temporary: false,
         });
     }
 

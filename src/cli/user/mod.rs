@@ -26,8 +26,9 @@ use crate::{
     foundation::{ids::UserId, secret::Secret},
     sessions,
     store::{
-        Connection, StoreError, audit_events, deletions,
+        Connection, audit_events, deletions,
         grants::RevokedBecause,
+        one_time_links::{self, LinkPurpose},
         personal_access_tokens,
         users::{self, AccountKind, User},
         waiting_accounts,
@@ -98,6 +99,9 @@ pub(super) struct Add {
     /// Read the password from standard input.
     #[arg(long)]
     password_stdin: bool,
+    /// The password only serves to choose another one at the first sign-in.
+    #[arg(long, requires = "password_stdin")]
+    temporary: bool,
     /// A program's account: nobody can ever sign in to it. It works by tokens (keywright token) and as
     /// the `service_account` of an app.
     #[arg(long, conflicts_with_all = ["email", "password_stdin"])]
@@ -112,6 +116,10 @@ pub(super) struct SetPassword {
     /// Passwords are never arguments: those can be seen.
     #[arg(long)]
     password_stdin: bool,
+    /// The account's owner has chosen it. Without this the password only serves to choose another one
+    /// at the next sign-in.
+    #[arg(long)]
+    permanent: bool,
 }
 
 pub(super) async fn run(config: Config, verb: Verb) -> anyhow::Result<()> {
@@ -168,13 +176,17 @@ async fn add_user(tools: &Tools, add: Add) -> anyhow::Result<()> {
         kind: if add.service { AccountKind::Service } else { AccountKind::Person },
         locale: None,
         own_picture: None,
+        password_temporary: add.temporary,
     };
     let mut connection = tools.connection().await?;
-    if !users::insert(&mut connection, &user).await? {
-        bail!("username {:?}: is taken", user.username);
-    }
-    let event = Event::done("user_added").user(&user.id).detail("kind", user.kind.as_str());
-    note(tools, &mut connection, event).await?;
+    connection
+        .transaction(async |conn| {
+            let added = users::insert(conn, &user).await?;
+            ensure!(added, "username {:?}: is taken", user.username);
+            let event = Event::done("user_added").user(&user.id);
+            note(tools, conn, event.detail("kind", user.kind.as_str())).await
+        })
+        .await?;
     say(&format!("Added {} ({}).", user.username, user.id));
     Ok(())
 }
@@ -196,10 +208,9 @@ async fn disable(tools: &Tools, username: &str) -> anyhow::Result<()> {
             let _ = deletions::take_back(conn, &user.id).await?;
             let because = RevokedBecause::UserDisabled;
             sessions::end_all_of_user(conn, &user.id, &clients, because, now).await?;
-            anyhow::Ok(())
+            note(tools, conn, Event::done("user_disabled").user(&user.id)).await
         })
         .await?;
-    note(tools, &mut connection, Event::done("user_disabled").user(&user.id)).await?;
     say(&format!("{} is shut; all sessions and tokens have ended.", user.username));
     Ok(())
 }
@@ -211,17 +222,14 @@ async fn enable(tools: &Tools, username: &str) -> anyhow::Result<()> {
     if waiting_accounts::find(&mut connection, &user.id).await?.is_some() {
         bail!("{0} waits for approval; see: keywright user approve {0}", user.username);
     }
-    let opened = connection
+    connection
         .transaction(async |conn| {
             // Its owner may have deleted it.
             let _ = deletions::take_back(conn, &user.id).await?;
-            Ok::<_, StoreError>(users::enable(conn, &user.id, now).await?)
+            ensure!(users::enable(conn, &user.id, now).await?, "{username} was not shut");
+            note(tools, conn, Event::done("user_enabled").user(&user.id)).await
         })
         .await?;
-    if !opened {
-        bail!("{username} was not shut");
-    }
-    note(tools, &mut connection, Event::done("user_enabled").user(&user.id)).await?;
     say(&format!("{} is open again.", user.username));
     Ok(())
 }
@@ -247,16 +255,26 @@ async fn set_password(tools: &Tools, set: &SetPassword) -> anyhow::Result<()> {
     let mut connection = tools.connection().await?;
     connection
         .transaction(async |conn| {
-            let _ = users::set_password_hash(conn, &user.id, &hash, now).await?;
+            let replaced = if set.permanent {
+                users::set_password_hash(conn, &user.id, &hash, now).await?
+            } else {
+                users::set_temporary_password(conn, &user.id, &hash, now).await?
+            };
+            ensure!(replaced, "there is no account {:?} any more", set.username);
+            // Nor does anybody choose another one by what was begun before.
+            one_time_links::forget(conn, &user.id, &[LinkPurpose::Recover]).await?;
             let because = RevokedBecause::PasswordChanged;
             sessions::end_all_of_user(conn, &user.id, &clients, because, now).await?;
             // An administrator does this when somebody else may have been in (PT-11).
             personal_access_tokens::revoke_of_user(conn, &user.id, now).await?;
-            Ok::<_, StoreError>(())
+            let event = Event::done("password_set").user(&user.id);
+            note(tools, conn, event.detail("temporary", !set.permanent)).await
         })
         .await?;
-    note(tools, &mut connection, Event::done("password_set").user(&user.id)).await?;
     say(&format!("The password of {} is replaced; all sessions have ended.", user.username));
+    if !set.permanent {
+        say("At the next sign-in it only serves to choose another one.");
+    }
     Ok(())
 }
 

@@ -21,7 +21,6 @@ use crate::{
     mail::Link,
     sessions,
     store::{
-        StoreError,
         grants::RevokedBecause,
         one_time_links::LinkPurpose,
         passkeys, personal_access_tokens,
@@ -77,11 +76,10 @@ pub(super) async fn run(tools: &Tools, recover: &Recover) -> anyhow::Result<()> 
                 personal_access_tokens::revoke_of_user(conn, &user.id, now).await?;
                 sessions::end_all_of_user(conn, &user.id, &clients, because, now).await?;
             }
-            Ok::<_, StoreError>(())
+            let event = Event::done("recovery_link_made").user(&user.id);
+            note(tools, conn, event.detail("locked_out", recover.lock_out)).await
         })
         .await?;
-    let event = Event::done("recovery_link_made").user(&user.id);
-    note(tools, &mut connection, event.detail("locked_out", recover.lock_out)).await?;
     let urls = Urls::new(tools.config.server.issuer.clone());
     let link = Link::new(&urls, path::RECOVERY, &[("token", secret.reveal().expose())]);
     if recover.json {
@@ -107,10 +105,10 @@ pub(super) async fn reset_factors(tools: &Tools, username: &str) -> anyhow::Resu
             factors::remove_all(conn, &user.id).await?;
             personal_access_tokens::revoke_of_user(conn, &user.id, now).await?;
             let because = RevokedBecause::FactorsReset;
-            sessions::end_all_of_user(conn, &user.id, &clients, because, now).await
+            sessions::end_all_of_user(conn, &user.id, &clients, because, now).await?;
+            note(tools, conn, Event::done("factors_reset").user(&user.id)).await
         })
         .await?;
-    note(tools, &mut connection, Event::done("factors_reset").user(&user.id)).await?;
     say(&format!(
         "{} has no second factor and no passkey any more; all sessions have ended.",
         user.username

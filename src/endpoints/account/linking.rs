@@ -15,7 +15,7 @@ use crate::{
         administrators,
         linking::{self, Unlinking, WaysIn},
     },
-    app::App,
+    app::{App, Whence},
     audit::{Event, printable},
     dispatcher,
     foundation::ids::{IdentityId, TraceId},
@@ -51,6 +51,7 @@ pub async fn link(State(app): State<App>, request: Request) -> Result<Response, 
 /// `POST /account/unlink`. Somebody else's identity is as unknown as none.
 pub async fn unlink(State(app): State<App>, request: Request) -> Result<Response, PageError> {
     let now = app.now();
+    let from = address::of(&app, request.extensions(), request.headers()).to_string();
     let (headers, params) = params::of_page(request).await?;
     let Some(session) = own::proved(&app, "unlink", &headers, &params, now).await? else {
         return Ok(see_other(urls::path::ACCOUNT));
@@ -70,6 +71,11 @@ pub async fn unlink(State(app): State<App>, request: Request) -> Result<Response
                 let event = Event::done("unlink").user(user).upstream(&identity.upstream);
                 let event = event.detail("subject", printable(&identity.subject));
                 audit_events::insert(conn, &event.row(now, app.random())).await?;
+                let upstream = app.upstreams.find(identity.upstream.as_str());
+                let name = upstream.map_or(identity.upstream.as_str(), |one| &one.settings.name);
+                let what = format!("signing in with {name} was removed");
+                let whence = Whence { address: &from, at: now };
+                app.queue_notice(conn, &session.person.user, &what, whence).await?;
             }
             Ok::<_, StoreError>(unlinked)
         })

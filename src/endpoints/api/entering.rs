@@ -22,7 +22,7 @@ use crate::{
     interactions::{self, Half, HalfBy, Interaction},
     protocol::{acr::Level, scope::Scope},
     sessions::Proof,
-    store::{Connection, StoreResult, grants::RevokedBecause, sessions::Session},
+    store::{Connection, StoreResult, sessions::Session},
     urls::path,
     web::{address, browser_app, error::json, params::Params, problem::Problem},
 };
@@ -115,24 +115,12 @@ impl<T> Call<T> {
     ) -> Result<Response, Problem> {
         app.metrics.count_sign_in("password");
         let tokens = tokens_of(app, &self.client, session, scope, &self.trace, self.now).await?;
-        self.replace_former(app).await;
+        if self.client.settings.session_token
+            && let Some(former) = browser_app::refresh_token(app, &self.client, &self.headers)
+        {
+            refresh_token::replace(app, &self.client, &former, self.now).await;
+        }
         Ok(self.answer(app, tokens))
-    }
-
-    /// What the browser had for this app before ends: nobody could use it any more.
-    async fn replace_former(&self, app: &App) {
-        if !self.client.settings.session_token {
-            return;
-        }
-        let Some(former) = browser_app::refresh_token(app, &self.client, &self.headers) else {
-            return;
-        };
-        let because = RevokedBecause::Replaced;
-        let ended = refresh_token::give_back(app, &self.client, &former, because, self.now).await;
-        if let Err(error) = ended {
-            // The app needs its answer more than the former family its end.
-            tracing::warn!(%error, "a refresh token that was replaced could not be revoked");
-        }
     }
 
     /// The tokens; the refresh token in a cookie where the pages of the app are to see none.

@@ -17,7 +17,7 @@ use crate::{
     app::App,
     audit::Event,
     foundation::{
-        clock::Span,
+        clock::{Span, Timestamp},
         opaque::{Opaque, OpaqueKind},
         secret::Secret,
     },
@@ -28,7 +28,13 @@ use crate::{
         grants::{Grant, RevokedBecause},
         refresh_tokens, sessions,
     },
-    web::{browser_app, params::Params, problem::Problem},
+    tokens::access::VerifiedAccessToken,
+    web::{
+        bearer::{self, Bearer},
+        browser_app,
+        params::Params,
+        problem::Problem,
+    },
 };
 
 /// A refresh token.
@@ -43,6 +49,23 @@ pub(super) struct Held {
     refresh_token: Option<Secret>,
 }
 of_client!(Held);
+
+/// What shows which sign-in is to end.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Leaving {
+    /// The app, unless it says so by HTTP Basic.
+    client_id: Option<String>,
+    /// The refresh token of the newest answer, unless it is a cookie.
+    #[serde(default, deserialize_with = "maybe_secret")]
+    #[schema(value_type = Option<String>)]
+    refresh_token: Option<Secret>,
+    /// The access token, of a sign-in that brought no refresh token.
+    #[serde(default, deserialize_with = "maybe_secret")]
+    #[schema(value_type = Option<String>)]
+    access_token: Option<Secret>,
+}
+of_client!(Leaving);
 
 /// New tokens for a refresh token, which then is used.
 #[utoipa::path(
@@ -124,13 +147,13 @@ async fn find(app: &App, held: Option<Opaque>) -> StoreResult<Option<Grant>> {
     Ok(found.map(|found| found.grant))
 }
 
-/// Ends the family of a refresh token, and with it the session that the app has begun. What is unknown
-/// is as good as over.
+/// Ends the family of a token, and with it the session that the app has begun. What is unknown is as good
+/// as over.
 #[utoipa::path(
     post,
     operation_id = "logOut",
     path = "/api/v1/logout",
-    request_body = Held,
+    request_body = Leaving,
     security(("client" = []), ()),
     responses(
         (status = 204, description = "Signed out, now or before"),
@@ -140,9 +163,15 @@ async fn find(app: &App, held: Option<Opaque>) -> StoreResult<Option<Grant>> {
         (status = 422, description = "`invalid_json`, `invalid_request`", body = Refusal),
     )
 )]
-pub(super) async fn log_out(State(app): State<App>, call: Call<Held>) -> Result<Response, Problem> {
-    let held = call.held(&app, call.body.refresh_token.as_ref())?;
-    if let Some(grant) = find(&app, held).await? {
+pub(super) async fn log_out(
+    State(app): State<App>,
+    call: Call<Leaving>,
+) -> Result<Response, Problem> {
+    let grant = match (&call.body.access_token, &call.body.refresh_token) {
+        (Some(token), None) => of_access_token(&app, token, call.now).await?,
+        (_, refresh_token) => find(&app, call.held(&app, refresh_token.as_ref())?).await?,
+    };
+    if let Some(grant) = grant {
         if grant.client_id == *call.client.id() {
             call.end(&app, &grant).await?;
         } else {
@@ -158,13 +187,25 @@ pub(super) async fn log_out(State(app): State<App>, call: Call<Held>) -> Result<
     Ok(response)
 }
 
+/// The sign-in of an access token that is good.
+async fn of_access_token(app: &App, token: &Secret, now: Timestamp) -> StoreResult<Option<Grant>> {
+    let issuer = app.urls.issuer();
+    let Some(verified) = VerifiedAccessToken::verify(&app.keys, issuer, token.expose(), now) else {
+        return Ok(None);
+    };
+    Ok(match bearer::find_standing(app, &verified, now).await? {
+        Some(Bearer::Person(standing)) => Some(standing.0),
+        _ => None,
+    })
+}
+
 /// Nothing to say.
 pub(super) fn nothing() -> Response {
     let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     (StatusCode::NO_CONTENT, no_store).into_response()
 }
 
-impl Call<Held> {
+impl Call<Leaving> {
     async fn end(&self, app: &App, grant: &Grant) -> StoreResult<()> {
         let event = self.event(Event::done("sign_out")).trace(&grant.trace_id);
         let event = event.user(&grant.user_id).row(self.now, app.random());

@@ -22,6 +22,7 @@ use crate::{
     interactions::Interaction,
     protocol::acr::Level,
     store::{StoreResult, users, users::User},
+    urls::path,
     web::{
         problem::Problem,
         throttle::{self, Brake},
@@ -58,7 +59,7 @@ of_client!(SignIn);
     responses(
         (status = 200, description = "Signed in", body = Tokens),
         (status = 401, description = "`invalid_credentials`, `invalid_client`", body = Refusal),
-        (status = 403, description = "`second_factor_required` with a `continuation`, `enrolment_required` or `passkey_required` with a `page`, `access_denied`, `account_waits`, `password_login_off`, `upstream_not_allowed`, `unauthorized_client`, `origin_not_allowed`", body = Refusal),
+        (status = 403, description = "`second_factor_required` with a `continuation`, `enrolment_required`, `passkey_required` or `password_change_required` with a `page`, `access_denied`, `account_waits`, `password_login_off`, `upstream_not_allowed`, `unauthorized_client`, `origin_not_allowed`", body = Refusal),
         (status = 415, description = "Not JSON", body = Refusal),
         (status = 422, description = "`invalid_json`, `invalid_request`, `invalid_scope`", body = Refusal),
         (status = 429, description = "`too_many_tries`, with `Retry-After`", body = Refusal),
@@ -71,18 +72,22 @@ pub(super) async fn sign_in(
     let scope = call.scope(call.body.scope.as_deref())?;
     let mut interaction = direct::begin(&app, &call.client, scope.clone(), &call.trace);
     refuse_closed(&app, &call, &interaction)?;
+    let place = password::enter(&app).map_err(|page| call.told(page))?;
     if throttle::password_attempt(&app, call.from).await == Brake::On {
         return Err(call.too_many(&app, A_MINUTE, None));
     }
     let name = password::name_typed(&call.body.username);
     let attempt = call.attempt(&app);
-    let tried = attempt.sign_in((&name, &call.body.password), |_| None).await;
+    let tried = attempt.sign_in(place, (&name, &call.body.password), |_| None).await;
     let (user, hash) = match tried.map_err(|page| call.told(page))? {
         Tried::Right(user, hash) => (*user, hash),
         Tried::Waiting(user) => return Err(call.waits(&app, &user)),
         Tried::Wrong(who) => return Err(call.wrong(&app, who.as_ref())),
         Tried::TooMany(wait, who) => return Err(call.too_many(&app, wait, who.as_ref())),
     };
+    if user.password_temporary {
+        return Err(call.must_choose_another(&app, &user.id));
+    }
     interaction.note(call.now, format!("{} gave a right password to the app", user.username));
     match call.begin(&app, &interaction, &user, &hash).await? {
         Entered::Begun(session) => call.tokens(&app, &session, &scope).await,
@@ -131,6 +136,13 @@ impl Call<SignIn> {
         self.refuse(problem, ("sign_in", "wrong_password"), user)
     }
 
+    /// Somebody else knows the password: another one is chosen on a page of ours (PW-19).
+    fn must_choose_another(&self, app: &App, user: &UserId) -> Problem {
+        let problem = password_change_required(app);
+        app.metrics.count_refused_sign_in("password", "password_temporary");
+        self.refuse(problem, ("sign_in", "password_temporary"), Some(user))
+    }
+
     fn waits(&self, app: &App, user: &UserId) -> Problem {
         let detail = "an administrator has to approve the account before it can be used";
         let problem = Problem::new(StatusCode::FORBIDDEN, "account_waits", detail);
@@ -147,6 +159,13 @@ impl<T> Call<T> {
         app.metrics.count_refused_sign_in("password", "too_many_tries");
         self.refuse(problem.retry_after(wait), ("sign_in", "too_many_tries"), user)
     }
+}
+
+/// The password is an administrator's word, and proves nothing yet.
+pub(super) fn password_change_required(app: &App) -> Problem {
+    let detail = "an administrator has set this password: another one has to be chosen first";
+    let problem = Problem::new(StatusCode::FORBIDDEN, "password_change_required", detail);
+    problem.with("page", app.urls.absolute(path::ACCOUNT))
 }
 
 /// Passwords are taken here, and the app lets in who has an account of our own (UP-22).

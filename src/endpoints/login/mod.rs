@@ -4,6 +4,7 @@
 
 pub mod callback;
 pub mod choose;
+pub mod connect;
 mod name;
 pub mod passkey;
 pub mod password;

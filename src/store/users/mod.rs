@@ -2,6 +2,7 @@
 
 mod addresses;
 mod own_words;
+mod passwords;
 
 use std::sync::Arc;
 
@@ -14,6 +15,9 @@ pub use addresses::{
     taken_addresses,
 };
 pub use own_words::{set_locale, set_own_picture, touch};
+pub use passwords::{
+    any_with_password, rehash_password, remove_password, set_password_hash, set_temporary_password,
+};
 
 use super::{Connection, groups, groups::Meanings, schema::identities, schema::users};
 use crate::foundation::{clock::Timestamp, ids::UserId, text_list::TextList};
@@ -69,6 +73,8 @@ pub struct User {
     pub locale: Option<String>,
     /// The address of the picture that the person has uploaded.
     pub own_picture: Option<String>,
+    /// Whether somebody else knows the password: it only serves to choose another one.
+    pub password_temporary: bool,
 }
 
 /// What a sign-in at an upstream may change of an account.
@@ -249,17 +255,6 @@ pub(super) fn fold_person(
     user.map(|user| Person::new(user, groups, meanings))
 }
 
-/// Whether anybody has a local password.
-pub async fn any_with_password(conn: &mut Connection) -> QueryResult<bool> {
-    let one: Option<UserId> = on_backend!(conn, |conn| users::table
-        .filter(users::password_hash.is_not_null())
-        .select(users::id)
-        .first(conn)
-        .await
-        .optional())?;
-    Ok(one.is_some())
-}
-
 /// Up to `limit` accounts in the order of their usernames, after the given one.
 pub async fn list(conn: &mut Connection, after: &str, limit: i64) -> QueryResult<Vec<User>> {
     on_backend!(conn, |conn| users::table
@@ -309,52 +304,6 @@ pub async fn rename(
         )) => Ok(false),
         other => other.map(|rows| rows == 1),
     }
-}
-
-/// Takes the password away; `false` if there was none.
-#[must_use = "false means that there was no password"]
-pub async fn remove_password(
-    conn: &mut Connection,
-    id: &UserId,
-    now: Timestamp,
-) -> QueryResult<bool> {
-    on_backend!(conn, |conn| diesel::update(
-        users::table.find(id).filter(users::password_hash.is_not_null())
-    )
-    .set((users::password_hash.eq(None::<String>), users::updated_at.eq(now)))
-    .execute(conn)
-    .await)
-    .map(|rows| rows == 1)
-}
-
-/// Replaces the password; `false` if there is no such account.
-#[must_use = "false means that there is no such account"]
-pub async fn set_password_hash(
-    conn: &mut Connection,
-    id: &UserId,
-    hash: &str,
-    now: Timestamp,
-) -> QueryResult<bool> {
-    on_backend!(conn, |conn| diesel::update(users::table.find(id))
-        .set((users::password_hash.eq(hash), users::updated_at.eq(now)))
-        .execute(conn)
-        .await)
-    .map(|rows| rows == 1)
-}
-
-/// Replaces a password hash by a better one of the same password, unless it has changed meanwhile.
-pub async fn rehash_password(
-    conn: &mut Connection,
-    id: &UserId,
-    old: &str,
-    new: &str,
-) -> QueryResult<usize> {
-    on_backend!(conn, |conn| diesel::update(
-        users::table.find(id).filter(users::password_hash.eq(old))
-    )
-    .set(users::password_hash.eq(new))
-    .execute(conn)
-    .await)
 }
 
 /// Shuts the account; `false` if it was shut already.

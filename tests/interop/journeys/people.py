@@ -74,6 +74,7 @@ NO_PAGE = {
     "REVOKE_TOKEN_OF_MINE": "leads back to /account/tokens",
     "REMOVE_MY_PASSWORD": "takes an upstream that answers; the same page as after a change",
     "UNLINK": "leads back to /account",
+    "CONNECT": "takes an upstream that answers; the form of /recovery/code",
 }
 
 

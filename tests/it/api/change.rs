@@ -188,3 +188,19 @@ async fn a_confidential_client_proves_itself() {
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(app.count("users WHERE name = 'Robert'").await, 1);
 }
+
+/// PW-19: whoever was signed in when an administrator set a password chooses another one first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_temporary_password_changes_nothing() {
+    let inbox = Inbox::open();
+    let app = inbox.builder(APPS).start().await;
+    app.add_user("bob", &[]).await;
+    let (access, token) = tokens(&app, "own", "bob").await;
+    execute(&app, "UPDATE users SET password_temporary = TRUE WHERE username = 'bob'").await;
+    let changes = json!({ "email": "new@corp.test", "current_password": "bob-password" });
+    let answer = change(&app, (&access, &token), changes).await;
+    assert_problem(&answer, 403, "password_change_required");
+    assert_eq!(answer.json()["page"], "https://id.test/account");
+    assert_eq!(app.count("users WHERE email = 'bob@corp.test'").await, 1);
+    assert_eq!(app.count("mail_outbox").await, 0);
+}

@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::json;
 
-use super::{assert_problem, me, refresh, sign_in, start, start_with, tokens};
+use super::{assert_problem, me, post, refresh, sign_in, start, start_with, tokens};
 use crate::refresh::outside::execute;
 
 /// An account is shut at once and erased later; nothing of it goes on.
@@ -60,4 +60,27 @@ async fn an_account_stays() {
     assert_problem(&me(&off, Method::DELETE, &access, &body).await, 403, "deletion_off");
     assert_eq!(off.refusals("account_deletion").await, ["deletion_off"]);
     assert_eq!(off.count("users WHERE disabled_at IS NULL").await, 1);
+}
+
+/// A sign-in without a refresh token ends by its access token, once and for all, and by nobody else's app.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_without_a_refresh_token_is_ended_by_its_access_token() {
+    let app = start().await;
+    let body = json!({ "client_id": "own", "username": "bob", "password": "bob-password" });
+    let answer = post(&app, "/signin", &body).await;
+    assert!(answer.json().get("refresh_token").is_none());
+    let access = answer.text("access_token");
+    let leave = |client: &str, token: &str| json!({ "client_id": client, "access_token": token });
+    for (client, token) in [("staff", access.as_str()), ("own", "x")] {
+        assert_eq!(post(&app, "/logout", &leave(client, token)).await.status, 204);
+        assert_eq!(me(&app, Method::GET, &access, &json!({})).await.status, 200);
+    }
+    assert_eq!(app.refusals("sign_out").await, ["token_of_another_client"]);
+    for _ in 0..2 {
+        assert_eq!(post(&app, "/logout", &leave("own", &access)).await.status, 204);
+        assert_problem(&me(&app, Method::GET, &access, &json!({})).await, 401, "invalid_token");
+    }
+    assert_eq!(app.count("sessions WHERE ended_at IS NULL").await, 0);
+    let both = json!({ "client_id": "own", "access_token": access, "refresh_token": "x" });
+    assert_eq!(post(&app, "/logout", &both).await.status, 204, "the refresh token counts");
 }

@@ -145,6 +145,22 @@ fn migrating_is_done_once_and_says_what_it_did() {
     assert_eq!(second.trim(), "The database is up to date.");
 }
 
+/// A job that migrates must be as careful as the server that comes after it.
+#[test]
+fn migrating_with_a_foreign_key_is_refused() {
+    let mut place = Place::new();
+    let (ours, other) =
+        ("ours-0123456789-0123456789-0123456789", "other-0123456789-0123456789-01234");
+    place.set("SECRET_KEY", ours);
+    place.run(&["migrate"]).ok();
+    place.run(&["migrate"]).ok();
+    place.set("SECRET_KEY", other);
+    let ended = place.run(&["migrate"]).failed(78, &["secrets.secret_key", "previous_secret_keys"]);
+    ended.shows_none_of(&[ours, other]);
+    place.set("SECRET_KEY", ours);
+    place.run(&["migrate"]).ok();
+}
+
 #[test]
 fn a_story_that_nobody_knows_is_not_invented() {
     let place = Place::new();
@@ -154,4 +170,24 @@ fn a_story_that_nobody_knows_is_not_invented() {
     for wrong in ["x", "'; DROP TABLE grants; --", ""] {
         place.run(&["trace", wrong]).failed(1, &["eight letters and digits"]);
     }
+}
+
+#[test]
+fn codes_that_link_accounts_need_mail() {
+    let mut place = Place::new();
+    place.set("SECRET_KEY", SECRET_KEY);
+    place.configure(
+        r#"
+[server]
+issuer = "https://id.test"
+[[upstreams]]
+slug = "corp"
+name = "Corp"
+issuer = "https://corp.test"
+client_id = "keywright"
+client_secret = "corp-secret-0123456789"
+link_by_code = true
+"#,
+    );
+    place.run(&["config", "check"]).failed(78, &["upstreams.0.link_by_code", "mail.url"]);
 }

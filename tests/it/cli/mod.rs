@@ -2,10 +2,13 @@
 
 mod approval;
 mod audit;
+mod backup;
 mod configuration;
 mod crashes;
 mod doctor;
 mod doctor_house;
+mod edge;
+mod health;
 mod invite;
 mod key;
 mod mail;

@@ -6,7 +6,7 @@ use std::{
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
     path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     time::Duration,
 };
 
@@ -20,6 +20,8 @@ pub(super) struct Place {
     /// Where the public listener waits.
     pub(super) port: u16,
     pub(super) management_port: u16,
+    /// What the shell does before it becomes the program.
+    before: String,
 }
 
 /// How a verb ended.
@@ -91,6 +93,7 @@ impl Place {
             environment: BTreeMap::new(),
             port: free_port(),
             management_port: free_port(),
+            before: String::new(),
         };
         place.set("KEYWRIGHT_SERVER__LISTEN", &format!("127.0.0.1:{}", place.port));
         let management = format!("127.0.0.1:{}", place.management_port);
@@ -100,6 +103,11 @@ impl Place {
 
     pub(super) fn set(&mut self, name: &str, value: &str) {
         self.environment.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Lets the program have so many files open.
+    pub(super) fn limit_files(&mut self, most: u32) {
+        self.before = format!("ulimit -n {most}; ");
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -114,8 +122,9 @@ impl Place {
     /// The program under an open umask, so that every restriction is its own doing.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("/bin/sh");
+        let script = format!("umask 000; {}exec \"$0\" \"$@\"", self.before);
         command
-            .args(["-c", "umask 000; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_keywright")])
+            .args(["-c", &script, env!("CARGO_BIN_EXE_keywright")])
             .args(arguments)
             .env_clear()
             .envs(&self.environment)
@@ -144,6 +153,11 @@ impl Place {
             out: String::from_utf8(output.stdout).unwrap(),
             err: String::from_utf8(output.stderr).unwrap(),
         }
+    }
+
+    /// Runs a verb that prints bytes.
+    pub(super) fn output(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).stdin(Stdio::null()).output().unwrap()
     }
 
     /// Starts a server and waits until it is ready.

@@ -30,7 +30,7 @@ async fn redis_keeps_every_promise() {
     }
 }
 
-async fn keeps_every_promise(subject: Subject) {
+pub(super) async fn keeps_every_promise(subject: Subject) {
     let store = &*subject.store;
     store.ping().await.unwrap();
     a_value_is_found_until_it_is_replaced_or_taken(store).await;

@@ -1,13 +1,15 @@
 //! The short-lived state: what both of its stores promise, and what the seal adds.
 
 mod conformance;
+mod deployments;
 mod sealed;
 
 use std::sync::Arc;
 
 use keywright::{
+    config::RedisUrl,
     ephemeral::{EphemeralStore, Key, KeyKind, MemoryStore, RedisStore},
-    foundation::{clock::Clock, secret::Secret},
+    foundation::clock::Clock,
 };
 
 use crate::support::clock::TestClock;
@@ -28,10 +30,14 @@ impl Subject {
 
     /// Redis, where the run has one.
     fn redis() -> Option<Self> {
-        let url = std::env::var("TEST_REDIS_URL").ok()?;
+        std::env::var("TEST_REDIS_URL").ok().map(|url| Self::redis_at(&url))
+    }
+
+    /// Redis at this address.
+    fn redis_at(url: &str) -> Self {
         keywright::app::install_tls_provider();
-        let store = Arc::new(RedisStore::new(&Secret::new(url), 4).unwrap());
-        Some(Self { store, clock: None })
+        let store = Arc::new(RedisStore::new(&RedisUrl::parse(url).unwrap(), 4).unwrap());
+        Self { store, clock: None }
     }
 
     /// Every store that this run has.

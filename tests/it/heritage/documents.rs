@@ -24,7 +24,9 @@ fn pages() -> Vec<(String, String)> {
     files.push("helm/keywright/README.md".to_owned());
     for entry in fs::read_dir(Path::new(ROOT).join("docs")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        files.push(format!("docs/{name}"));
+        if Path::new(&name).extension().is_some_and(|extension| extension == "md") {
+            files.push(format!("docs/{name}"));
+        }
     }
     assert!(files.len() > 10, "{files:?}");
     let read = |name: String| {

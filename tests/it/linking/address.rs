@@ -30,7 +30,7 @@ impl House {
     }
 
     /// Changes the row of an account.
-    async fn rewrite(&self, username: &str, change: impl FnOnce(&mut User)) {
+    pub(super) async fn rewrite(&self, username: &str, change: impl FnOnce(&mut User)) {
         let mut row = user(&self.app, username).await;
         change(&mut row);
         let mut connection = self.app.app.connection().await.unwrap();

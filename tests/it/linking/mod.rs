@@ -3,6 +3,7 @@
 mod address;
 mod asked;
 mod back;
+mod by_code;
 mod unlinked;
 mod ways;
 

@@ -32,13 +32,20 @@ fn every(app: &TestApp, text: &str) -> Vec<Message> {
         },
         Message::Recover {
             link: link(app),
-            code: Some(code),
+            code: Some(code.clone()),
             minutes: 15,
             address_of_request: typed(),
         },
         Message::Invite { by: typed(), link: link(app), until: when.plus(Span::from_hours(1)) },
         Message::AccountExists { sign_in: link(app), recover: Some(account.clone()) },
         Message::SignInWithUpstream { upstreams: vec![typed(), typed()], sign_in: link(app) },
+        Message::ConnectCode {
+            upstream: typed(),
+            name: typed(),
+            code: code.clone(),
+            minutes: 15,
+            address_of_request: typed(),
+        },
         Message::MethodChanged {
             what: typed(),
             when,
@@ -51,7 +58,8 @@ fn every(app: &TestApp, text: &str) -> Vec<Message> {
             from_where: from_where.clone(),
             undo: Some(link(app)),
         },
-        Message::PasswordAdded { when, from_where, account },
+        Message::PasswordAdded { when, from_where: from_where.clone(), account },
+        Message::AccountDeleted { until: when, when, from_where, keep: link(app) },
         Message::AccountWaits { username: typed() },
         Message::AccountApproved { username: typed(), sign_in: link(app) },
         Message::Test,
@@ -223,6 +231,9 @@ async fn each_message_says_what_to_do_and_what_if_it_was_not_you() {
             "Your account at Corp now has a password",
             "If it was not, sign in at once",
         ),
+        ("connect-code", "Your code for Corp", "The code is good for 15 minutes, and once."),
+        ("connect-code", "Your code for Corp", "Do not pass the code on to anybody"),
+        ("account-deleted", "Your account at Corp is deleted", "Keep the account:"),
         ("test", "A test from Corp", "Mail from Corp reaches this address."),
     ] {
         let (said, text) = text(kind);

@@ -1,12 +1,12 @@
 //! The short-lived state is emptied: in this process, and by FLUSHALL where there is a Redis.
 
-use super::redis_server::RedisServer;
 use crate::{
     sessions::{SESSION, cookie, person_of, sorted, stop},
     support::{
         app::{Builder, TestApp},
         fake_upstream::FakeUpstream,
         journey::{authorize_path, code_by_session, code_for, is_active, redeem, refresh},
+        redis_server::RedisServer,
     },
 };
 

@@ -4,7 +4,6 @@
 mod database;
 mod flushed;
 mod redis;
-mod redis_server;
 
 use axum::http::header;
 

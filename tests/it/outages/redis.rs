@@ -3,7 +3,6 @@
 
 use super::{
     assert_apps_work, assert_come_back, assert_documents_work, assert_sign_in_is_not_possible,
-    redis_server::RedisServer,
 };
 use crate::{
     sessions::{SESSION, stop},
@@ -11,6 +10,7 @@ use crate::{
         app::{Answer, TestApp},
         browser::Browser,
         journey::{authorize_path, code_by_session, code_for, is_active, redeem, sign_in_on_page},
+        redis_server::RedisServer,
     },
 };
 

@@ -145,7 +145,7 @@ async fn all_names_of_an_account_are_one() {
 
 /// A try by somebody who comes back when they are told to: so many at once may find every place taken.
 async fn try_patiently(attempt: &mut Attempt, username: &str, password: &str) -> Page {
-    for _ in 0..100 {
+    for _ in 0..2_000 {
         let page = attempt.try_with(username, password).await;
         if page.status != 503 {
             return page;

@@ -7,6 +7,7 @@ mod callers;
 mod guesses;
 mod hashes;
 mod own;
+mod temporary;
 
 use crate::support::{
     app::TestApp,

@@ -192,3 +192,14 @@ async fn another_clients_token_is_refused_and_unharmed() {
     family[1].assert_alive(&app).await;
     family[1].refreshed(&app).await.assert_alive(&app).await;
 }
+
+/// FT-56: a clock that is set back begins no grace anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_goes_back_begins_no_grace_anew() {
+    let app = TestApp::start().await;
+    app.add_user("bob", &[]).await;
+    app.clock.advance(3_600);
+    let family = generations(&app, 1).await;
+    app.clock.advance(-3_600);
+    assert_reuse_ends(&app, &family[0], &family).await;
+}

@@ -1,10 +1,10 @@
 //! Middleware for apps in the browser: a refresh cookie, an access token in the page, both for what
 //! matters, fields of its own, and links by mail.
 
-use axum::http::{Method, header};
-use serde_json::{Value, json};
+use axum::http::Method;
+use serde_json::json;
 
-use super::{ANOTHER, PASSWORD, call, refused, row};
+use super::{ANOTHER, PASSWORD, page::Page, refused, row};
 use crate::support::{
     app::{Answer, TestApp},
     inbox::{Inbox, link_in},
@@ -35,56 +35,19 @@ access_token_lifetime = "15m"
 claims = [{ name = "age", attribute = "age" }, { name = "_id", from = "sub" }]
 "#;
 
-/// A page of the app: what its script and its browser send.
-struct Page<'a> {
-    app: &'a TestApp,
-    cookie: Option<String>,
-    access: Option<String>,
+const fn page(app: &TestApp) -> Page<'_> {
+    Page { app, client: "krypton", origin: "https://krypton.test", cookie: None, access: None }
 }
 
-impl Page<'_> {
-    async fn send(&mut self, method: Method, path: &str, body: Value) -> Answer {
-        let bearer = self.access.as_ref().map(|access| format!("Bearer {access}"));
-        let mut headers = vec![
-            ("origin", "https://krypton.test"),
-            ("sec-fetch-site", "same-site"),
-            ("x-keywright-request", "1"),
-        ];
-        headers.extend(self.cookie.as_deref().map(|cookie| ("cookie", cookie)));
-        let with_token = path == "/me";
-        headers.extend(bearer.as_deref().filter(|_| with_token).map(|b| ("authorization", b)));
-        let answer = call(self.app, (method, path), &headers, &body).await;
-        for line in answer.headers.get_all(header::SET_COOKIE) {
-            let (pair, attributes) = line.to_str().unwrap().split_once(';').unwrap();
-            assert!(attributes.contains("HttpOnly"), "{attributes}");
-            assert!(attributes.contains("SameSite=Strict"), "{attributes}");
-            self.cookie = (!attributes.contains("Max-Age=0;")).then(|| pair.to_owned());
-        }
-        if answer.status == 200 && answer.json()["access_token"].is_string() {
-            assert!(answer.json().get("refresh_token").is_none());
-            self.access = Some(answer.text("access_token"));
-        }
-        answer
-    }
-
-    async fn post(&mut self, path: &str, body: Value) -> Answer {
-        let mut body = body;
-        body["client_id"] = json!("krypton");
-        self.send(Method::POST, path, body).await
-    }
-
-    async fn sign_in(&mut self, password: &str) -> Answer {
-        let scope = "openid profile email offline_access";
-        let body = json!({ "username": "kim@corp.test", "password": password, "scope": scope });
-        self.post("/signin", body).await
-    }
+async fn sign_in(page: &mut Page<'_>, password: &str) -> Answer {
+    page.sign_in("kim@corp.test", password).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_keep_a_cookie_and_show_both_tokens() {
     let inbox = Inbox::open();
     let app = inbox.builder(KRYPTON).start().await;
-    let mut page = Page { app: &app, cookie: None, access: None };
+    let mut page = page(&app);
 
     row("sign-up with an address, which is confirmed by a link that needs a POST");
     let wanting = json!({ "username": "kim", "email": "kim@corp.test", "password": PASSWORD });
@@ -100,21 +63,21 @@ async fn pages_keep_a_cookie_and_show_both_tokens() {
     assert_eq!(app.count("users WHERE email_verified").await, 1);
 
     row("sign-in by address: the refresh token is a cookie, the access token in the page");
-    assert_eq!(page.sign_in(PASSWORD).await.status, 200);
+    assert_eq!(sign_in(&mut page, PASSWORD).await.status, 200);
     assert!(page.cookie.as_ref().unwrap().starts_with("__Host-"));
 
     row("the cookie is rotated, for two tabs at once alike, and a stolen one ends the family");
     let stolen = page.cookie.clone();
-    let mut tab = Page { app: &app, cookie: page.cookie.clone(), access: None };
+    let mut tab = Page { cookie: page.cookie.clone(), ..self::page(&app) };
     assert_eq!(page.post("/refresh", json!({})).await.status, 200);
     assert_eq!(tab.post("/refresh", json!({})).await.status, 200);
     assert_eq!(page.cookie, tab.cookie);
     app.clock.advance(60);
     assert_eq!(page.post("/refresh", json!({})).await.status, 200);
-    let mut thief = Page { app: &app, cookie: stolen, access: None };
+    let mut thief = Page { cookie: stolen, ..self::page(&app) };
     refused(&thief.post("/refresh", json!({})).await, 401, "invalid_grant");
     refused(&page.post("/refresh", json!({})).await, 401, "invalid_grant");
-    assert_eq!(page.sign_in(PASSWORD).await.status, 200);
+    assert_eq!(sign_in(&mut page, PASSWORD).await.status, 200);
 
     row("a change takes both tokens");
     let cookie = page.cookie.take();
@@ -127,7 +90,7 @@ async fn pages_keep_a_cookie_and_show_both_tokens() {
     row("another password takes the present one, even where both are the same");
     let same = json!({ "password": ANOTHER, "current_password": ANOTHER });
     assert!(page.send(Method::PATCH, "/me", same).await.status.is_client_error());
-    refused(&page.sign_in(ANOTHER).await, 401, "invalid_credentials");
+    refused(&sign_in(&mut page, ANOTHER).await, 401, "invalid_credentials");
 
     row("signing out needs no token that is still good, clears the cookie, and may be repeated");
     page.access = None;
@@ -140,7 +103,7 @@ async fn pages_keep_a_cookie_and_show_both_tokens() {
 async fn fields_of_its_own_and_keys_to_check_with() {
     let app = TestApp::builder().config(KRYPTON).start().await;
     app.add_user("kim", &[]).await;
-    let mut page = Page { app: &app, cookie: None, access: None };
+    let mut page = page(&app);
 
     row("custom attributes reach the app");
     crate::refresh::outside::execute(
@@ -149,7 +112,7 @@ async fn fields_of_its_own_and_keys_to_check_with() {
          SELECT id, 'age', '42', 0 FROM users",
     )
     .await;
-    assert_eq!(page.sign_in("kim-password").await.status, 200);
+    assert_eq!(sign_in(&mut page, "kim-password").await.status, 200);
     let bearer = format!("Bearer {}", page.access.clone().unwrap());
     let claims = app.get("/userinfo", Some(&bearer)).await.json();
     assert_eq!((&claims["age"], &claims["_id"]), (&json!(42), &claims["sub"]));

@@ -2,8 +2,10 @@
 //! had or was asked for, exercised the way the system would.
 
 mod ambys;
+mod graphql_auth;
 mod journiv;
 mod krypton;
+mod page;
 mod therappai;
 
 use axum::http::{Method, Request, header};

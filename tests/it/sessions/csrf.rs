@@ -61,7 +61,8 @@ const FORGERIES: [Forgery; 12] = [
 ];
 
 /// Everything that may be posted: with a form token, or by an app, which proves itself otherwise.
-const GUARDED: [&str; 29] = [
+const GUARDED: [&str; 30] = [
+    "CONNECT",
     "DISCONNECT_APP_OF_MINE",
     "END_OTHER_SESSIONS_OF_MINE",
     "END_SESSION_OF_MINE",

@@ -2,11 +2,11 @@
 
 use diesel_async::{AsyncConnection as _, RunQueryDsl as _};
 use keywright::{
+    config::RedisUrl,
     ephemeral::{EphemeralStore, Key, KeyKind, RedisStore},
     foundation::{
         clock::Span,
         opaque::{Opaque, OpaqueKind},
-        secret::Secret,
     },
 };
 
@@ -81,7 +81,9 @@ async fn the_database_holds_no_secret() {
 fn raw_state(app: &TestApp) -> std::sync::Arc<dyn EphemeralStore> {
     match &app.app.memory {
         Some(memory) => std::sync::Arc::<keywright::ephemeral::MemoryStore>::clone(memory),
-        None => std::sync::Arc::new(RedisStore::new(&Secret::new(state_url()), 2).unwrap()),
+        None => std::sync::Arc::new(
+            RedisStore::new(&RedisUrl::parse(&state_url()).unwrap(), 2).unwrap(),
+        ),
     }
 }
 

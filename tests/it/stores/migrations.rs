@@ -2,22 +2,23 @@
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
-use diesel_async::{AsyncMigrationHarness, SimpleAsyncConnection as _};
+use diesel_async::AsyncMigrationHarness;
 use diesel_migrations::{FileBasedMigrations, MigrationHarness as _};
-use keywright::store::{migrate, pending};
+use keywright::store::{Store, migrate, pending};
 
 use super::{
     open,
     raw::{self, empty},
 };
 
-const TABLES: [&str; 26] = [
+const TABLES: [&str; 27] = [
     "audit_events",
     "deletions",
     "facts",
     "grants",
     "groups",
     "identities",
+    "instances",
     "invitations",
     "leases",
     "logout_deliveries",
@@ -191,21 +192,48 @@ async fn several_migrators_at_once_all_end_well_and_each_migration_runs_once() {
     assert_eq!(applied.iter().sum::<usize>(), versions, "{applied:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_schema_that_a_newer_program_made_is_refused_and_left_alone() {
-    let (url, _folder) = empty().await;
+/// A database that a newer program has brought up to date, and with which programs work since that
+/// migration.
+async fn brought_up_by_newer(since: &str) -> (Store, String, tempfile::TempDir) {
+    let (url, folder) = empty().await;
     let store = open(&url);
     migrate(&store).await.unwrap();
-    let newer = "INSERT INTO __diesel_schema_migrations (version) VALUES ('99999999999999')";
-    if url.starts_with("sqlite:") {
-        diesel::connection::SimpleConnection::batch_execute(&mut raw::sqlite(&url), newer).unwrap();
-    } else {
-        raw::postgres(&url).await.batch_execute(newer).await.unwrap();
-    }
+    let migration = "INSERT INTO __diesel_schema_migrations (version) VALUES ('99999999999999')";
+    raw::run(&url, migration).await;
+    let fact = format!("UPDATE facts SET value = {since} WHERE name = 'schema.works_since'");
+    raw::run(&url, &fact).await;
+    (store, url, folder)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_that_a_newer_program_made_is_refused_and_left_alone() {
+    let (store, url, _folder) = brought_up_by_newer("99999999999999").await;
     let before = shape(&url).await;
     for refusal in [migrate(&store).await.unwrap_err(), pending(&store).await.unwrap_err()] {
         assert!(refusal.to_string().contains("99999999999999"), "{refusal}");
         assert!(refusal.to_string().contains("newer keywright"), "{refusal}");
     }
     assert_eq!(shape(&url).await, before);
+}
+
+/// FT-53: while servers are replaced one by one, one of the former version may start again beside those
+/// of the next, whose migrations have run. It changes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_of_the_next_version_is_worked_with_where_that_says_so() {
+    let newest = fs::read_dir(folder("sqlite")).unwrap();
+    let number = |name: &str| name.split('_').next().and_then(|version| version.parse().ok());
+    let newest: i64 = newest
+        .filter_map(|entry| number(entry.unwrap().file_name().to_str().unwrap()))
+        .max()
+        .unwrap();
+    let (store, url, _folder) = brought_up_by_newer(&newest.to_string()).await;
+    let before = shape(&url).await;
+    assert_eq!(pending(&store).await.unwrap(), Vec::<String>::new());
+    assert_eq!(migrate(&store).await.unwrap(), Vec::<String>::new());
+    assert_eq!(shape(&url).await, before);
+    let since = raw::texts(
+        &url,
+        "SELECT CAST(value AS TEXT) AS text FROM facts WHERE name = 'schema.works_since'",
+    );
+    assert_eq!(since.await, [newest.to_string()], "the newer one's word stays");
 }

@@ -13,19 +13,19 @@ struct Text {
     text: String,
 }
 
-pub(super) fn sqlite(url: &str) -> SqliteConnection {
+pub(crate) fn sqlite(url: &str) -> SqliteConnection {
     let file = url.strip_prefix("sqlite:").unwrap();
     let mut connection = SqliteConnection::establish(file).unwrap();
     connection.batch_execute("PRAGMA busy_timeout = 5000").unwrap();
     connection
 }
 
-pub(super) async fn postgres(url: &str) -> AsyncPgConnection {
+pub(crate) async fn postgres(url: &str) -> AsyncPgConnection {
     AsyncPgConnection::establish(url).await.unwrap()
 }
 
 /// The rows of a query whose only column is called `text`.
-pub(super) async fn texts(url: &str, sql: &str) -> Vec<String> {
+pub(crate) async fn texts(url: &str, sql: &str) -> Vec<String> {
     let query = diesel::sql_query(sql);
     let rows: Vec<Text> = if url.starts_with("sqlite:") {
         diesel::RunQueryDsl::load(query, &mut sqlite(url)).unwrap()

@@ -49,6 +49,7 @@ pub(super) async fn insert_user(conn: &mut Connection, username: &str) -> UserId
         kind: AccountKind::Person,
         locale: None,
         own_picture: None,
+        password_temporary: false,
     };
     assert!(users::insert(conn, &user).await.unwrap());
     user.id

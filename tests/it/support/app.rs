@@ -86,7 +86,11 @@ pub(crate) struct Builder {
     clock: Arc<TestClock>,
     database: Option<Arc<TestDatabase>>,
     state_url: String,
+    environment: Environment,
 }
+
+/// Tests ask for much within one moment of their clock, and some count what the stores are asked.
+const GENERAL_LIMIT: (&str, &str) = ("KEYWRIGHT_RATE_LIMITS__ENABLED", "false");
 
 /// Keywright under test.
 pub(crate) struct TestApp {
@@ -139,6 +143,18 @@ impl Builder {
         self
     }
 
+    /// Uses this database.
+    pub(crate) fn on(mut self, database: &Arc<TestDatabase>) -> Self {
+        self.database = Some(Arc::clone(database));
+        self
+    }
+
+    /// Limits requests as the configuration says, by default as everywhere.
+    pub(crate) fn with_the_general_limit(mut self) -> Self {
+        self.environment.clear();
+        self
+    }
+
     /// Keeps short-lived state elsewhere.
     pub(crate) fn state_url(mut self, url: &str) -> Self {
         url.clone_into(&mut self.state_url);
@@ -169,17 +185,15 @@ impl Builder {
             None => Arc::new(TestDatabase::new().await),
         };
         let text = self.text(&database);
-        let config = config::parse(&text, &Environment::new())
+        let config = config::parse(&text, &self.environment)
             .unwrap_or_else(|problems| panic!("{problems}\n{text}"));
-        let clock = Arc::clone(&self.clock);
-        let ambient = Ambient { clock, ..Ambient::default() };
+        let ambient = Ambient { clock: Arc::<TestClock>::clone(&self.clock), ..Ambient::default() };
         let app = App::start(config, ambient).await.unwrap();
         let router = router::public(&app);
         let mut network = Network::new();
         network.mount(&Url::parse(ISSUER).unwrap(), router.clone());
         // Rate limits count by address, and tests may share one Redis.
-        let random = uuid::Uuid::new_v4();
-        let [a, b, c, ..] = *random.as_bytes();
+        let [a, b, c, ..] = *uuid::Uuid::new_v4().as_bytes();
         let peer = SocketAddr::from(([10, a, b, c], 40_000));
         network.set_peer(peer);
         TestApp { app, router, clock: self.clock, database, network, peer }
@@ -223,6 +237,7 @@ impl TestApp {
             clock: Arc::new(TestClock::new()),
             database: None,
             state_url: state_url(),
+            environment: [GENERAL_LIMIT].map(|(name, value)| (name.into(), value.into())).into(),
         }
     }
 
@@ -275,6 +290,7 @@ impl TestApp {
             kind: AccountKind::Person,
             locale: None,
             own_picture: None,
+            password_temporary: false,
         };
         assert!(users::insert(&mut self.app.connection().await.unwrap(), &user).await.unwrap());
         user

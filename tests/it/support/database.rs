@@ -51,6 +51,11 @@ impl TestDatabase {
             }
         }
     }
+
+    /// A database that is there already.
+    pub(crate) fn at(url: String, folder: tempfile::TempDir) -> Self {
+        Self { url, _folder: Some(folder) }
+    }
 }
 
 fn unique_name() -> String {

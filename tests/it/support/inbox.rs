@@ -18,8 +18,12 @@ impl Inbox {
 
     /// An instance that mails to it, with more configuration.
     pub(crate) fn builder(&self, config: &str) -> Builder {
-        let url = format!("url = \"smtp://127.0.0.1:{}\"", self.0.port);
-        TestApp::builder().config(&format!("{config}\n[mail]\n{url}\nfrom = \"id@id.test\"\n"))
+        TestApp::builder().config(config).config(&self.config())
+    }
+
+    /// What an instance that mails to it has in its configuration.
+    pub(crate) fn config(&self) -> String {
+        format!("[mail]\nurl = \"smtp://127.0.0.1:{}\"\nfrom = \"id@id.test\"\n", self.0.port)
     }
 
     /// Everything that has come so far, once everybody who waits is answered.

@@ -83,7 +83,7 @@ impl Change for Changes {
     responses(
         (status = 200, description = "Changed; the next tokens", body = Tokens),
         (status = 401, description = "`invalid_token`, `invalid_grant`, `invalid_client`", body = Refusal),
-        (status = 403, description = "`refresh_token_required`, `reauthentication_required`, `current_password_required`, `wrong_password`, `no_password`, `name_of_upstream`, `email_of_upstream`, `mail_off`, `insufficient_scope`, `unauthorized_client`, `origin_not_allowed`", body = Refusal),
+        (status = 403, description = "`refresh_token_required`, `reauthentication_required`, `current_password_required`, `wrong_password`, `no_password` and `password_change_required` with a `page`, `name_of_upstream`, `email_of_upstream`, `mail_off`, `insufficient_scope`, `unauthorized_client`, `origin_not_allowed`", body = Refusal),
         (status = 415, description = "Not JSON", body = Refusal),
         (status = 422, description = "`nothing_to_change`, `email_unfit`, `password_unfit` with `fields`, `invalid_json`, `invalid_request`", body = Refusal),
         (status = 429, description = "`too_many_tries`, with `Retry-After`", body = Refusal),

@@ -70,7 +70,7 @@ struct Deleted {
     responses(
         (status = 200, description = "Nobody can sign in to it any more", body = Deleted),
         (status = 401, description = "`invalid_token`, `invalid_grant`, `invalid_client`", body = Refusal),
-        (status = 403, description = "`deletion_off`, `refresh_token_required`, `reauthentication_required`, `current_password_required`, `wrong_password`, `no_password`, `insufficient_scope`, `unauthorized_client`, `origin_not_allowed`", body = Refusal),
+        (status = 403, description = "`deletion_off`, `refresh_token_required`, `reauthentication_required`, `current_password_required`, `wrong_password`, `no_password` and `password_change_required` with a `page`, `insufficient_scope`, `unauthorized_client`, `origin_not_allowed`", body = Refusal),
         (status = 409, description = "`last_administrator`", body = Refusal),
         (status = 415, description = "Not JSON", body = Refusal),
         (status = 422, description = "`invalid_json`, `invalid_request`", body = Refusal),

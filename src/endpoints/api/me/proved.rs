@@ -16,6 +16,7 @@ use crate::{
         call::{self, Call},
         entering::Tokens,
         session::rotate,
+        signin::password_change_required,
     },
     foundation::{
         clock::{Span, Timestamp},
@@ -99,6 +100,10 @@ impl<T: Change> Proved<T> {
             let detail = "the account has no password here: use the page that is named";
             let page = app.urls.absolute(path::ACCOUNT);
             return Err(self.forbid("no_password", detail).with("page", page));
+        }
+        if self.user.password_temporary {
+            let (problem, why) = (password_change_required(app), (T::ACTION, "password_temporary"));
+            return Err(self.call.refuse(problem, why, Some(&self.user.id)));
         }
         let Some(current) = current else {
             return Err(self.forbid("current_password_required", "current_password is missing"));

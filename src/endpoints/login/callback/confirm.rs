@@ -42,8 +42,9 @@ impl Arriving<'_> {
         &mut self,
         headers: &HeaderMap,
         params: &Params,
+        from: &str,
     ) -> Result<Response, PageError> {
-        let confirmed = self.session_confirmed(headers, params).await;
+        let confirmed = self.session_confirmed(headers, params, from).await;
         let (app, interaction) = (self.app, &self.departure.interaction);
         match confirmed {
             Ok(session) => dispatcher::proceed(app, interaction, &session, self.now).await,
@@ -55,6 +56,7 @@ impl Arriving<'_> {
         &mut self,
         headers: &HeaderMap,
         params: &Params,
+        from: &str,
     ) -> Result<Session, PageError> {
         let asserted = self.listen(params).await?;
         let at_browser = browser::session(self.app, headers, self.now).await;
@@ -68,9 +70,11 @@ impl Arriving<'_> {
         let connection = self.app.connection().await;
         let mut connection = connection.map_err(|error| self.told(error.into()))?;
         let done: Result<Session, Standing> = connection
-            .transaction(async |conn| match self.stand(conn, &asserted, &returning).await? {
-                Standing::Confirmed(session) => Ok(*session),
-                other => Err(other),
+            .transaction(async |conn| {
+                match self.stand(conn, &asserted, (&returning, from)).await? {
+                    Standing::Confirmed(session) => Ok(*session),
+                    other => Err(other),
+                }
             })
             .await;
         done.map_err(|standing| match standing {
@@ -85,9 +89,9 @@ impl Arriving<'_> {
         &self,
         conn: &mut Connection,
         asserted: &Asserted,
-        returning: &Returning,
+        (returning, from): (&Returning, &str),
     ) -> Result<Standing, Undone> {
-        let user = match self.account(conn, asserted).await? {
+        let user = match self.account(conn, asserted, from).await? {
             Account::Open(user) if user.id == returning.user_id => user,
             _ => return Ok(Standing::AnotherPerson),
         };

@@ -41,6 +41,7 @@ impl Arriving<'_> {
         headers: &HeaderMap,
         params: &Params,
         (user, session): (&UserId, &SessionId),
+        from: &str,
     ) -> Result<Response, PageError> {
         let slug = self.upstream.slug();
         self.departure.interaction.note(self.now, format!("came back from {slug}"));
@@ -51,7 +52,7 @@ impl Arriving<'_> {
         let what = format!("{slug} says: {}", asserted.subject);
         self.departure.interaction.note(self.now, what);
         for _ in 0..3 {
-            if self.attempt_link(&asserted, (user, session)).await? {
+            if self.attempt_link(&asserted, (user, session), from).await? {
                 return Ok(see_other(urls::path::ACCOUNT));
             }
         }
@@ -77,23 +78,27 @@ impl Arriving<'_> {
         &self,
         asserted: &Asserted,
         (user, session): (&UserId, &SessionId),
+        from: &str,
     ) -> Result<bool, PageError> {
         let connection = self.app.connection().await;
         let mut connection = connection.map_err(|error| self.told(PageError::from(error)))?;
         let done = connection
             .transaction(async |conn| {
                 let linking = self.entrance().link(conn, asserted, (user, session)).await?;
-                let confirmed = match linking {
-                    Linking::Linked => false,
-                    Linking::Confirmed => true,
+                let added_to = match linking {
+                    Linking::Linked(account) => Some(account),
+                    Linking::Confirmed => None,
                     Linking::Taken => return Err(Undone::Taken),
                     Linking::SessionOver => return Err(Undone::SessionOver),
                     Linking::NotAdmitted(refusal) => return Err(Undone::NotAdmitted(refusal)),
                     Linking::LostRace => return Err(Undone::LostRace),
                 };
                 let event = self.linked(asserted, user, LinkedBy::OwnSession);
-                let event = event.detail("confirmed", confirmed).row(self.now, self.app.random());
-                audit_events::insert(conn, &event).await?;
+                let event = event.detail("confirmed", added_to.is_none());
+                audit_events::insert(conn, &event.row(self.now, self.app.random())).await?;
+                if let Some(account) = added_to {
+                    self.tell_of_link(conn, (&account, asserted), from).await?;
+                }
                 Ok(())
             })
             .await;

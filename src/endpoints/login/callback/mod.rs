@@ -4,6 +4,7 @@
 //! only then is the code redeemed. It signs the person in, or links who they are there to the account
 //! that they have here; whoever was sent there without a page keeps the session that they have.
 
+mod candidate;
 mod confirm;
 mod link;
 mod refusals;
@@ -35,9 +36,7 @@ use crate::{
     leases,
     protocol::words::Prompt,
     sessions::Proof,
-    store::{
-        Connection, StoreError, audit_events, identities::LinkedBy, sessions::Session, users::User,
-    },
+    store::{Connection, StoreError, audit_events, sessions::Session, users::User},
     web::{
         address, browser,
         cookies::{self, Cookie},
@@ -70,19 +69,22 @@ pub async fn callback(
     let departure = dispatcher::come_back(&app, &headers, upstream, &params).await?;
     let mut arriving = Arriving { app: &app, upstream, departure, now };
     if let Purpose::Link { user_id, session_id } = arriving.departure.interaction.purpose.clone() {
-        return arriving.link(&headers, &answer, (&user_id, &session_id)).await;
+        return arriving.link(&headers, &answer, (&user_id, &session_id), &from).await;
     }
     if arriving.departure.interaction.is_silent() {
-        return arriving.confirm(&headers, &answer).await;
+        return arriving.confirm(&headers, &answer, &from).await;
     }
     let begun = match arriving.arrive(&headers, &answer, from).await {
-        Ok(begun) => begun,
+        Ok(Arrived::SignedIn(begun)) => *begun,
+        Ok(Arrived::Asked(response)) => return Ok(response),
         Err(page) => {
             let interaction = &mut arriving.departure.interaction;
             return Err(dispatcher::stay(&app, interaction, page).await);
         }
     };
     app.metrics.count_sign_in(&slug);
+    // It has counted (LK-07).
+    arriving.departure.interaction.candidate = None;
     let mut response = welcome(&app, &headers, &arriving.departure.interaction, begun, now).await;
     let last = cookies::set(Cookie::LastUpstream, &slug, LAST_UPSTREAM_LIFE, &app.urls);
     cookies::add(response.headers_mut(), last);
@@ -117,7 +119,7 @@ impl Arriving<'_> {
         headers: &HeaderMap,
         params: &Params,
         from: String,
-    ) -> Result<(Session, Secret), PageError> {
+    ) -> Result<Arrived, PageError> {
         let asserted = self.listen(params).await?;
         let bounds = leases::note_if_bounded(self.app, self.upstream, &asserted.tokens, self.now);
         if let Some(bounds) = bounds {
@@ -126,7 +128,14 @@ impl Arriving<'_> {
         let proof = self.proof(&asserted, from, address::user_agent(headers));
         let former = browser::session(self.app, headers, self.now).await;
         let former = former.map_err(|error| self.told(PageError::from(error)))?;
-        self.sign_in(&asserted, proof, former.map(|former| former.session).as_ref()).await
+        let whence = proof.address.clone();
+        let former = former.map(|former| former.session);
+        match self.sign_in(&asserted, proof, former.as_ref()).await? {
+            Attempted::Begun(begun) => Ok(Arrived::SignedIn(begun)),
+            Attempted::Candidate(user) => {
+                self.ask(&asserted, &user, &whence).await.map(Arrived::Asked)
+            }
+        }
     }
 
     /// What the upstream says, noted in the story.
@@ -204,10 +213,10 @@ impl Arriving<'_> {
         asserted: &Asserted,
         proof: Proof,
         former: Option<&Session>,
-    ) -> Result<(Session, Secret), PageError> {
+    ) -> Result<Attempted, PageError> {
         for _ in 0..3 {
-            if let Some(begun) = self.attempt(asserted, proof.clone(), former).await? {
-                return Ok(begun);
+            if let Some(attempted) = self.attempt(asserted, proof.clone(), former).await? {
+                return Ok(attempted);
             }
         }
         Err(self.undone(Undone::LostRace))
@@ -219,13 +228,16 @@ impl Arriving<'_> {
         asserted: &Asserted,
         proof: Proof,
         former: Option<&Session>,
-    ) -> Result<Option<(Session, Secret)>, PageError> {
+    ) -> Result<Option<Attempted>, PageError> {
         let interaction = &self.departure.interaction;
         let connection = self.app.connection().await;
         let mut connection = connection.map_err(|error| self.told(PageError::from(error)))?;
         let done = connection
             .transaction(async |conn| {
-                let user = match self.account(conn, asserted).await? {
+                if let Some(user) = self.find_candidate(conn, asserted).await? {
+                    return Ok(Some(Attempted::Candidate(user)));
+                }
+                let user = match self.account(conn, asserted, &proof.address).await? {
                     Account::Open(user) => user,
                     // The account stays, and nobody is signed in to it.
                     Account::Waits(user) => {
@@ -238,11 +250,11 @@ impl Arriving<'_> {
                     begin_session(self.app, conn, former, proof, interaction, self.now).await?;
                 let (upstream, tokens) = (self.upstream, &asserted.tokens);
                 leases::begin(self.app, conn, upstream, &begun.0, tokens).await?;
-                Ok(Some(begun))
+                Ok(Some(Attempted::Begun(Box::new(begun))))
             })
             .await;
         match done {
-            Ok(Some(begun)) => Ok(Some(begun)),
+            Ok(Some(attempted)) => Ok(Some(attempted)),
             Ok(None) => Err(waits(interaction)),
             Err(Undone::LostRace) => Ok(None),
             Err(undone) => Err(self.undone(undone)),
@@ -299,14 +311,19 @@ impl Arriving<'_> {
     }
 
     /// The account of who has signed in; what is refused rolls everything back.
-    async fn account(&self, conn: &mut Connection, asserted: &Asserted) -> Result<Account, Undone> {
+    async fn account(
+        &self,
+        conn: &mut Connection,
+        asserted: &Asserted,
+        from: &str,
+    ) -> Result<Account, Undone> {
         let entrance = self.entrance();
-        match entrance.join_by_address(conn, asserted, &self.app.upstreams).await? {
+        let (all, proved) = (&self.app.upstreams, self.proved(asserted));
+        match entrance.join_by_address(conn, asserted, all, proved).await? {
             Joining::None => {}
             Joining::LostRace => return Err(Undone::LostRace),
-            Joining::Joined(user) => {
-                let event = self.linked(asserted, &user.id, LinkedBy::VerifiedEmail);
-                audit_events::insert(conn, &event.row(self.now, self.app.random())).await?;
+            Joining::Joined(user, by) => {
+                self.note_link(conn, asserted, &user, (by, from)).await?;
                 return Ok(Account::Open(*user));
             }
         }
@@ -322,6 +339,20 @@ impl Arriving<'_> {
             Arrival::InvitedAtAnotherAddress => Err(Undone::InvitedAtAnotherAddress),
         }
     }
+}
+
+/// What came of an arrival.
+enum Arrived {
+    SignedIn(Box<(Session, Secret)>),
+    /// The person is asked whether an account that is there is theirs.
+    Asked(Response),
+}
+
+/// What came of one try.
+enum Attempted {
+    Begun(Box<(Session, Secret)>),
+    /// Nothing was done: this account may be the person's.
+    Candidate(Box<User>),
 }
 
 /// The account of who has signed in.

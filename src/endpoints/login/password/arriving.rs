@@ -52,6 +52,9 @@ impl Arriving<'_> {
         user: User,
     ) -> Result<Option<Response>, PageError> {
         let Self { app, headers, mark, now, .. } = *self;
+        if user.password_temporary {
+            return self.choose_another(interaction, &user).await;
+        }
         dispatcher::claim(app, interaction).await?;
         interaction.note(now, format!("{} gave a right password", user.username));
         match self.sign_in(interaction, &user.id).await {

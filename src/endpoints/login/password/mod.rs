@@ -2,6 +2,7 @@
 
 mod arriving;
 pub(super) mod known;
+mod temporary;
 
 use std::net::IpAddr;
 
@@ -14,6 +15,7 @@ use axum::{
 use self::arriving::Arriving;
 use super::{choose, name::NameStep, not_accepted, still_waits, waits};
 use crate::{
+    accounts::passwords::Place,
     app::App,
     audit::Event,
     config::PasswordLogin,
@@ -52,12 +54,14 @@ pub async fn post(State(app): State<App>, request: Request) -> Result<Response, 
     if !csrf::is_own(&app, &headers, params.get(csrf::FIELD)) {
         return Err(PageError::forged_form().event(Event::refused("sign_in", "form_not_ours")));
     }
-    let (mut interaction, mark) = flow::find(&app, &headers, &params).await?;
     if params.get("step") == Some("name") {
+        let (interaction, mark) = flow::find(&app, &headers, &params).await?;
         let typed = name_in(&params);
         let step = NameStep { app: &app, headers: &headers, mark: &mark, from, now };
         return step.take(interaction, typed).await;
     }
+    let place = password::enter(&app)?;
+    let (mut interaction, mark) = flow::find(&app, &headers, &params).await?;
     let form = Form::read(&params);
     let trace = interaction.trace_id.clone();
     let told = |error: PageError| error.trace(&trace);
@@ -75,7 +79,7 @@ pub async fn post(State(app): State<App>, request: Request) -> Result<Response, 
     if throttle::password_attempt(&app, from).await == Brake::On {
         return refuse(&interaction, Refused::too_many(A_MINUTE, None)).await;
     }
-    let (user, hash) = match attempt.check(&interaction, &form).await.map_err(told)? {
+    let (user, hash) = match attempt.check(place, &interaction, &form).await.map_err(told)? {
         Tried::Right(user, hash) => (*user, hash),
         Tried::Waiting(user) => {
             app.metrics.count_refused_sign_in("password", "account_waits");
@@ -123,7 +127,12 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    async fn check(&self, interaction: &Interaction, form: &Form) -> Result<Tried, PageError> {
+    async fn check(
+        &self,
+        place: Place<'_>,
+        interaction: &Interaction,
+        form: &Form,
+    ) -> Result<Tried, PageError> {
         let Self { app, headers, mark, from, now } = *self;
         let client = interaction.request().map(|request| &request.client_id);
         let trace = &interaction.trace_id;
@@ -131,7 +140,7 @@ impl Attempt<'_> {
             known::is_known(app, headers, mark, &user.id, now).then(|| mark.bits().as_slice())
         };
         let attempt = password::Attempt { app, from, client, trace, now };
-        attempt.sign_in((&form.username, &form.password), known).await
+        attempt.sign_in(place, (&form.username, &form.password), known).await
     }
 
     /// The page again. The event names the account that was meant; what was typed where there is none

@@ -1,7 +1,8 @@
 //! Browsers that are not asked for a second factor for a while, because their person wanted that.
 //!
 //! The browser keeps the proof. It is bound to its mark, to the account, to the password and to the
-//! second factors that there were: when one of them changes, it is worth nothing.
+//! second factors that there were: when one of them changes, it is worth nothing. Nor is one from before
+//! the security epoch: it may have been taken back since.
 
 use axum::http::{HeaderMap, HeaderValue};
 
@@ -50,6 +51,7 @@ impl Device<'_> {
         let parts: [&[u8]; 2] = [b"remembered device", &bound];
         let mut proofs = ring.macs(&parts).map(|mac| base64url(&mac));
         at <= now
+            && at > self.app.rules.epoch()
             && now < at.plus(life)
             && proofs.any(|own| constant_time_eq(own.as_bytes(), proof.as_bytes()))
     }

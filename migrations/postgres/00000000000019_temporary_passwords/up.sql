@@ -1,0 +1,2 @@
+-- Whether somebody else knows the password, so that it only serves to choose another.
+ALTER TABLE users ADD COLUMN password_temporary BOOLEAN NOT NULL DEFAULT FALSE;

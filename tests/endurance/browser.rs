@@ -1,0 +1,152 @@
+//! A person's browser: cookies, forms, and redirects up to the app.
+
+use url::Url;
+
+use crate::{
+    html::{self, Form},
+    wire::{self, Answer, Deed, broken, encode},
+};
+
+/// More hops than any way takes.
+const MAX_HOPS: usize = 8;
+/// What every session's secret begins with.
+const SESSION: &str = "kw_se_";
+
+/// One browser at one house.
+#[derive(Clone, Debug)]
+pub(crate) struct Browser {
+    port: u16,
+    cookies: Vec<(String, String)>,
+}
+
+/// Where redirects have led.
+pub(crate) enum Landing {
+    /// To a page of the house.
+    Page(Page),
+    /// Back to the app, with a code or without.
+    App(Option<String>),
+}
+
+/// A page of the house.
+pub(crate) struct Page {
+    pub(crate) path: String,
+    pub(crate) answer: Answer,
+    url: Url,
+}
+
+impl Landing {
+    /// The page, where it should be one.
+    pub(crate) fn page(self, what: &str) -> Deed<Page> {
+        match self {
+            Self::Page(page) => Ok(page),
+            Self::App(_) => broken(format!("{what}: led to the app")),
+        }
+    }
+}
+
+impl Page {
+    /// The form of this page that posts there.
+    pub(crate) fn form(&self, path: &str) -> Option<Form> {
+        let forms = html::forms(&self.answer.body, &self.url);
+        forms.into_iter().find(|form| form.action.path() == path)
+    }
+
+    /// The same, where there has to be one.
+    pub(crate) fn need_form(&self, path: &str) -> Deed<Form> {
+        match self.form(path) {
+            Some(form) => Ok(form),
+            None => Err(self.answer.unexpected(&format!("{}: no form to {path}", self.path))),
+        }
+    }
+}
+
+impl Browser {
+    /// A browser that nobody has used.
+    pub(crate) const fn new(port: u16) -> Self {
+        Self { port, cookies: Vec::new() }
+    }
+
+    /// Whether it carries a session, whatever that is worth.
+    pub(crate) fn has_session(&self) -> bool {
+        self.cookies.iter().any(|(_, value)| value.starts_with(SESSION))
+    }
+
+    pub(crate) fn get(&mut self, path: &str) -> Deed<Answer> {
+        self.send("GET", path, "")
+    }
+
+    /// Sends a form with these fields filled in.
+    pub(crate) fn submit(&mut self, form: &Form, filled: &[(&str, &str)]) -> Deed<Answer> {
+        let mut fields: Vec<(&str, &str)> =
+            form.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        for (name, value) in filled {
+            fields.retain(|(own, _)| own != name);
+            fields.push((name, value));
+        }
+        let action = &form.action[url::Position::BeforePath..];
+        self.send("POST", action, &encode(&fields))
+    }
+
+    fn send(&mut self, method: &str, path: &str, body: &str) -> Deed<Answer> {
+        let mut head = format!(
+            "{method} {path} HTTP/1.1\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0\r\n\
+             Accept: text/html\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n"
+        );
+        head.push_str(if method == "POST" {
+            "Sec-Fetch-Site: same-origin\r\nOrigin: null\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\n"
+        } else {
+            "Sec-Fetch-Site: none\r\n"
+        });
+        if !self.cookies.is_empty() {
+            let pairs = self.cookies.iter().map(|(name, value)| format!("{name}={value}"));
+            head.push_str(&format!("Cookie: {}\r\n", pairs.collect::<Vec<_>>().join("; ")));
+        }
+        let answer = wire::send(self.port, &head, body)?;
+        for cookie in answer.headers("set-cookie") {
+            keep(&mut self.cookies, cookie);
+        }
+        Ok(answer)
+    }
+
+    /// Opens an address and follows its redirects.
+    pub(crate) fn visit(&mut self, path: &str) -> Deed<Landing> {
+        let answer = self.get(path)?;
+        self.follow(path, answer)
+    }
+
+    /// Follows the redirects of an answer.
+    pub(crate) fn follow(&mut self, from: &str, answer: Answer) -> Deed<Landing> {
+        let own = format!("http://localhost:{}", self.port);
+        let (mut path, mut answer) = (from.to_owned(), answer);
+        for _ in 0..MAX_HOPS {
+            let to = answer.location().filter(|_| matches!(answer.status, 302 | 303));
+            let Some(to) = to.map(str::to_owned) else {
+                let url = Url::parse(&format!("{own}{path}")).expect("an address");
+                let path = url.path().to_owned();
+                return Ok(Landing::Page(Page { path, answer, url }));
+            };
+            if to.starts_with("http://localhost:1/") {
+                let url = Url::parse(&to).expect("an address");
+                let code = url.query_pairs().find(|(name, _)| name == "code");
+                return Ok(Landing::App(code.map(|(_, code)| code.into_owned())));
+            }
+            to.strip_prefix(&own).unwrap_or(&to).clone_into(&mut path);
+            answer = self.get(&path)?;
+        }
+        broken(format!("{from}: redirected again and again, the last time to {path}"))
+    }
+}
+
+/// Takes over what an answer sets (RFC 6265 §5.3, as far as one host needs it).
+fn keep(cookies: &mut Vec<(String, String)>, set_cookie: &str) {
+    let mut parts = set_cookie.split(';').map(str::trim);
+    let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else {
+        return;
+    };
+    cookies.retain(|(kept, _)| kept != name);
+    let gone = parts.any(|part| part.eq_ignore_ascii_case("max-age=0"));
+    if !gone && !value.is_empty() {
+        cookies.push((name.to_owned(), value.to_owned()));
+    }
+}
