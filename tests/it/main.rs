@@ -42,6 +42,7 @@ mod choosing;
 mod cli;
 mod codes;
 mod conformance;
+mod consent;
 mod demo;
 mod documents;
 mod edge;
