@@ -155,6 +155,8 @@ fn metadata(app: &App) -> Value {
     json!({
         "issuer": app.urls.issuer(),
         "authorization_endpoint": at(path::AUTHORIZE),
+        "pushed_authorization_request_endpoint": at(path::PAR),
+        "require_pushed_authorization_requests": false,
         "token_endpoint": at(path::TOKEN),
         "userinfo_endpoint": at(path::USERINFO),
         "jwks_uri": at(path::JWKS),
@@ -165,7 +167,8 @@ fn metadata(app: &App) -> Value {
         "backchannel_logout_session_supported": true,
         "scopes_supported": scopes,
         "response_types_supported": ["code"],
-        "response_modes_supported": words(ResponseMode::ALL, ResponseMode::as_str),
+        "response_modes_supported": response_modes(app),
+        "authorization_signing_alg_values_supported": algorithms,
         "grant_types_supported": words(GrantType::ALL, GrantType::as_str),
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": algorithms,
@@ -188,6 +191,17 @@ fn metadata(app: &App) -> Value {
         "request_uri_parameter_supported": false,
         "authorization_response_iss_parameter_supported": true,
     })
+}
+
+/// Those that every client may have, and what any client has beyond.
+fn response_modes(app: &App) -> Vec<&'static str> {
+    let usual = [ResponseMode::Query, ResponseMode::FormPost];
+    let has = |mode: &ResponseMode| {
+        usual.contains(mode)
+            || app.clients.iter().any(|client| client.settings.response_modes.contains(mode))
+    };
+    let modes: Vec<ResponseMode> = ResponseMode::ALL.iter().copied().filter(has).collect();
+    words(&modes, ResponseMode::as_str)
 }
 
 /// The levels that people can reach. Beyond a second factor it takes an upstream.
