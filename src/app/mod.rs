@@ -1,8 +1,10 @@
 //! The composition root: everything that handlers and jobs need, built once from the configuration.
 
+mod client_keys;
 mod mailing;
 mod secret_key;
 
+pub use client_keys::{ClientKeys, Keys};
 pub use mailing::Whence;
 
 use std::{ops::Deref, sync::Arc};
@@ -31,7 +33,7 @@ use crate::{
         seal::{KeyRing, Purpose},
     },
     interactions::{FlowBrake, Interaction},
-    keys::{self, Rotation, SigningKeys},
+    keys::{self, Authorities, Rotation, SigningKeys},
     mail::Mail,
     metrics::Metrics,
     sessions,
@@ -64,6 +66,10 @@ pub struct Parts {
     pub keys: SigningKeys,
     /// The apps.
     pub clients: Clients,
+    /// Their public keys.
+    pub client_keys: ClientKeys,
+    /// Who may certify them.
+    pub client_authorities: Option<Authorities>,
     /// The upstreams.
     pub upstreams: Upstreams,
     /// How others are called.
@@ -183,6 +189,8 @@ impl App {
         tasks.spawn(writer.run());
         let parts = Parts {
             clients: Clients::new(&config),
+            client_keys: ClientKeys::new(&config, &http)?,
+            client_authorities: client_keys::authorities(&config)?,
             passwords: Passwords::new(&config, Arc::clone(&random))?,
             guesses: Guesses::new(ring(Purpose::Guessing), &config.rate_limits),
             flow_brake: FlowBrake::default(),

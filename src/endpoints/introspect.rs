@@ -41,7 +41,7 @@ pub async fn introspect(
     let client = &request.client;
     if client.is_public() {
         // RFC 7662 §2.1: whoever asks has to prove who they are.
-        let fault = "only clients with a secret may introspect";
+        let fault = "only clients that prove who they are may introspect";
         return Err(OAuthError::invalid_client(fault).into());
     }
     let token = request.token()?;

@@ -21,7 +21,8 @@ use crate::{
     },
     store::grants::RevokedBecause,
     web::{
-        address, browser_app, client_auth,
+        browser_app,
+        client_auth::{self, Caller},
         client_request::ClientRequest,
         error::{WireError, json},
         params::Params,
@@ -123,10 +124,10 @@ pub async fn delete(State(app): State<App>, request: Request) -> Result<Response
     let now = app.now();
     let (parts, _) = request.into_parts();
     let headers = &parts.headers;
-    let from = address::of(&app, &parts.extensions, headers);
+    let caller = Caller::of(&app, parts.uri.path(), &parts.extensions, headers);
     let query = parts.uri.query().unwrap_or_default();
     let params = Params::read(query.as_bytes()).map_err(OAuthError::from)?;
-    let client = client_auth::authenticate(&app, headers, &params, from).await?;
+    let client = client_auth::authenticate(&app, &caller, &params).await?;
     browser_app::check(&client, headers)?;
     end(&app, &client, headers, now).await?;
     let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];

@@ -21,6 +21,8 @@ pub enum KeyKind {
     UpstreamAnswer,
     /// A logout token that was acted upon. Proof: it counts once.
     LogoutToken,
+    /// An assertion by which an app has proved who it is. Proof: it counts once.
+    ClientAssertion,
     /// Where a person goes on who is signing out at an upstream. Proof.
     SigningOut,
     /// A one-time link in the browser that opened it, or that asked for it. Proof.
@@ -55,6 +57,7 @@ impl KeyKind {
             Self::UpstreamState => "upstream-state",
             Self::UpstreamAnswer => "upstream-answer",
             Self::LogoutToken => "logout-token",
+            Self::ClientAssertion => "client-assertion",
             Self::SigningOut => "signing-out",
             Self::OpenedLink => "opened-link",
             Self::LinkCodes => "link-codes",
@@ -81,6 +84,7 @@ impl KeyKind {
             | Self::FactorTries
             | Self::Passkey
             | Self::LogoutToken
+            | Self::ClientAssertion
             | Self::SigningOut => Span::from_minutes(10),
             Self::UpstreamAnswer | Self::SignInAttempts | Self::ClientFailures => {
                 Span::from_minutes(1)

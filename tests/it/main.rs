@@ -40,6 +40,7 @@ mod backup;
 mod bearer;
 mod choosing;
 mod cli;
+mod client_auth;
 mod codes;
 mod conformance;
 mod demo;

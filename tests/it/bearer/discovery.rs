@@ -135,6 +135,8 @@ async fn the_listed_grants_and_methods_work() {
                     let tokens = open_app(&app, &mut browser, "spa").await;
                     tokens.try_refresh(&app).await
                 }
+                // `client_auth::algorithms`: with every algorithm that is listed.
+                "client_secret_jwt" | "private_key_jwt" => continue,
                 "none" => app.post(path, &[("token", "x"), ("client_id", "spa")], &[]).await,
                 other => panic!("{other} is listed for {path}"),
             };
