@@ -104,6 +104,8 @@ pub struct Parts {
     pub csrf_ring: KeyRing,
     /// Successors of refresh tokens are derived under these keys.
     pub refresh_ring: KeyRing,
+    /// Nonces for proofs of possession are made under these keys.
+    pub dpop_ring: KeyRing,
     /// Everything that runs beside requests.
     pub tasks: TaskTracker,
     /// Questions to upstreams, and mails on their way, that must not be cut off.
@@ -204,6 +206,7 @@ impl App {
             rows_ring,
             csrf_ring: ring(Purpose::Csrf),
             refresh_ring: ring(Purpose::RefreshSuccessor),
+            dpop_ring: ring(Purpose::DpopNonce),
             metrics: Metrics::default(),
             stopping: CancellationToken::new(),
             random: RandomSource(random),
@@ -277,7 +280,7 @@ impl Parts {
     /// What issuing tokens needs.
     pub fn issuing(&self, now: Timestamp) -> Issuing<'_> {
         let (issuer, keys, random) = (self.urls.issuer(), &self.keys, self.random());
-        Issuing { issuer, keys, random, now, until: None }
+        Issuing { issuer, keys, random, now, until: None, bound_to: None }
     }
 
     /// What beginning a session goes by.

@@ -86,8 +86,7 @@ impl Setting for JwksText {
 impl ClientSettings {
     /// How it proves who it is. A secret may be sent in either of the two ways.
     pub fn auth_method(&self) -> AuthMethod {
-        let usual =
-            if self.is_public() { AuthMethod::None } else { AuthMethod::ClientSecretBasic };
+        let usual = if self.is_public() { AuthMethod::None } else { AuthMethod::ClientSecretBasic };
         self.token_endpoint_auth_method.unwrap_or(usual)
     }
 
@@ -116,6 +115,7 @@ pub(super) fn check(
 
 fn check_method(client: &ClientSettings, at: &dyn Fn(&str) -> String, problems: &mut Problems) {
     let method = client.auth_method();
+    let bound = at("dpop_bound_access_tokens");
     let at = at("token_endpoint_auth_method");
     if (method == AuthMethod::None) != client.is_public() {
         let fix = if client.is_public() {
@@ -126,6 +126,10 @@ fn check_method(client: &ClientSettings, at: &dyn Fn(&str) -> String, problems: 
         problems.add(&at, method, fix);
     } else if client.api && !client.is_public() && !method.sends_secret() {
         problems.add(&at, method, "does not go with api: the JSON API knows secrets alone");
+    }
+    if client.api && client.dpop_bound_access_tokens {
+        let fix = "does not go with api: the JSON API gives bearer tokens";
+        problems.add(&bound, true, fix);
     }
 }
 
@@ -138,7 +142,7 @@ fn check_secrets(client: &ClientSettings, at: &dyn Fn(&str) -> String, problems:
             problems.add_bare(&at_secret, fix);
         }
         Some(_) if !method.has_secret() => {
-            problems.add_bare(&at_secret, format!("is not used with {method:?}; leave it out"));
+            problems.add_bare(&at_secret, format!("is not used with {method}; leave it out"));
         }
         None if method.has_secret() && !client.is_public() => {
             let fix = "must be set (or secret_file); a client without one is type = \"public\"";
@@ -157,7 +161,8 @@ fn check_secrets(client: &ClientSettings, at: &dyn Fn(&str) -> String, problems:
             // RFC 6749 appendix A.2.
             problems.add_bare(&at(&name), "must consist of printable ASCII characters");
         } else if secret.len() < least {
-            let fix = format!("must have at least {least} characters; make one: keywright client secret");
+            let fix =
+                format!("must have at least {least} characters; make one: keywright client secret");
             problems.add_bare(&at(&name), fix);
         }
     }

@@ -124,6 +124,9 @@ section! {
         /// The least level at which people must have signed in. An app can ask for more with
         /// `acr_values`.
         require_acr: Option<Level>,
+        /// Whether its tokens are always bound to a key that it proves to hold (`DPoP`). Without this they
+        /// are when it shows such a proof.
+        dpop_bound_access_tokens: bool = false,
         /// How long its access tokens are good; `tokens.access_token_lifetime` otherwise.
         access_token_lifetime: Option<Span>,
         /// How long its ID tokens are good; `tokens.id_token_lifetime` otherwise.

@@ -173,6 +173,9 @@ section! {
         /// For this long after a rotation, the previous refresh token gets the same answer again,
         /// so that a lost reply does not sign anybody out. `"0s"` is strict.
         refresh_grace: Span = Span::from_seconds(10),
+        /// Whether proofs of possession (`DPoP`) have to carry a nonce of ours, so that none can be made for
+        /// later. Costs apps one more request each five minutes.
+        dpop_nonces: bool = false,
         /// Whether people may have personal access tokens: none, such that expire, or also such that
         /// last until they are revoked.
         personal_access_tokens: PersonalAccessTokens = PersonalAccessTokens::Expiring,

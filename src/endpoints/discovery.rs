@@ -176,6 +176,7 @@ fn metadata(app: &App) -> Value {
         "revocation_endpoint_auth_methods_supported": auth_methods(app, Proof::OrNone),
         "revocation_endpoint_auth_signing_alg_values_supported": assertion_algorithms(),
         "code_challenge_methods_supported": ["S256"],
+        "dpop_signing_alg_values_supported": FOREIGN_ALGORITHMS,
         "acr_values_supported": levels(app),
         // `consent` is understood too, but there is nothing to consent to: every app is one that the
         // administrator has added.

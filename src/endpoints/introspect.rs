@@ -76,7 +76,7 @@ async fn access_token(
     };
     let mut answer = Map::new();
     answer.insert("active".to_owned(), json!(true));
-    answer.insert("token_type".to_owned(), json!("Bearer"));
+    answer.insert("token_type".to_owned(), json!(token.token_type()));
     answer.extend(token.claims().clone());
     if let Some(person) = bearer.person().filter(|_| token.claims().contains_key(GROUPS)) {
         tell_rights(&mut answer, person);

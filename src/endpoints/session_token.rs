@@ -20,22 +20,30 @@ use crate::{
         words::GrantType,
     },
     store::grants::RevokedBecause,
+    urls::path,
     web::{
         browser_app,
         client_auth::{self, Caller},
         client_request::ClientRequest,
+        dpop,
         error::{WireError, json},
         params::Params,
     },
 };
 
 /// `POST /session/token`.
-pub async fn post(State(app): State<App>, request: ClientRequest) -> Result<Response, WireError> {
+pub async fn post(State(app): State<App>, request: ClientRequest) -> Response {
     let now = app.now();
+    let answer = give(&app, &request, now).await.into_response();
+    dpop::with_nonce(&app, answer, now)
+}
+
+async fn give(app: &App, request: &ClientRequest, now: Timestamp) -> Result<Response, WireError> {
     let (client, headers) = (&*request.client, &request.headers);
     browser_app::check(client, headers)?;
     app.keys.catch_up(&app.store, now).await;
-    let exchange = Exchange { app: &app, client, params: &request.params, now };
+    let proof = dpop::proof_for_tokens(app, client, headers, path::SESSION_TOKEN, now)?;
+    let exchange = Exchange { app, client, params: &request.params, proof: proof.as_ref(), now };
     let grant_type = grant_type(&exchange)?;
     let response = match grant_type {
         GrantType::RefreshToken => go_on(&exchange, headers).await,
@@ -44,19 +52,19 @@ pub async fn post(State(app): State<App>, request: ClientRequest) -> Result<Resp
     match response {
         Ok(response) => {
             app.metrics.count_tokens(grant_type.as_str(), client.id().as_str());
-            Ok(answer(&app, client, response))
+            Ok(answer(app, client, response))
         }
         Err(refused) if is_dead(grant_type, &refused) => {
             // What is dead is not worth keeping; the page would only try it again. But where a sign-in
             // in another tab has put its own in place, this answer must not take that away.
-            let held = browser_app::refresh_token(&app, client, headers);
+            let held = browser_app::refresh_token(app, client, headers);
             let keeps = match &held {
-                Some(held) => refresh_token::was_replaced(&app, held).await?,
+                Some(held) => refresh_token::was_replaced(app, held).await?,
                 None => false,
             };
             let mut answer = refused.into_response();
             if !keeps {
-                browser_app::keep(&app, client, None, answer.headers_mut());
+                browser_app::keep(app, client, None, answer.headers_mut());
             }
             Ok(answer)
         }

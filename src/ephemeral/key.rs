@@ -23,6 +23,8 @@ pub enum KeyKind {
     LogoutToken,
     /// An assertion by which an app has proved who it is. Proof: it counts once.
     ClientAssertion,
+    /// A proof of possession that was shown. Proof: it counts once.
+    DpopProof,
     /// Where a person goes on who is signing out at an upstream. Proof.
     SigningOut,
     /// A one-time link in the browser that opened it, or that asked for it. Proof.
@@ -58,6 +60,7 @@ impl KeyKind {
             Self::UpstreamAnswer => "upstream-answer",
             Self::LogoutToken => "logout-token",
             Self::ClientAssertion => "client-assertion",
+            Self::DpopProof => "dpop-proof",
             Self::SigningOut => "signing-out",
             Self::OpenedLink => "opened-link",
             Self::LinkCodes => "link-codes",
@@ -90,7 +93,7 @@ impl KeyKind {
                 Span::from_minutes(1)
             }
             // The minute is in the name; clocks may differ a little.
-            Self::Requests => Span::from_minutes(2),
+            Self::DpopProof | Self::Requests => Span::from_minutes(2),
         }
     }
 }

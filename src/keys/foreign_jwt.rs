@@ -7,10 +7,14 @@
 use josekit::jws::{HS256, HS384, HS512, JwsVerifier};
 use serde_json::{Map, Value};
 
-use super::published_key::PublishedKey;
+use super::{
+    foreign::ForeignKey,
+    published_key::{PublishedKey, is_fit},
+    thumbprint::thumbprint,
+};
 use crate::{
     foundation::{clock::Timestamp, digest::from_base64url, strict_json},
-    protocol::jwa::SECRET_ALGORITHMS,
+    protocol::jwa::{FOREIGN_ALGORITHMS, SECRET_ALGORITHMS},
 };
 
 /// The longest that is read at all, in bytes.
@@ -84,6 +88,20 @@ impl<'t> ForeignJwt<'t> {
         let named = |key: &&PublishedKey| kid.is_none() || key.kid.as_deref() == kid;
         let candidates = keys.iter().filter(named).filter(|key| key.fits(alg)).take(TRIES);
         candidates.into_iter().any(|key| key.verifies(alg, self.signed, &self.signature))
+    }
+
+    /// The thumbprint of the key in its header, if that has signed it, and is a public key that is fit to
+    /// (RFC 9449 §4.3). Whoever made the JWT holds the key; who that is, is another question.
+    pub fn own_key(&self) -> Option<String> {
+        let jwk = self.header.get("jwk")?;
+        let members = jwk.as_object().filter(|members| is_fit(members))?;
+        let alg = self.alg();
+        let other = members.get("alg").is_some_and(|own| own != alg);
+        if other || !FOREIGN_ALGORITHMS.contains(&alg) {
+            return None;
+        }
+        let key = ForeignKey::new(jwk, alg)?;
+        key.verifies(self.signed, &self.signature).then(|| thumbprint(members)).flatten()
     }
 
     /// Whether somebody signed it who knows this secret. A secret that is too short for the algorithm

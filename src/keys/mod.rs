@@ -23,6 +23,7 @@ mod rotation;
 mod schedule;
 pub mod secret_key;
 mod signing_keys;
+mod thumbprint;
 
 pub use client_certificate::{Authorities, ClientCertificate};
 pub use client_key::ClientKey;

@@ -72,21 +72,23 @@ pub fn read_jwks(body: &[u8]) -> Result<Vec<PublishedKey>, JwksFault> {
     }
 }
 
-/// The key, if it may check signatures.
-pub(super) fn fit_key(value: &Value) -> Option<PublishedKey> {
-    let jwk = value.as_object()?;
+/// Whether a key is public, strong, and meant for checking signatures.
+pub(super) fn is_fit(jwk: &Map<String, Value>) -> bool {
     let text = |name: &str| jwk.get(name).and_then(Value::as_str);
     let for_signatures = text("use").is_none_or(|usage| usage == "sig") && may_verify(jwk);
     let public = !PRIVATE_MEMBERS.iter().any(|member| jwk.contains_key(*member));
-    let strong = match text("kty")? {
-        "RSA" => is_strong_rsa(text("n")?, text("e")?),
-        "EC" => true,
-        "OKP" => text("crv") == Some("Ed25519") && !is_small_order(text("x")?),
+    let strong = match (text("kty"), text("crv")) {
+        (Some("RSA"), _) => text("n").zip(text("e")).is_some_and(|(n, e)| is_strong_rsa(n, e)),
+        (Some("EC"), _) => true,
+        (Some("OKP"), Some("Ed25519")) => text("x").is_some_and(|x| !is_small_order(x)),
         _ => false,
     };
-    if !(for_signatures && public && strong) {
-        return None;
-    }
+    for_signatures && public && strong
+}
+
+fn fit_key(value: &Value) -> Option<PublishedKey> {
+    let jwk = value.as_object().filter(|jwk| is_fit(jwk))?;
+    let text = |name: &str| jwk.get(name).and_then(Value::as_str);
     Some(PublishedKey {
         kid: text("kid").map(str::to_owned),
         kty: text("kty")?.to_owned(),

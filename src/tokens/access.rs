@@ -30,6 +30,11 @@ const FROM_PERSONAL: &str = "pat";
 /// Begins the `jti` of what a service account was given.
 const FROM_ACCOUNT: &str = "account";
 
+/// A token that is good for whoever has it (RFC 6750).
+const BEARER: &str = "Bearer";
+/// A token that is good for whoever proves to hold its key (RFC 9449 §5).
+const DPOP: &str = "DPoP";
+
 /// A fresh access token.
 #[derive(Debug)]
 pub struct AccessToken {
@@ -37,6 +42,8 @@ pub struct AccessToken {
     pub token: String,
     /// How long it is good.
     pub expires_in: Span,
+    /// How it is shown (RFC 6749 §7.1).
+    pub token_type: &'static str,
 }
 
 #[derive(Serialize)]
@@ -61,6 +68,14 @@ struct Claims<'a> {
     /// RFC 9068 §2.2.3.1.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     roles: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Confirmation<'a>>,
+}
+
+/// The key without which a token is worth nothing (RFC 7800 §3.1, RFC 9449 §6.1).
+#[derive(Serialize)]
+struct Confirmation<'a> {
+    jkt: &'a str,
 }
 
 /// What issuing needs of the house.
@@ -76,6 +91,8 @@ pub struct Issuing<'a> {
     pub now: Timestamp,
     /// What is issued must not live longer than this.
     pub until: Option<Timestamp>,
+    /// The thumbprint of the key that it is bound to, if it is.
+    pub bound_to: Option<&'a str>,
 }
 
 impl Issuing<'_> {
@@ -173,6 +190,7 @@ fn common<'a>(issuing: Issuing<'a>, client: &'a Client, scope: &Scope) -> Claims
         sid: None,
         groups: None,
         roles: Vec::new(),
+        cnf: issuing.bound_to.map(|jkt| Confirmation { jkt }),
     }
 }
 
@@ -187,7 +205,9 @@ fn sign(
 ) -> Result<AccessToken, KeyError> {
     let alg = client.settings.access_token_signing_alg;
     let token = issuing.keys.sign(alg, TokenType::Access, claims, issuing.now)?;
-    Ok(AccessToken { token, expires_in: issuing.life(client.access_token_lifetime) })
+    let expires_in = issuing.life(client.access_token_lifetime);
+    let token_type = if issuing.bound_to.is_some() { DPOP } else { BEARER };
+    Ok(AccessToken { token, expires_in, token_type })
 }
 
 /// What an access token came from.
@@ -258,6 +278,16 @@ impl VerifiedAccessToken {
     /// How far it reaches.
     pub fn scope(&self) -> Scope {
         Scope::parse(self.text("scope").unwrap_or_default()).unwrap_or_default()
+    }
+
+    /// The thumbprint of the key that it is bound to, if it is.
+    pub fn bound_to(&self) -> Option<&str> {
+        self.claims.get("cnf")?.get("jkt")?.as_str()
+    }
+
+    /// How it is shown.
+    pub fn token_type(&self) -> &'static str {
+        if self.claims.contains_key("cnf") { DPOP } else { BEARER }
     }
 
     /// When it expires.

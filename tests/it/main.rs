@@ -45,6 +45,7 @@ mod codes;
 mod conformance;
 mod demo;
 mod documents;
+mod dpop;
 mod edge;
 mod ephemeral;
 mod groups;

@@ -44,12 +44,7 @@ pub struct Caller<'r> {
 
 impl<'r> Caller<'r> {
     /// Who brings this request to `path`.
-    pub fn of(
-        app: &App,
-        path: &'r str,
-        extensions: &Extensions,
-        headers: &'r HeaderMap,
-    ) -> Self {
+    pub fn of(app: &App, path: &'r str, extensions: &Extensions, headers: &'r HeaderMap) -> Self {
         let from = address::of(app, extensions, headers);
         Self { path, headers, from, by_proxy: address::is_by_proxy(app, extensions) }
     }

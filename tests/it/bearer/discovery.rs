@@ -93,7 +93,6 @@ async fn every_endpoint_that_is_named_is_there() {
         "check_session_iframe",
         "frontchannel_logout_supported",
         "tls_client_certificate_bound_access_tokens",
-        "dpop_signing_alg_values_supported",
         "resource_indicators_supported",
     ] {
         assert!(metadata.get(absent).is_none(), "{absent}");

@@ -8,9 +8,7 @@ use keywright::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    Key, LONG_SECRET, app_with_signer, claims, client, compact, present, refused, signer,
-};
+use super::{Key, LONG_SECRET, app_with_signer, claims, client, compact, present, refused, signer};
 use crate::support::app::TestApp;
 
 /// RFC 7518 §3.1: every algorithm that is listed works, with a key of its kind.
@@ -26,7 +24,8 @@ async fn every_listed_algorithm_works() {
         "token_endpoint_auth_method = \"private_key_jwt\"\njwks = '{}'",
         json!({ "keys": published })
     );
-    let mac = format!("secret = {LONG_SECRET:?}\ntoken_endpoint_auth_method = \"client_secret_jwt\"");
+    let mac =
+        format!("secret = {LONG_SECRET:?}\ntoken_endpoint_auth_method = \"client_secret_jwt\"");
     let both = client("signer", &lines) + &client("mac", &mac);
     let app = TestApp::builder().config(&both).start().await;
     let metadata = app.get("/.well-known/openid-configuration", None).await.json();
@@ -83,7 +82,8 @@ async fn an_algorithm_is_never_chosen_by_who_signs() {
 /// left still works.
 #[tokio::test(flavor = "multi_thread")]
 async fn unfit_keys_sign_nothing() {
-    let (weak, good, other) = (Key::with_bits("RS256", 1_024), Key::new("ES256"), Key::new("ES256"));
+    let (weak, good, other) =
+        (Key::with_bits("RS256", 1_024), Key::new("ES256"), Key::new("ES256"));
     let mut enc = other.public("enc");
     enc["use"] = json!("enc");
     let mut twice = other.public("k1");

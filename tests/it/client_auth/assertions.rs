@@ -149,7 +149,8 @@ async fn what_is_refused_leaves_nothing_behind() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_is_believed_in_its_own_way_alone() {
     let key = Key::new("ES256");
-    let lines = format!("secret = {LONG_SECRET:?}\ntoken_endpoint_auth_method = \"client_secret_jwt\"");
+    let lines =
+        format!("secret = {LONG_SECRET:?}\ntoken_endpoint_auth_method = \"client_secret_jwt\"");
     let both = signer(&key, "") + &client("mac", &lines);
     let app = TestApp::builder().config(&both).start().await;
     let grant = ("grant_type", "client_credentials");

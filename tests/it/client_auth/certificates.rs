@@ -65,7 +65,11 @@ fn certificate(said: &Said<'_>, key: &PKey<Private>, by: Option<&Authority>) -> 
     if !said.names.is_empty() {
         let mut names = SubjectAlternativeName::new();
         for name in said.names {
-            if name.contains(':') { names.uri(name) } else { names.dns(name) };
+            if name.contains(':') {
+                names.uri(name)
+            } else {
+                names.dns(name)
+            };
         }
         let names = names.build(&made.x509v3_context(by.map(|by| &*by.own), None)).unwrap();
         made.append_extension(names).unwrap();
@@ -135,7 +139,8 @@ async fn refused(app: &TestApp, lines: &[&str], why: &str) {
 
 async fn start(authority: &Authority, lines: &str) -> TestApp {
     let lines = format!("token_endpoint_auth_method = \"tls_client_auth\"\n{lines}");
-    let app = TestApp::builder().config(&(server(authority) + &client("app", &lines))).start().await;
+    let app =
+        TestApp::builder().config(&(server(authority) + &client("app", &lines))).start().await;
     assert_eq!(app.clock.unix(), NOW);
     app
 }
@@ -208,22 +213,25 @@ async fn a_certificate_counts_only_from_a_proxy_of_ours() {
     let authority = Authority::new();
     let lines = "token_endpoint_auth_method = \"tls_client_auth\"\n\
                  tls_client_auth_san_dns = \"app.test\"";
-    let app = TestApp::builder().config(&(server(&authority) + &client("app", lines))).start().await;
+    let app =
+        TestApp::builder().config(&(server(&authority) + &client("app", lines))).start().await;
     let own = authority.certify(&APP);
     let pem = String::from_utf8(own.to_pem().unwrap()).unwrap();
     let base64 = STANDARD.encode(own.to_der().unwrap());
     let encoded: String = pem
         .bytes()
-        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .map(|byte| {
+            if byte.is_ascii_alphanumeric() {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
         .collect();
     let other = STANDARD.encode(Authority::new().own.to_der().unwrap());
-    for line in [
-        field(&own),
-        encoded,
-        pem.replace('\n', " "),
-        base64.clone(),
-        format!("{base64},{other}"),
-    ] {
+    for line in
+        [field(&own), encoded, pem.replace('\n', " "), base64.clone(), format!("{base64},{other}")]
+    {
         assert_eq!(shows(&app, &[&line]).await.status, 200, "{line}");
     }
     let good = field(&own);
@@ -260,10 +268,9 @@ async fn a_client_shows_the_certificate_that_it_published() {
     let der = own.to_der().unwrap();
     let digest = openssl::hash::hash(MessageDigest::sha256(), &der).unwrap();
     let digest = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(digest);
-    for key in [
-        jwk(&own, "x5c", json!([STANDARD.encode(&der)])),
-        jwk(&own, "x5t#S256", json!(digest)),
-    ] {
+    for key in
+        [jwk(&own, "x5c", json!([STANDARD.encode(&der)])), jwk(&own, "x5t#S256", json!(digest))]
+    {
         let lines = format!(
             "token_endpoint_auth_method = \"self_signed_tls_client_auth\"\njwks = '{}'",
             json!({ "keys": [key] })

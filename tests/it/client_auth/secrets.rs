@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use super::{Key, LONG_SECRET, claims, client, present, refused};
-use crate::support::app::{Answer, TestApp};
+use crate::{
+    sessions::stop,
+    support::app::{Answer, TestApp},
+};
 
 const NEW: &str = "the-new-secret-0123456789";
 const OLD: &str = "the-old-secret-0123456789";
@@ -56,7 +59,7 @@ async fn a_secret_that_is_replaced_is_dead() {
     let after = client("app", &format!("secret = {NEW:?}"));
     let app = TestApp::builder().config(&before).start().await;
     assert_eq!(sends(&app, OLD).await.status, 200);
-    let app = TestApp::builder().beside(&app).config(&after).start().await;
+    let app = stop(app).await.config(&after).start().await;
     sends(&app, OLD).await.assert_error(401, "invalid_client");
     assert_eq!(sends(&app, NEW).await.status, 200);
 }

@@ -49,12 +49,18 @@ fn contradictions_are_found() {
         (lines(&["secret = \"short\""]), "at least 16 characters"),
         (lines(&[&secret, "previous_secrets = [{ secret = \"short\" }]"]), "previous_secrets.0"),
         (lines(&[&secret, "previous_secrets = [{ }]"]), "previous_secrets.0.secret"),
-        (lines(&[private, &jwks, "previous_secrets = [{ secret = \"0123456789abcdef\" }]"]),
-            "needs a secret"),
+        (
+            lines(&[private, &jwks, "previous_secrets = [{ secret = \"0123456789abcdef\" }]"]),
+            "needs a secret",
+        ),
         (lines(&[&secret, "token_endpoint_auth_method = \"none\""]), "type = \"public\""),
         (lines(&[&secret, mac, "api = true"]), "does not go with api"),
+        (lines(&[&secret, "api = true\ndpop_bound_access_tokens = true"]), "bearer tokens"),
         (lines(&[&secret, "token_endpoint_auth_method = \"password\""]), "must be"),
-        (lines(&[tls, "tls_client_auth_san_dns = \"a.test\""]), "server.client_certificate_ca_file"),
+        (
+            lines(&[tls, "tls_client_auth_san_dns = \"a.test\""]),
+            "server.client_certificate_ca_file",
+        ),
         (lines(&[tls]), "give one of it"),
         (
             lines(&[tls, "tls_client_auth_san_dns = \"a\"", "tls_client_auth_san_uri = \"b:c\""]),
