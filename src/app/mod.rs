@@ -38,7 +38,10 @@ use crate::{
     metrics::Metrics,
     sessions,
     store::{Access, Connection, Store, StoreResult, is_first, migrate, pending},
-    tokens::{access::Issuing, refresh::RefreshPolicy},
+    tokens::{
+        access::{Confirmation, Issuing},
+        refresh::RefreshPolicy,
+    },
     urls::Urls,
 };
 
@@ -280,7 +283,7 @@ impl Parts {
     /// What issuing tokens needs.
     pub fn issuing(&self, now: Timestamp) -> Issuing<'_> {
         let (issuer, keys, random) = (self.urls.issuer(), &self.keys, self.random());
-        Issuing { issuer, keys, random, now, until: None, bound_to: None }
+        Issuing { issuer, keys, random, now, until: None, bound_to: Confirmation::default() }
     }
 
     /// What beginning a session goes by.

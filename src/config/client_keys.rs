@@ -116,6 +116,7 @@ pub(super) fn check(
 fn check_method(client: &ClientSettings, at: &dyn Fn(&str) -> String, problems: &mut Problems) {
     let method = client.auth_method();
     let bound = at("dpop_bound_access_tokens");
+    let with_certificate = at("tls_client_certificate_bound_access_tokens");
     let at = at("token_endpoint_auth_method");
     if (method == AuthMethod::None) != client.is_public() {
         let fix = if client.is_public() {
@@ -126,6 +127,15 @@ fn check_method(client: &ClientSettings, at: &dyn Fn(&str) -> String, problems: 
         problems.add(&at, method, fix);
     } else if client.api && !client.is_public() && !method.sends_secret() {
         problems.add(&at, method, "does not go with api: the JSON API knows secrets alone");
+    }
+    let certificate = client.tls_client_certificate_bound_access_tokens;
+    if certificate && client.is_public() {
+        let fix = "is for clients that prove who they are; leave it out";
+        problems.add(&with_certificate, true, fix);
+    }
+    if client.api && certificate {
+        let fix = "does not go with api: the JSON API gives bearer tokens";
+        problems.add(&with_certificate, true, fix);
     }
     if client.api && client.dpop_bound_access_tokens {
         let fix = "does not go with api: the JSON API gives bearer tokens";
@@ -255,8 +265,12 @@ fn check_certificate(
         problems.add(&at_name, format!("{name:?}"), fix);
     }
     let at_method = at("token_endpoint_auth_method");
-    if method.is_certificate() && server.client_certificate_header.is_none() {
-        let fix = "needs server.client_certificate_header, by which a proxy passes certificates on";
+    let missing = server.client_certificate_header.is_none();
+    let fix = "needs server.client_certificate_header, by which a proxy passes certificates on";
+    if client.tls_client_certificate_bound_access_tokens && missing {
+        problems.add(&at("tls_client_certificate_bound_access_tokens"), true, fix);
+    }
+    if method.is_certificate() && missing {
         problems.add(&at_method, method, fix);
     } else if method == AuthMethod::TlsClientAuth && server.client_certificate_ca.is_none() {
         let fix = "needs server.client_certificate_ca_file: the authority that certifies apps";

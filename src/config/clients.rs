@@ -127,6 +127,8 @@ section! {
         /// Whether its tokens are always bound to a key that it proves to hold (`DPoP`). Without this they
         /// are when it shows such a proof.
         dpop_bound_access_tokens: bool = false,
+        /// Whether its access tokens are bound to the certificate that it shows (RFC 8705 §3).
+        tls_client_certificate_bound_access_tokens: bool = false,
         /// How long its access tokens are good; `tokens.access_token_lifetime` otherwise.
         access_token_lifetime: Option<Span>,
         /// How long its ID tokens are good; `tokens.id_token_lifetime` otherwise.

@@ -152,7 +152,7 @@ fn metadata(app: &App) -> Value {
             }
         }
     }
-    json!({
+    let mut metadata = json!({
         "issuer": app.urls.issuer(),
         "authorization_endpoint": at(path::AUTHORIZE),
         "token_endpoint": at(path::TOKEN),
@@ -191,7 +191,12 @@ fn metadata(app: &App) -> Value {
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,
         "authorization_response_iss_parameter_supported": true,
-    })
+    });
+    if app.config.server.client_certificate_header.is_some() {
+        // RFC 8705 §3.3.
+        metadata["tls_client_certificate_bound_access_tokens"] = json!(true);
+    }
+    metadata
 }
 
 /// Whether an endpoint is for those as well who prove nothing.

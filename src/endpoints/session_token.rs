@@ -43,7 +43,8 @@ async fn give(app: &App, request: &ClientRequest, now: Timestamp) -> Result<Resp
     browser_app::check(client, headers)?;
     app.keys.catch_up(&app.store, now).await;
     let proof = dpop::proof_for_tokens(app, client, headers, path::SESSION_TOKEN, now)?;
-    let exchange = Exchange { app, client, params: &request.params, proof: proof.as_ref(), now };
+    let (params, proof) = (&request.params, proof.as_ref());
+    let exchange = Exchange { app, client, params, proof, certificate: None, now };
     let grant_type = grant_type(&exchange)?;
     let response = match grant_type {
         GrantType::RefreshToken => go_on(&exchange, headers).await,

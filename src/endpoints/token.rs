@@ -16,6 +16,7 @@ use crate::{
     protocol::{error::OAuthError, words::GrantType},
     urls::path,
     web::{
+        client_auth::certificate,
         client_request::ClientRequest,
         dpop,
         error::{WireError, json},
@@ -33,7 +34,9 @@ async fn answer(app: &App, request: &ClientRequest, now: Timestamp) -> Result<Re
     app.keys.catch_up(&app.store, now).await;
     let (client, params) = (&*request.client, &request.params);
     let proof = dpop::proof_for_tokens(app, client, &request.headers, path::TOKEN, now)?;
-    let exchange = Exchange { app, client, params, proof: proof.as_ref(), now };
+    let certificate = certificate::for_tokens(app, request)?;
+    let (proof, certificate) = (proof.as_ref(), certificate.as_deref());
+    let exchange = Exchange { app, client, params, proof, certificate, now };
     let grant_type = grant_type(&exchange)?;
     let response = match grant_type {
         GrantType::AuthorizationCode => authorization_code::redeem(&exchange).await?,

@@ -21,6 +21,7 @@ use crate::{
     web::{
         address,
         bearer::{self, Bearer, Presented},
+        client_auth::certificate,
         dpop::{self, Purpose},
         error::{WireError, json},
         params,
@@ -42,6 +43,7 @@ pub async fn userinfo(State(app): State<App>, request: Request) -> Response {
 
 async fn tell(app: &App, request: Request, now: Timestamp) -> Result<Response, WireError> {
     let from = address::of(app, request.extensions(), request.headers());
+    let by_proxy = address::is_by_proxy(app, request.extensions());
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let headers = request.headers().clone();
     let body = params::body(request).await;
@@ -65,6 +67,12 @@ async fn tell(app: &App, request: Request, now: Timestamp) -> Result<Response, W
     }
     let verified = VerifiedAccessToken::verify(&app.keys, app.urls.issuer(), token, now);
     let verified = verified.ok_or_else(invalid)?;
+    if let Some(bound) = verified.confirmation().certificate {
+        // RFC 8705 §3: of no use on anybody else's connection.
+        let shown = certificate::shown(app, &headers, by_proxy);
+        let its_own = shown.is_some_and(|shown| shown.thumbprint() == bound);
+        its_own.then_some(()).ok_or_else(invalid)?;
+    }
     let purpose =
         Purpose { method: method.as_str(), path: path::USERINFO, access_token: Some(token) };
     dpop::check_token(app, &headers, purpose, (&verified, &shown), now).await?;

@@ -27,7 +27,7 @@ use crate::{
     },
     store::{grants::Grant, users::Person},
     tokens::{
-        access::{self, AccessToken, Issuing},
+        access::{self, AccessToken, Confirmation, Issuing},
         id_token::{self, Occasion},
     },
     web::{dpop::Proof, error::WireError, params::Params},
@@ -81,6 +81,8 @@ pub struct Exchange<'a> {
     pub params: &'a Params,
     /// The proof of the key to which its tokens are bound.
     pub proof: Option<&'a Proof>,
+    /// The thumbprint of the certificate to which they are bound.
+    pub certificate: Option<&'a str>,
     /// When.
     pub now: Timestamp,
 }
@@ -101,7 +103,8 @@ impl Exchange<'_> {
 
     /// What issuing a token to it needs.
     fn issuing(&self) -> Issuing<'_> {
-        Issuing { bound_to: self.key(), ..self.app.issuing(self.now) }
+        let bound_to = Confirmation { jkt: self.key(), certificate: self.certificate };
+        Issuing { bound_to, ..self.app.issuing(self.now) }
     }
 
     /// A parameter that the grant type cannot do without.

@@ -72,10 +72,15 @@ struct Claims<'a> {
     cnf: Option<Confirmation<'a>>,
 }
 
-/// The key without which a token is worth nothing (RFC 7800 §3.1, RFC 9449 §6.1).
-#[derive(Serialize)]
-struct Confirmation<'a> {
-    jkt: &'a str,
+/// What has to be held for a token to be worth anything (RFC 7800 §3.1); nothing, for a bearer token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Confirmation<'a> {
+    /// The thumbprint of a key (RFC 9449 §6.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jkt: Option<&'a str>,
+    /// The SHA-256 of a certificate (RFC 8705 §3.1).
+    #[serde(rename = "x5t#S256", skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<&'a str>,
 }
 
 /// What issuing needs of the house.
@@ -91,8 +96,8 @@ pub struct Issuing<'a> {
     pub now: Timestamp,
     /// What is issued must not live longer than this.
     pub until: Option<Timestamp>,
-    /// The thumbprint of the key that it is bound to, if it is.
-    pub bound_to: Option<&'a str>,
+    /// What it is bound to.
+    pub bound_to: Confirmation<'a>,
 }
 
 impl Issuing<'_> {
@@ -190,7 +195,7 @@ fn common<'a>(issuing: Issuing<'a>, client: &'a Client, scope: &Scope) -> Claims
         sid: None,
         groups: None,
         roles: Vec::new(),
-        cnf: issuing.bound_to.map(|jkt| Confirmation { jkt }),
+        cnf: Some(issuing.bound_to).filter(|bound| *bound != Confirmation::default()),
     }
 }
 
@@ -206,7 +211,7 @@ fn sign(
     let alg = client.settings.access_token_signing_alg;
     let token = issuing.keys.sign(alg, TokenType::Access, claims, issuing.now)?;
     let expires_in = issuing.life(client.access_token_lifetime);
-    let token_type = if issuing.bound_to.is_some() { DPOP } else { BEARER };
+    let token_type = if issuing.bound_to.jkt.is_some() { DPOP } else { BEARER };
     Ok(AccessToken { token, expires_in, token_type })
 }
 
@@ -280,14 +285,20 @@ impl VerifiedAccessToken {
         Scope::parse(self.text("scope").unwrap_or_default()).unwrap_or_default()
     }
 
-    /// The thumbprint of the key that it is bound to, if it is.
-    pub fn bound_to(&self) -> Option<&str> {
-        self.claims.get("cnf")?.get("jkt")?.as_str()
+    /// What it is bound to.
+    pub fn confirmation(&self) -> Confirmation<'_> {
+        let told = |name: &str| self.claims.get("cnf")?.get(name)?.as_str();
+        Confirmation { jkt: told("jkt"), certificate: told("x5t#S256") }
+    }
+
+    /// Whether it is good for whoever has it.
+    pub fn is_bearer(&self) -> bool {
+        !self.claims.contains_key("cnf")
     }
 
     /// How it is shown.
     pub fn token_type(&self) -> &'static str {
-        if self.claims.contains_key("cnf") { DPOP } else { BEARER }
+        if self.confirmation().jkt.is_some() { DPOP } else { BEARER }
     }
 
     /// When it expires.

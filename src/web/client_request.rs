@@ -26,6 +26,8 @@ pub struct ClientRequest {
     pub from: IpAddr,
     /// The headers of its request.
     pub headers: HeaderMap,
+    /// Whether one of our proxies has brought it.
+    pub by_proxy: bool,
 }
 
 impl ClientRequest {
@@ -46,6 +48,6 @@ impl FromRequest<App> for ClientRequest {
         let params = params::of_form(&uri, &headers, body)?;
         let caller = Caller { path: uri.path(), headers: &headers, from, by_proxy };
         let client = client_auth::authenticate(app, &caller, &params).await?;
-        Ok(Self { client, params, from, headers })
+        Ok(Self { client, params, from, headers, by_proxy })
     }
 }

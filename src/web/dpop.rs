@@ -164,7 +164,7 @@ pub async fn check_token(
         let status = Some(StatusCode::UNAUTHORIZED);
         Err(WireError { challenge: Some(challenge), status, ..error.into() })
     };
-    let bound = match (token.bound_to(), shown) {
+    let bound = match (token.confirmation().jkt, shown) {
         (None, Presented::Token(_)) => return Ok(()),
         (Some(key), Presented::Bound(_)) => key,
         _ => {

@@ -1,6 +1,6 @@
-//! Certificates: `tls_client_auth` and `self_signed_tls_client_auth` (RFC 8705 §2), as a proxy of ours
-//! passes them on. The proxy has made sure that the app holds the key; whose certificate it is, and who
-//! has certified it, is looked at here.
+//! Certificates, as a proxy of ours passes them on: `tls_client_auth` and `self_signed_tls_client_auth`
+//! (RFC 8705 §2), and tokens that are bound to one (RFC 8705 §3). The proxy has made sure that the app
+//! holds the key; whose certificate it is, and who has certified it, is looked at here.
 
 use axum::http::HeaderMap;
 
@@ -10,12 +10,14 @@ use crate::{
     clients::Client,
     foundation::clock::Timestamp,
     keys::ClientCertificate,
-    protocol::{distinguished_name::DistinguishedName, words::AuthMethod},
+    protocol::{distinguished_name::DistinguishedName, error::OAuthError, words::AuthMethod},
+    web::client_request::ClientRequest,
 };
 
 /// Whether the certificate of this connection is the client's; if not, why.
 pub(super) async fn check(app: &App, caller: &Caller<'_>, client: &Client) -> Result<(), String> {
-    let shown = shown(app, caller).ok_or("no certificate came from a proxy of ours")?;
+    let shown = shown(app, caller.headers, caller.by_proxy);
+    let shown = shown.ok_or("no certificate came from a proxy of ours")?;
     let now = app.now();
     let its_own = match client.auth_method() {
         AuthMethod::TlsClientAuth => is_certified(app, client, &shown, now)?,
@@ -25,10 +27,23 @@ pub(super) async fn check(app: &App, caller: &Caller<'_>, client: &Client) -> Re
 }
 
 /// The certificate of the connection, if a proxy says it, and says one.
-fn shown(app: &App, caller: &Caller<'_>) -> Option<ClientCertificate> {
+pub fn shown(app: &App, headers: &HeaderMap, by_proxy: bool) -> Option<ClientCertificate> {
     let name = app.config.server.client_certificate_header.as_deref()?;
-    let text = only(caller.headers, name).filter(|_| caller.by_proxy)?;
+    let text = only(headers, name).filter(|_| by_proxy)?;
     ClientCertificate::read(text)
+}
+
+/// The thumbprint of the certificate to which the tokens of a client are bound, where that is so
+/// (RFC 8705 §3).
+pub fn for_tokens(app: &App, request: &ClientRequest) -> Result<Option<String>, OAuthError> {
+    if !request.client.settings.tls_client_certificate_bound_access_tokens {
+        return Ok(None);
+    }
+    let shown = shown(app, &request.headers, request.by_proxy).ok_or_else(|| {
+        let fault = "the tokens of this client are bound to a certificate, and none was shown";
+        OAuthError::invalid_request(fault)
+    })?;
+    Ok(Some(shown.thumbprint()))
 }
 
 fn only<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {

@@ -4,7 +4,7 @@
 //! header or in the form, whichever is named.
 
 mod assertion;
-mod certificate;
+pub mod certificate;
 mod secret;
 
 use std::{net::IpAddr, sync::Arc};

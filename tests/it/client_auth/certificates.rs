@@ -24,14 +24,14 @@ pub(super) struct Authority {
 }
 
 /// What a certificate says.
-struct Said<'s> {
+pub(super) struct Said<'s> {
     subject: &'s [(&'s str, &'s str)],
     names: &'s [&'s str],
     days: (i64, i64),
     for_servers: bool,
 }
 
-const APP: Said<'static> = Said {
+pub(super) const APP: Said<'static> = Said {
     subject: &[("C", "DE"), ("O", "Fish, Chips"), ("CN", "app")],
     names: &["app.test"],
     days: (-1, 30),
@@ -103,17 +103,17 @@ impl Authority {
         String::from_utf8(self.own.to_pem().unwrap()).unwrap()
     }
 
-    fn certify(&self, said: &Said<'_>) -> X509 {
+    pub(super) fn certify(&self, said: &Said<'_>) -> X509 {
         certificate(said, &new_key(), Some(self))
     }
 }
 
 /// As RFC 9440 has it.
-fn field(certificate: &X509) -> String {
+pub(super) fn field(certificate: &X509) -> String {
     format!(":{}:", STANDARD.encode(certificate.to_der().unwrap()))
 }
 
-fn server(authority: &Authority) -> String {
+pub(super) fn server(authority: &Authority) -> String {
     format!(
         "[server]\nissuer = {ISSUER:?}\ntrusted_proxies = [\"10.0.0.0/8\"]\n\
          client_certificate_header = \"Client-Cert\"\nclient_certificate_ca = '''{}'''\n",

@@ -4,6 +4,7 @@
 mod algorithms;
 mod assertions;
 mod audiences;
+mod bound;
 mod certificates;
 mod metadata;
 mod published;

@@ -56,6 +56,10 @@ fn contradictions_are_found() {
         (lines(&[&secret, "token_endpoint_auth_method = \"none\""]), "type = \"public\""),
         (lines(&[&secret, mac, "api = true"]), "does not go with api"),
         (lines(&[&secret, "api = true\ndpop_bound_access_tokens = true"]), "bearer tokens"),
+        (
+            lines(&[&secret, "api = true\ntls_client_certificate_bound_access_tokens = true"]),
+            "bearer tokens",
+        ),
         (lines(&[&secret, "token_endpoint_auth_method = \"password\""]), "must be"),
         (
             lines(&[tls, "tls_client_auth_san_dns = \"a.test\""]),

@@ -122,7 +122,7 @@ async fn speaker(app: &App, headers: &HeaderMap, now: Timestamp) -> Result<Speak
     };
     let verified = VerifiedAccessToken::verify(&app.keys, app.urls.issuer(), token, now);
     // What is bound to a key is nothing without its proof, which this API does not know (RFC 9449 §7.2).
-    let verified = verified.filter(|own| own.bound_to().is_none()).ok_or_else(invalid)?;
+    let verified = verified.filter(VerifiedAccessToken::is_bearer).ok_or_else(invalid)?;
     let client = app.clients.find(verified.client_id().as_str()).ok_or_else(invalid)?;
     let standing = bearer::find_standing(app, &verified, now).await?.ok_or_else(invalid)?;
     call::check(&client, headers)?;
