@@ -43,6 +43,7 @@ mod cli;
 mod client_auth;
 mod codes;
 mod conformance;
+mod consent;
 mod demo;
 mod documents;
 mod dpop;
