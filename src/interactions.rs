@@ -44,6 +44,8 @@ pub struct AuthorizationRequest {
     pub nonce: Option<String>,
     /// PKCE.
     pub code_challenge: Option<CodeChallenge>,
+    /// The thumbprint of the key to which the code is bound (RFC 9449 §10).
+    pub dpop_jkt: Option<String>,
     /// What may or must be shown.
     pub prompt: Vec<Prompt>,
     /// How old the sign-in may be.

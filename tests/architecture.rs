@@ -61,7 +61,8 @@ const OWNERS: &[(&[&str], &[&str])] = &[
     (&["axum", "askama"], &["web", "dispatcher", "endpoints", "router", "server", "cli"]),
     (&["askama"], &["mail"]),
     (&["lettre"], &["mail"]),
-    (&["hyper", "hyper_util", "tokio_rustls", "x509_parser"], &["server"]),
+    (&["hyper", "hyper_util", "tokio_rustls"], &["server"]),
+    (&["x509_parser"], &["server", "keys/client_certificate"]),
     (&["utoipa", "utoipa_axum"], &["endpoints/api"]),
 ];
 

@@ -1,8 +1,10 @@
 //! The composition root: everything that handlers and jobs need, built once from the configuration.
 
+mod client_keys;
 mod mailing;
 mod secret_key;
 
+pub use client_keys::{ClientKeys, Keys};
 pub use mailing::Whence;
 
 use std::{ops::Deref, sync::Arc};
@@ -31,12 +33,15 @@ use crate::{
         seal::{KeyRing, Purpose},
     },
     interactions::{FlowBrake, Interaction},
-    keys::{self, Rotation, SigningKeys},
+    keys::{self, Authorities, Rotation, SigningKeys},
     mail::Mail,
     metrics::Metrics,
     sessions,
     store::{Access, Connection, Store, StoreResult, is_first, migrate, pending},
-    tokens::{access::Issuing, refresh::RefreshPolicy},
+    tokens::{
+        access::{Confirmation, Issuing},
+        refresh::RefreshPolicy,
+    },
     urls::Urls,
 };
 
@@ -64,6 +69,10 @@ pub struct Parts {
     pub keys: SigningKeys,
     /// The apps.
     pub clients: Clients,
+    /// Their public keys.
+    pub client_keys: ClientKeys,
+    /// Who may certify them.
+    pub client_authorities: Option<Authorities>,
     /// The upstreams.
     pub upstreams: Upstreams,
     /// How others are called.
@@ -98,6 +107,8 @@ pub struct Parts {
     pub csrf_ring: KeyRing,
     /// Successors of refresh tokens are derived under these keys.
     pub refresh_ring: KeyRing,
+    /// Nonces for proofs of possession are made under these keys.
+    pub dpop_ring: KeyRing,
     /// Everything that runs beside requests.
     pub tasks: TaskTracker,
     /// Questions to upstreams, and mails on their way, that must not be cut off.
@@ -183,6 +194,8 @@ impl App {
         tasks.spawn(writer.run());
         let parts = Parts {
             clients: Clients::new(&config),
+            client_keys: ClientKeys::new(&config, &http)?,
+            client_authorities: client_keys::authorities(&config)?,
             passwords: Passwords::new(&config, Arc::clone(&random))?,
             guesses: Guesses::new(ring(Purpose::Guessing), &config.rate_limits),
             flow_brake: FlowBrake::default(),
@@ -196,6 +209,7 @@ impl App {
             rows_ring,
             csrf_ring: ring(Purpose::Csrf),
             refresh_ring: ring(Purpose::RefreshSuccessor),
+            dpop_ring: ring(Purpose::DpopNonce),
             metrics: Metrics::default(),
             stopping: CancellationToken::new(),
             random: RandomSource(random),
@@ -269,7 +283,7 @@ impl Parts {
     /// What issuing tokens needs.
     pub fn issuing(&self, now: Timestamp) -> Issuing<'_> {
         let (issuer, keys, random) = (self.urls.issuer(), &self.keys, self.random());
-        Issuing { issuer, keys, random, now, until: None }
+        Issuing { issuer, keys, random, now, until: None, bound_to: Confirmation::default() }
     }
 
     /// What beginning a session goes by.

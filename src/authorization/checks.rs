@@ -13,6 +13,7 @@ use crate::{
     dispatcher::Target,
     foundation::{
         clock::Span,
+        digest::from_base64url,
         ids::{ClientId, UpstreamSlug, UserId},
     },
     interactions::AuthorizationRequest,
@@ -125,6 +126,7 @@ async fn check_rest(
         state: target.state.clone(),
         nonce,
         code_challenge,
+        dpop_jkt: check_dpop_jkt(params)?,
         prompt,
         max_age,
         login_hint: login_hint.map(str::to_owned),
@@ -267,6 +269,16 @@ async fn check_pkce(
         }
         None => Ok(None),
     }
+}
+
+/// The thumbprint of a key, by SHA-256 (RFC 9449 §10).
+fn check_dpop_jkt(params: &Params) -> Result<Option<String>, OAuthError> {
+    let thumbprint = params.get("dpop_jkt");
+    let is_one = |text: &str| from_base64url(text).is_some_and(|bytes| bytes.len() == 32);
+    if thumbprint.is_some_and(|text| !is_one(text)) {
+        return Err(OAuthError::invalid_request("dpop_jkt is no thumbprint of a key"));
+    }
+    Ok(thumbprint.map(str::to_owned))
 }
 
 fn check_prompt(params: &Params) -> Result<Vec<Prompt>, OAuthError> {

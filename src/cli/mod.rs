@@ -6,6 +6,7 @@
 mod admin;
 mod audit;
 mod backup;
+mod client;
 mod config;
 mod demo;
 mod doctor;
@@ -81,6 +82,9 @@ enum Verb {
     /// Personal access tokens.
     #[command(subcommand)]
     Token(token::Verb),
+    /// Apps.
+    #[command(subcommand)]
+    Client(client::Verb),
     /// Upstreams: what their rules make of claims, and the presets.
     #[command(subcommand)]
     Upstream(upstream::Verb),
@@ -149,6 +153,10 @@ fn start(arguments: Arguments, environment: &Environment) -> anyhow::Result<()> 
         }
         Verb::Config(config::Verb::Reference) => {
             config::reference();
+            Ok(())
+        }
+        Verb::Client(client::Verb::Secret) => {
+            client::secret();
             Ok(())
         }
         Verb::Upstream(upstream::Verb::Presets { json }) => {

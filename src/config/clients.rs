@@ -6,7 +6,9 @@ use url::Url;
 
 use super::{
     client_claims::{self, ClientClaim},
+    client_keys::{self, AssertionAudience, JwksText, PreviousSecret},
     problems::Problems,
+    sections::ServerSettings,
     upstreams::{LOCAL, UpstreamSettings, is_staleness},
     values::word_setting,
 };
@@ -21,7 +23,7 @@ use crate::{
         jwa::SigningAlgorithm,
         redirect_uri::{is_loopback, registration_fault},
         scope::{self, Scope},
-        words::{GrantType, ResponseMode},
+        words::{AuthMethod, GrantType, ResponseMode},
     },
 };
 
@@ -85,8 +87,30 @@ section! {
         name: String,
         /// What it can keep to itself.
         r#type: ClientType = ClientType::Confidential,
-        /// Its secret, unless it is public or native.
+        /// Its secret, unless it is public or native or proves itself in a way that needs none.
         secret: Option<Secret>,
+        /// Secrets that it had before and that still count, so that it can be given a new one without
+        /// being down. The log and the audit trail tell when one is still in use.
+        previous_secrets: Vec<PreviousSecret> = Vec::new(),
+        /// How it proves who it is. Without this a client with a secret sends it, in the header or in
+        /// the form; whatever is named here is then the only way, but for those two, which are one.
+        token_endpoint_auth_method: Option<AuthMethod>,
+        /// The only algorithm of its assertions: RS256 to RS512, PS256 to PS512, ES256, ES384 or `EdDSA`
+        /// with `private_key_jwt`, HS256 to HS512 with `client_secret_jwt`. Without this any of them.
+        token_endpoint_auth_signing_alg: Option<String>,
+        /// What its assertions may name as their audience (`aud`).
+        assertion_audience: AssertionAudience = AssertionAudience::Endpoints,
+        /// Its public keys, as a JWKS (RFC 7517 §5).
+        jwks: Option<JwksText>,
+        /// Where it publishes them: `https`, or `http` at a loopback address.
+        jwks_uri: Option<Url>,
+        /// With `tls_client_auth`: the subject of its certificate, such as "CN=app,O=Example"
+        /// (RFC 4514).
+        tls_client_auth_subject_dn: Option<String>,
+        /// The same: a DNS name that its certificate has.
+        tls_client_auth_san_dns: Option<String>,
+        /// The same: a URI that its certificate has.
+        tls_client_auth_san_uri: Option<String>,
         /// Where people may be sent back to; compared byte for byte.
         redirect_uris: Vec<String> = Vec::new(),
         /// Where people may be sent after signing out; compared byte for byte.
@@ -117,6 +141,11 @@ section! {
         /// The least level at which people must have signed in. An app can ask for more with
         /// `acr_values`.
         require_acr: Option<Level>,
+        /// Whether its tokens are always bound to a key that it proves to hold (`DPoP`). Without this they
+        /// are when it shows such a proof.
+        dpop_bound_access_tokens: bool = false,
+        /// Whether its access tokens are bound to the certificate that it shows (RFC 8705 §3).
+        tls_client_certificate_bound_access_tokens: bool = false,
         /// How long its access tokens are good; `tokens.access_token_lifetime` otherwise.
         access_token_lifetime: Option<Span>,
         /// How long its ID tokens are good; `tokens.id_token_lifetime` otherwise.
@@ -158,7 +187,7 @@ section! {
 }
 
 impl ClientSettings {
-    /// Whether it has no secret.
+    /// Whether it cannot prove who it is.
     pub fn is_public(&self) -> bool {
         self.r#type != ClientType::Confidential
     }
@@ -171,6 +200,7 @@ impl ClientSettings {
 pub(super) fn check(
     clients: &[ClientSettings],
     upstreams: &[UpstreamSettings],
+    server: &ServerSettings,
     problems: &mut Problems,
 ) {
     let mut seen = HashSet::new();
@@ -180,7 +210,7 @@ pub(super) fn check(
             problems.add(&at("id"), &client.id, "is used twice; choose another");
         }
         check_id(client.id.as_str(), &at("id"), problems);
-        check_secret(client, &at("secret"), problems);
+        client_keys::check(client, server, &at, problems);
         check_addresses(client, &at, problems);
         check_grants(client, &at, problems);
         check_session_token(client, &at("session_token"), problems);
@@ -200,29 +230,6 @@ fn check_id(id: &str, at: &str, problems: &mut Problems) {
     // A client acting for itself is its own `sub`; a person's is a UUID (RFC 9700 §4.15).
     if uuid::Uuid::parse_str(id).is_ok() {
         problems.add(at, id, "must not be a UUID: those name people");
-    }
-}
-
-fn check_secret(client: &ClientSettings, at: &str, problems: &mut Problems) {
-    match (&client.secret, client.is_public()) {
-        (None, false) => {
-            problems.add_bare(
-                at,
-                "must be set (or secret_file); a client without one is type = \"public\"",
-            );
-        }
-        (Some(_), true) => {
-            problems.add_bare(at, "a public or native client cannot keep a secret; remove it");
-        }
-        (Some(secret), false) if !secret.expose().bytes().all(|b| (0x20..=0x7e).contains(&b)) => {
-            // RFC 6749 appendix A.2.
-            problems.add_bare(at, "must consist of printable ASCII characters");
-        }
-        (Some(secret), false) if secret.expose().len() < 16 => {
-            problems
-                .add_bare(at, "must have at least 16 characters; make one: openssl rand -hex 32");
-        }
-        _ => {}
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod reading;
 mod addresses;
 mod attributes;
 mod client_claims;
+mod client_keys;
 mod clients;
 mod groups;
 mod limits;
@@ -30,6 +31,7 @@ mod values;
 pub use addresses::{DatabaseUrl, Issuer, Pattern, StateUrl};
 pub use attributes::{Attribute, AttributeKind, ChangedBy, Visibility};
 pub use client_claims::{ClaimValue, ClientClaim, GroupValue, PersonClaim};
+pub use client_keys::{AssertionAudience, JwksText, PreviousSecret};
 pub use clients::{ClaimPlacement, ClientSettings, ClientType, ConsentPolicy, PkcePolicy};
 pub use groups::{GroupDefinition, group_name_fault, is_role};
 pub use limits::{ConnectionSettings, RateLimitSettings};
@@ -114,7 +116,7 @@ impl Config {
         self.rate_limits.check(problems);
         self.mail.check(&self.server.issuer, problems);
         upstreams::check(&self.upstreams, self.mail.is_configured(), problems);
-        clients::check(&self.clients, &self.upstreams, problems);
+        clients::check(&self.clients, &self.upstreams, &self.server, problems);
         groups::check(&self.groups, problems);
         attributes::check(&self.attributes, &self.clients, problems);
     }

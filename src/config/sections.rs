@@ -8,6 +8,7 @@ use url::Url;
 use super::{
     addresses::{DatabaseUrl, Issuer, StateUrl},
     problems::Problems,
+    upstream_values::Certificates,
     values::word_setting,
 };
 use crate::foundation::{clock::Span, secret::Secret};
@@ -27,6 +28,12 @@ section! {
         /// Whether the proxies of `trusted_proxies` pass on connections, and say before the first
         /// byte for whom each is (PROXY protocol, version 1 or 2). Theirs must say so then.
         proxy_protocol: bool = false,
+        /// The header by which the proxies of `trusted_proxies` pass on the certificate of an app, such as
+        /// `Client-Cert` (RFC 9440). They have to drop it from what comes from elsewhere. Understood are the
+        /// form of RFC 9440 and PEM that is percent-encoded (nginx, Traefik, HAProxy and others).
+        client_certificate_header: Option<String>,
+        /// The authorities whose certificates apps may prove themselves by (`tls_client_auth`), in PEM.
+        client_certificate_ca: Option<Certificates>,
         /// A certificate and those that lead to its authority, in PEM: makes the public listener
         /// speak TLS. Read again when the file changes.
         tls_certificate_file: Option<String>,
@@ -50,6 +57,7 @@ impl ServerSettings {
                 "is believed of server.trusted_proxies alone; name the balancer's own network";
             problems.add("server.proxy_protocol", true, fix);
         }
+        self.check_client_certificates(problems);
         let missing = match (&self.tls_certificate_file, &self.tls_key_file) {
             (Some(_), None) => Some("server.tls_key_file"),
             (None, Some(_)) => Some("server.tls_certificate_file"),
@@ -64,6 +72,20 @@ impl ServerSettings {
         }
         if self.instances == 0 {
             problems.add("server.instances", 0, "must be at least 1");
+        }
+    }
+
+    fn check_client_certificates(&self, problems: &mut Problems) {
+        let Some(name) = &self.client_certificate_header else {
+            return;
+        };
+        let at = "server.client_certificate_header";
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        if name.is_empty() || !name.bytes().all(fits) {
+            problems.add(at, format!("{name:?}"), "must be the name of a header");
+        } else if self.trusted_proxies.is_empty() {
+            let fix = "is believed of server.trusted_proxies alone; name the proxy's own network";
+            problems.add(at, format!("{name:?}"), fix);
         }
     }
 }
@@ -151,6 +173,9 @@ section! {
         /// For this long after a rotation, the previous refresh token gets the same answer again,
         /// so that a lost reply does not sign anybody out. `"0s"` is strict.
         refresh_grace: Span = Span::from_seconds(10),
+        /// Whether proofs of possession (`DPoP`) have to carry a nonce of ours, so that none can be made for
+        /// later. Costs apps one more request each five minutes.
+        dpop_nonces: bool = false,
         /// Whether people may have personal access tokens: none, such that expire, or also such that
         /// last until they are revoked.
         personal_access_tokens: PersonalAccessTokens = PersonalAccessTokens::Expiring,

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     foundation::{clock::Span, ids::UpstreamSlug, names::is_domain, secret::Secret},
-    protocol::acr::Level,
+    protocol::{acr::Level, jwa::FOREIGN_ALGORITHMS},
 };
 
 text_enum! {
@@ -255,9 +255,6 @@ section! {
 /// What stands for accounts of our own where upstreams are named.
 pub const LOCAL: &str = "local";
 
-const ALGORITHMS: &[&str] =
-    &["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
-
 pub(super) fn check(upstreams: &[UpstreamSettings], mail: bool, problems: &mut Problems) {
     for (index, upstream) in upstreams.iter().enumerate() {
         let at = |name: &str| format!("upstreams.{index}.{name}");
@@ -284,8 +281,9 @@ pub(super) fn check(upstreams: &[UpstreamSettings], mail: bool, problems: &mut P
         check_domains(upstream, upstreams.get(..index).unwrap_or_default(), &at, problems);
         upstream_checks::check(upstream, &at, problems);
         upstream_checks::check_others(upstream, upstreams, &at("issuer"), problems);
-        for alg in upstream.id_token_algs.iter().filter(|alg| !ALGORITHMS.contains(&alg.as_str())) {
-            let fix = format!("is not accepted; choose from {}", ALGORITHMS.join(", "));
+        let foreign = |alg: &&String| !FOREIGN_ALGORITHMS.contains(&alg.as_str());
+        for alg in upstream.id_token_algs.iter().filter(foreign) {
+            let fix = format!("is not accepted; choose from {}", FOREIGN_ALGORITHMS.join(", "));
             problems.add(&at("id_token_algs"), format!("{alg:?}"), fix);
         }
         if !(Span::from_seconds(1)..=Span::from_seconds(20)).contains(&upstream.timeout) {

@@ -25,6 +25,7 @@ pub fn begin(app: &App, client: &Client, scope: Scope, trace: &TraceId) -> Inter
         state: None,
         nonce: None,
         code_challenge: None,
+        dpop_jkt: None,
         prompt: Vec::new(),
         max_age: None,
         login_hint: None,

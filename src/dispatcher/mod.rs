@@ -209,6 +209,7 @@ async fn answer_with_code(
         scope: request.scope.clone(),
         nonce: request.nonce.clone(),
         code_challenge: request.code_challenge.clone(),
+        dpop_jkt: request.dpop_jkt.clone(),
         user_id: session.user_id.clone(),
         session_id: session.id.clone(),
         issued_at: now,

@@ -22,9 +22,9 @@ use crate::{
     keys::Jwks,
     protocol::{
         acr::Level,
-        jwa::SigningAlgorithm,
+        jwa::{FOREIGN_ALGORITHMS, SECRET_ALGORITHMS, SigningAlgorithm},
         scope,
-        words::{GrantType, Prompt, ResponseMode},
+        words::{AuthMethod, GrantType, Prompt, ResponseMode},
     },
     urls::path,
     web::edge::add_security_headers,
@@ -152,7 +152,7 @@ fn metadata(app: &App) -> Value {
             }
         }
     }
-    json!({
+    let mut metadata = json!({
         "issuer": app.urls.issuer(),
         "authorization_endpoint": at(path::AUTHORIZE),
         "pushed_authorization_request_endpoint": at(path::PAR),
@@ -172,13 +172,14 @@ fn metadata(app: &App) -> Value {
         "grant_types_supported": words(GrantType::ALL, GrantType::as_str),
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": algorithms,
-        "token_endpoint_auth_methods_supported":
-            ["client_secret_basic", "client_secret_post", "none"],
-        "introspection_endpoint_auth_methods_supported":
-            ["client_secret_basic", "client_secret_post"],
-        "revocation_endpoint_auth_methods_supported":
-            ["client_secret_basic", "client_secret_post", "none"],
+        "token_endpoint_auth_methods_supported": auth_methods(app, Proof::OrNone),
+        "token_endpoint_auth_signing_alg_values_supported": assertion_algorithms(),
+        "introspection_endpoint_auth_methods_supported": auth_methods(app, Proof::Always),
+        "introspection_endpoint_auth_signing_alg_values_supported": assertion_algorithms(),
+        "revocation_endpoint_auth_methods_supported": auth_methods(app, Proof::OrNone),
+        "revocation_endpoint_auth_signing_alg_values_supported": assertion_algorithms(),
         "code_challenge_methods_supported": ["S256"],
+        "dpop_signing_alg_values_supported": FOREIGN_ALGORITHMS,
         "acr_values_supported": levels(app),
         "prompt_values_supported": words(Prompt::ALL, Prompt::as_str),
         "claims_supported": [
@@ -190,7 +191,39 @@ fn metadata(app: &App) -> Value {
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,
         "authorization_response_iss_parameter_supported": true,
-    })
+    });
+    if app.config.server.client_certificate_header.is_some() {
+        // RFC 8705 §3.3.
+        metadata["tls_client_certificate_bound_access_tokens"] = json!(true);
+    }
+    metadata
+}
+
+/// Whether an endpoint is for those as well who prove nothing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    Always,
+    OrNone,
+}
+
+/// How clients can prove who they are. Certificates come by a proxy, and not everywhere.
+fn auth_methods(app: &App, proof: Proof) -> Vec<&'static str> {
+    let server = &app.config.server;
+    let works = |method: &&AuthMethod| match method {
+        AuthMethod::None => proof == Proof::OrNone,
+        AuthMethod::TlsClientAuth => {
+            server.client_certificate_header.is_some() && server.client_certificate_ca.is_some()
+        }
+        AuthMethod::SelfSignedTlsClientAuth => server.client_certificate_header.is_some(),
+        _ => true,
+    };
+    AuthMethod::ALL.iter().filter(works).map(|method| method.as_str()).collect()
+}
+
+/// What assertions may be signed with (RFC 8414 §2).
+fn assertion_algorithms() -> Vec<&'static str> {
+    let of_secrets = SECRET_ALGORITHMS.iter().map(|(alg, _)| *alg);
+    FOREIGN_ALGORITHMS.iter().copied().chain(of_secrets).collect()
 }
 
 /// Those that every client may have, and what any client has beyond.

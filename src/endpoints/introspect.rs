@@ -41,7 +41,7 @@ pub async fn introspect(
     let client = &request.client;
     if client.is_public() {
         // RFC 7662 §2.1: whoever asks has to prove who they are.
-        let fault = "only clients with a secret may introspect";
+        let fault = "only clients that prove who they are may introspect";
         return Err(OAuthError::invalid_client(fault).into());
     }
     let token = request.token()?;
@@ -76,7 +76,7 @@ async fn access_token(
     };
     let mut answer = Map::new();
     answer.insert("active".to_owned(), json!(true));
-    answer.insert("token_type".to_owned(), json!("Bearer"));
+    answer.insert("token_type".to_owned(), json!(token.token_type()));
     answer.extend(token.claims().clone());
     if let Some(person) = bearer.person().filter(|_| token.claims().contains_key(GROUPS)) {
         tell_rights(&mut answer, person);

@@ -20,21 +20,31 @@ use crate::{
         words::GrantType,
     },
     store::grants::RevokedBecause,
+    urls::path,
     web::{
-        address, browser_app, client_auth,
+        browser_app,
+        client_auth::{self, Caller},
         client_request::ClientRequest,
+        dpop,
         error::{WireError, json},
         params::Params,
     },
 };
 
 /// `POST /session/token`.
-pub async fn post(State(app): State<App>, request: ClientRequest) -> Result<Response, WireError> {
+pub async fn post(State(app): State<App>, request: ClientRequest) -> Response {
     let now = app.now();
+    let answer = give(&app, &request, now).await.into_response();
+    dpop::with_nonce(&app, answer, now)
+}
+
+async fn give(app: &App, request: &ClientRequest, now: Timestamp) -> Result<Response, WireError> {
     let (client, headers) = (&*request.client, &request.headers);
     browser_app::check(client, headers)?;
     app.keys.catch_up(&app.store, now).await;
-    let exchange = Exchange { app: &app, client, params: &request.params, now };
+    let proof = dpop::proof_for_tokens(app, client, headers, path::SESSION_TOKEN, now)?;
+    let (params, proof) = (&request.params, proof.as_ref());
+    let exchange = Exchange { app, client, params, proof, certificate: None, now };
     let grant_type = grant_type(&exchange)?;
     let response = match grant_type {
         GrantType::RefreshToken => go_on(&exchange, headers).await,
@@ -43,19 +53,19 @@ pub async fn post(State(app): State<App>, request: ClientRequest) -> Result<Resp
     match response {
         Ok(response) => {
             app.metrics.count_tokens(grant_type.as_str(), client.id().as_str());
-            Ok(answer(&app, client, response))
+            Ok(answer(app, client, response))
         }
         Err(refused) if is_dead(grant_type, &refused) => {
             // What is dead is not worth keeping; the page would only try it again. But where a sign-in
             // in another tab has put its own in place, this answer must not take that away.
-            let held = browser_app::refresh_token(&app, client, headers);
+            let held = browser_app::refresh_token(app, client, headers);
             let keeps = match &held {
-                Some(held) => refresh_token::was_replaced(&app, held).await?,
+                Some(held) => refresh_token::was_replaced(app, held).await?,
                 None => false,
             };
             let mut answer = refused.into_response();
             if !keeps {
-                browser_app::keep(&app, client, None, answer.headers_mut());
+                browser_app::keep(app, client, None, answer.headers_mut());
             }
             Ok(answer)
         }
@@ -123,10 +133,10 @@ pub async fn delete(State(app): State<App>, request: Request) -> Result<Response
     let now = app.now();
     let (parts, _) = request.into_parts();
     let headers = &parts.headers;
-    let from = address::of(&app, &parts.extensions, headers);
+    let caller = Caller::of(&app, parts.uri.path(), &parts.extensions, headers);
     let query = parts.uri.query().unwrap_or_default();
     let params = Params::read(query.as_bytes()).map_err(OAuthError::from)?;
-    let client = client_auth::authenticate(&app, headers, &params, from).await?;
+    let client = client_auth::authenticate(&app, &caller, &params).await?;
     browser_app::check(&client, headers)?;
     end(&app, &client, headers, now).await?;
     let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];

@@ -1,26 +1,42 @@
-//! The token endpoint (RFC 6749 §3.2): read the form strictly, authenticate the client, check that it
-//! may use the grant type, let the grant type decide, answer.
+//! The token endpoint (RFC 6749 §3.2): read the form strictly, authenticate the client, look at its proof
+//! of possession, check that it may use the grant type, let the grant type decide, answer.
 
-use axum::{extract::State, http::StatusCode, response::Response};
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+};
 
 use crate::{
     app::App,
+    foundation::clock::Timestamp,
     grant_types::{
         Exchange, authorization_code, client_credentials, refresh_token, token_exchange,
     },
     protocol::{error::OAuthError, words::GrantType},
+    urls::path,
     web::{
+        client_auth::certificate,
         client_request::ClientRequest,
+        dpop,
         error::{WireError, json},
     },
 };
 
 /// `POST /token`.
-pub async fn token(State(app): State<App>, request: ClientRequest) -> Result<Response, WireError> {
+pub async fn token(State(app): State<App>, request: ClientRequest) -> Response {
     let now = app.now();
+    let answer = answer(&app, &request, now).await.into_response();
+    dpop::with_nonce(&app, answer, now)
+}
+
+async fn answer(app: &App, request: &ClientRequest, now: Timestamp) -> Result<Response, WireError> {
     app.keys.catch_up(&app.store, now).await;
     let (client, params) = (&*request.client, &request.params);
-    let exchange = Exchange { app: &app, client, params, now };
+    let proof = dpop::proof_for_tokens(app, client, &request.headers, path::TOKEN, now)?;
+    let certificate = certificate::for_tokens(app, request)?;
+    let (proof, certificate) = (proof.as_ref(), certificate.as_deref());
+    let exchange = Exchange { app, client, params, proof, certificate, now };
     let grant_type = grant_type(&exchange)?;
     let response = match grant_type {
         GrantType::AuthorizationCode => authorization_code::redeem(&exchange).await?,
@@ -29,7 +45,7 @@ pub async fn token(State(app): State<App>, request: ClientRequest) -> Result<Res
             refresh_token::refresh(&exchange, text).await?
         }
         GrantType::ClientCredentials => client_credentials::issue(&exchange).await?,
-        GrantType::TokenExchange => token_exchange::exchange(&exchange, &request).await?,
+        GrantType::TokenExchange => token_exchange::exchange(&exchange, request).await?,
     };
     app.metrics.count_tokens(grant_type.as_str(), client.id().as_str());
     Ok(json(StatusCode::OK, &response))

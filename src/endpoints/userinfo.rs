@@ -17,9 +17,12 @@ use crate::{
     protocol::{error::OAuthError, scope::OPENID},
     store::users::Person,
     tokens::{access::VerifiedAccessToken, claims},
+    urls::path,
     web::{
         address,
         bearer::{self, Bearer, Presented},
+        client_auth::certificate,
+        dpop::{self, Purpose},
         error::{WireError, json},
         params,
         personal_access_token::{self, Showing},
@@ -32,10 +35,17 @@ const INSUFFICIENT: &str =
     "Bearer realm=\"keywright\", error=\"insufficient_scope\", scope=\"openid\"";
 
 /// `GET` and `POST /userinfo`.
-pub async fn userinfo(State(app): State<App>, request: Request) -> Result<Response, WireError> {
+pub async fn userinfo(State(app): State<App>, request: Request) -> Response {
     let now = app.now();
-    let from = address::of(&app, request.extensions(), request.headers());
-    let (uri, headers) = (request.uri().clone(), request.headers().clone());
+    let response = tell(&app, request, now).await.into_response();
+    dpop::with_nonce(&app, response, now)
+}
+
+async fn tell(app: &App, request: Request, now: Timestamp) -> Result<Response, WireError> {
+    let from = address::of(app, request.extensions(), request.headers());
+    let by_proxy = address::is_by_proxy(app, request.extensions());
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let headers = request.headers().clone();
     let body = params::body(request).await;
     let in_query = uri.query().is_some_and(|query| !query.is_empty());
     let form = params::of_form(&uri, &headers, body);
@@ -43,30 +53,52 @@ pub async fn userinfo(State(app): State<App>, request: Request) -> Result<Respon
         // RFC 6750 §2, §5.3: a token is brought in one way, and never in an address.
         return Err(OAuthError::invalid_request("the token belongs in the header").into());
     }
-    let token = match bearer::read(&headers) {
-        Presented::Token(token) => token,
+    let shown = bearer::read(&headers);
+    let token = match shown {
+        Presented::Token(token) | Presented::Bound(token) => token,
         Presented::Malformed => return Err(invalid()),
         Presented::Nothing => return Ok(challenge()),
     };
     if let Some(secret) = Opaque::parse(OpaqueKind::PersonalAccessToken, token) {
-        return about_owner(&app, &secret, Showing::to_us(from, &headers), now).await;
+        if shown != Presented::Token(token) {
+            return Err(invalid());
+        }
+        return about_owner(app, &secret, Showing::to_us(from, &headers), now).await;
     }
     let verified = VerifiedAccessToken::verify(&app.keys, app.urls.issuer(), token, now);
     let verified = verified.ok_or_else(invalid)?;
+    if let Some(bound) = verified.confirmation().certificate {
+        // RFC 8705 §3: of no use on anybody else's connection.
+        let shown = certificate::shown(app, &headers, by_proxy);
+        let its_own = shown.is_some_and(|shown| shown.thumbprint() == bound);
+        its_own.then_some(()).ok_or_else(invalid)?;
+    }
+    let purpose =
+        Purpose { method: method.as_str(), path: path::USERINFO, access_token: Some(token) };
+    dpop::check_token(app, &headers, purpose, (&verified, &shown), now).await?;
+    about(app, &verified, now).await
+}
+
+/// What the app of a good token may know.
+async fn about(
+    app: &App,
+    verified: &VerifiedAccessToken,
+    now: Timestamp,
+) -> Result<Response, WireError> {
     let scope = verified.scope();
-    match bearer::find_standing(&app, &verified, now).await? {
+    match bearer::find_standing(app, verified, now).await? {
         None => Err(invalid()),
         Some(Bearer::Person(standing)) if scope.contains(OPENID) => {
             let (grant, person) = *standing;
             let client = app.clients.find(verified.client_id().as_str()).ok_or_else(invalid)?;
-            let person = complete(&app, &client, person).await?;
+            let person = complete(app, &client, person).await?;
             let told = claims::for_app(&client, grant.upstream.as_ref(), &person, &scope);
             Ok(answer(&person, told))
         }
         Some(Bearer::Program(good)) if scope.contains(OPENID) => {
             let client = app.clients.find(verified.client_id().as_str()).ok_or_else(invalid)?;
             let upstream = good.token.upstream.as_ref();
-            let person = complete(&app, &client, good.person).await?;
+            let person = complete(app, &client, good.person).await?;
             Ok(answer(&person, claims::for_app(&client, upstream, &person, &scope)))
         }
         Some(_) => Err(insufficient()),
@@ -121,11 +153,12 @@ fn invalid() -> WireError {
     }
 }
 
-/// Without a token there is nothing to say but how to bring one (RFC 6750 §3.1).
+/// Without a token there is nothing to say but how to bring one (RFC 6750 §3.1, RFC 9449 §7.1).
 fn challenge() -> Response {
-    let headers = [
-        (header::WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE)),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    ];
-    (StatusCode::UNAUTHORIZED, headers).into_response()
+    let no_store = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let mut response = (StatusCode::UNAUTHORIZED, [no_store]).into_response();
+    for way in [CHALLENGE, dpop::CHALLENGE] {
+        response.headers_mut().append(header::WWW_AUTHENTICATE, HeaderValue::from_static(way));
+    }
+    response
 }

@@ -21,6 +21,10 @@ pub enum KeyKind {
     UpstreamAnswer,
     /// A logout token that was acted upon. Proof: it counts once.
     LogoutToken,
+    /// An assertion by which an app has proved who it is. Proof: it counts once.
+    ClientAssertion,
+    /// A proof of possession that was shown. Proof: it counts once.
+    DpopProof,
     /// Where a person goes on who is signing out at an upstream. Proof.
     SigningOut,
     /// A one-time link in the browser that opened it, or that asked for it. Proof.
@@ -57,6 +61,8 @@ impl KeyKind {
             Self::UpstreamState => "upstream-state",
             Self::UpstreamAnswer => "upstream-answer",
             Self::LogoutToken => "logout-token",
+            Self::ClientAssertion => "client-assertion",
+            Self::DpopProof => "dpop-proof",
             Self::SigningOut => "signing-out",
             Self::OpenedLink => "opened-link",
             Self::LinkCodes => "link-codes",
@@ -84,12 +90,13 @@ impl KeyKind {
             | Self::FactorTries
             | Self::Passkey
             | Self::LogoutToken
+            | Self::ClientAssertion
             | Self::SigningOut => Span::from_minutes(10),
             Self::UpstreamAnswer | Self::SignInAttempts | Self::ClientFailures => {
                 Span::from_minutes(1)
             }
             // A minute is in the name, or in the value; clocks may differ a little.
-            Self::Requests | Self::PushedRequest => Span::from_minutes(2),
+            Self::DpopProof | Self::PushedRequest | Self::Requests => Span::from_minutes(2),
         }
     }
 }

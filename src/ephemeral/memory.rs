@@ -14,6 +14,8 @@ use crate::foundation::clock::{Clock, Span, Timestamp};
 const MAX_FLOWS: usize = 100_000;
 /// The most of what is counted of strangers: whoever invents names must not shut out anything else.
 const MAX_COUNTS: usize = 100_000;
+/// The most proofs of possession. Whoever holds a token can make any number.
+const MAX_PROOFS: usize = 100_000;
 /// The most of everything else, which strangers cannot use up.
 const MAX_OTHERS: usize = 100_000;
 
@@ -53,6 +55,7 @@ pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     flows: Mutex<Shelf>,
     counts: Mutex<Shelf>,
+    proofs: Mutex<Shelf>,
     others: Mutex<Shelf>,
 }
 
@@ -70,6 +73,7 @@ impl MemoryStore {
             clock,
             flows: Shelf::new(MAX_FLOWS),
             counts: Shelf::new(MAX_COUNTS),
+            proofs: Shelf::new(MAX_PROOFS),
             others: Shelf::new(MAX_OTHERS),
         }
     }
@@ -88,8 +92,8 @@ impl MemoryStore {
         self.shelves().into_iter().for_each(|mut shelf| shelf.entries.clear());
     }
 
-    fn shelves(&self) -> [MutexGuard<'_, Shelf>; 3] {
-        [&self.flows, &self.counts, &self.others].map(Self::lock)
+    fn shelves(&self) -> [MutexGuard<'_, Shelf>; 4] {
+        [&self.flows, &self.counts, &self.proofs, &self.others].map(Self::lock)
     }
 
     fn lock(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
@@ -105,6 +109,7 @@ impl MemoryStore {
             | KeyKind::Recoveries
             | KeyKind::ClientFailures
             | KeyKind::Requests => &self.counts,
+            KeyKind::DpopProof => &self.proofs,
             _ => &self.others,
         })
     }

@@ -6,10 +6,13 @@
 
 use serde_json::{Map, Value};
 
-use super::{fault::UpstreamFault, jwk_filter::UpstreamKey, strict_json};
-use crate::foundation::{
-    clock::{Span, Timestamp},
-    digest::{base64url, constant_time_eq, from_base64url},
+use super::{fault::UpstreamFault, strict_json};
+use crate::{
+    foundation::{
+        clock::{Span, Timestamp},
+        digest::{base64url, constant_time_eq, from_base64url},
+    },
+    keys::PublishedKey,
 };
 
 /// By how much the clocks of the upstream and ours may differ.
@@ -73,7 +76,7 @@ fn refused(reason: &'static str, detail: impl std::fmt::Display) -> UpstreamFaul
 /// Validates an ID token that came from the token endpoint.
 pub(super) fn validate(
     token: &str,
-    keys: &[UpstreamKey],
+    keys: &[PublishedKey],
     expected: &Expected<'_>,
 ) -> Result<ValidIdToken, IdTokenFault> {
     let claims = verify_signature(token, keys, expected.algorithms, &["JWT"])?;
@@ -94,7 +97,7 @@ pub(super) struct Signed {
 /// Verifies a JWT of the provider whose `typ`, if it has one, is one of `types` (RFC 8725 §3.11).
 pub(super) fn verify_signature(
     token: &str,
-    keys: &[UpstreamKey],
+    keys: &[PublishedKey],
     algorithms: &[String],
     types: &[&str],
 ) -> Result<Signed, IdTokenFault> {
@@ -156,15 +159,15 @@ fn check_header(
 fn choose_key<'k>(
     header: &Map<String, Value>,
     alg: &str,
-    keys: &'k [UpstreamKey],
-) -> Result<&'k UpstreamKey, IdTokenFault> {
+    keys: &'k [PublishedKey],
+) -> Result<&'k PublishedKey, IdTokenFault> {
     let kty = match alg.get(..2) {
         Some("RS" | "PS") => "RSA",
         Some("ES") => "EC",
         _ => "OKP",
     };
     let usable =
-        |key: &&UpstreamKey| key.kty == kty && key.alg.as_deref().is_none_or(|own| own == alg);
+        |key: &&PublishedKey| key.kty == kty && key.alg.as_deref().is_none_or(|own| own == alg);
     let mut candidates = keys.iter().filter(usable);
     let unknown =
         |detail: String| IdTokenFault::UnknownKey(refused("id_token_key_unknown", detail));
@@ -280,15 +283,11 @@ pub(super) fn moment(
     claims: &Map<String, Value>,
     name: &str,
 ) -> Result<Option<Timestamp>, UpstreamFault> {
-    const LAST: i64 = 253_402_300_799; // The end of the year 9999.
     let Some(value) = claims.get(name) else {
         return Ok(None);
     };
-    #[expect(clippy::cast_possible_truncation, reason = "the range is checked right after")]
-    let seconds = value.as_i64().or_else(|| value.as_f64().map(|seconds| seconds.floor() as i64));
-    let seconds = seconds.filter(|seconds| (0..=LAST).contains(seconds));
     let fault = || refused("id_token_malformed", format!("{name} is not a time"));
-    seconds.map(|seconds| Some(Timestamp::from_unix(seconds))).ok_or_else(fault)
+    Timestamp::from_numeric_date(value).map(Some).ok_or_else(fault)
 }
 
 fn check_nonce(claims: &Map<String, Value>, expected: Nonce<'_>) -> Result<(), UpstreamFault> {

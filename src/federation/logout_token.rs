@@ -6,9 +6,11 @@ use serde_json::{Map, Value};
 use super::{
     fault::UpstreamFault,
     id_token::{self, ID_TOKEN_LEEWAY, IdTokenFault, moment},
-    jwk_filter::UpstreamKey,
 };
-use crate::foundation::clock::{Span, Timestamp};
+use crate::{
+    foundation::clock::{Span, Timestamp},
+    keys::PublishedKey,
+};
 
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 /// A logout token that was issued longer ago is a replay (UP-25).
@@ -44,7 +46,7 @@ fn refused(reason: &'static str, detail: &str) -> UpstreamFault {
 /// Validates a logout token.
 pub(super) fn validate(
     token: &str,
-    keys: &[UpstreamKey],
+    keys: &[PublishedKey],
     expected: &Expected<'_>,
 ) -> Result<LogoutNotice, IdTokenFault> {
     // Providers from before the name was made still write `JWT`; what it is, `events` says.

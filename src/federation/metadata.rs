@@ -4,35 +4,23 @@
 //! comes back is then compared to the byte. A copy is used for an hour, and for a day when the
 //! upstream cannot be reached. An unknown `kid` fetches the JWKS again, at most twice a minute.
 
-use std::{
-    net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use openidconnect::core::CoreProviderMetadata;
 use serde_json::{Map, Value};
-use tokio::sync::Mutex;
 use url::Url;
 
 use super::{
     fault::UpstreamFault,
     http::{HttpClient, MAX_BODY},
     id_token::TENANT_PLACE,
-    jwk_filter::{self, MAX_JWKS, UpstreamKey},
+    kept::Shared,
     strict_json,
 };
-use crate::foundation::clock::{Span, Timestamp};
-
-const FRESH: Span = Span::from_hours(1);
-const USABLE: Span = Span::from_days(1);
-/// Between two fetches of the JWKS because of an unknown `kid` (JW-06).
-const REFETCH_PAUSE: Span = Span::from_seconds(30);
-/// After a failed fetch the former copy is used for so long before the next try.
-const RETRY_PAUSE: Span = Span::from_seconds(10);
+use crate::{
+    foundation::clock::Timestamp,
+    keys::{JwksFault, MAX_JWKS, PublishedKey, read_jwks},
+};
 
 /// What an upstream says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,97 +47,6 @@ pub(super) struct Metadata {
     pub(super) promises_iss: bool,
 }
 
-struct Kept<T> {
-    value: Arc<T>,
-    fetched_at: Timestamp,
-}
-
-struct Slot<T> {
-    kept: Option<Kept<T>>,
-    failed_at: Option<Timestamp>,
-    /// When an unknown `kid` last had them fetched.
-    refetched_at: Option<Timestamp>,
-    /// How many fetches have failed, and how the last one did.
-    failures: u64,
-    fault: Option<UpstreamFault>,
-}
-
-impl<T> Slot<T> {
-    fn younger_than(&self, span: Span, now: Timestamp) -> Option<Arc<T>> {
-        let kept = self.kept.as_ref().filter(|kept| now.since(kept.fetched_at) < span);
-        kept.map(|kept| Arc::clone(&kept.value))
-    }
-
-    /// A copy that will do without asking: a fresh one, or an old one right after a failure.
-    fn at_hand(&self, now: Timestamp) -> Option<Arc<T>> {
-        let just_failed = self.failed_at.is_some_and(|at| now.since(at) < RETRY_PAUSE);
-        self.younger_than(if just_failed { USABLE } else { FRESH }, now)
-    }
-
-    /// Whether there is a copy that goes on without the document.
-    fn has_copy(&self, now: Timestamp) -> bool {
-        self.younger_than(USABLE, now).is_some()
-    }
-
-    fn keep(
-        &mut self,
-        fetched: Result<T, UpstreamFault>,
-        now: Timestamp,
-    ) -> Result<Arc<T>, UpstreamFault> {
-        match fetched {
-            Ok(value) => {
-                let value = Arc::new(value);
-                self.kept = Some(Kept { value: Arc::clone(&value), fetched_at: now });
-                self.failed_at = None;
-                Ok(value)
-            }
-            Err(fault) => {
-                if self.failed_at.is_none() {
-                    tracing::warn!(%fault, "an upstream's document could not be refreshed");
-                }
-                self.failed_at = Some(now);
-                self.failures += 1;
-                self.fault = Some(fault.clone());
-                self.younger_than(USABLE, now).ok_or(fault)
-            }
-        }
-    }
-}
-
-/// A document that many requests share: one fetches, the others wait for what it brings, be it a
-/// failure, so that nobody pays for another's time-out and then for their own.
-struct Shared<T> {
-    slot: Mutex<Slot<T>>,
-    failures: AtomicU64,
-}
-
-impl<T> Shared<T> {
-    fn new() -> Self {
-        let slot =
-            Slot { kept: None, failed_at: None, refetched_at: None, failures: 0, fault: None };
-        Self { slot: Mutex::new(slot), failures: AtomicU64::new(0) }
-    }
-
-    async fn get(
-        &self,
-        now: Timestamp,
-        fetch: impl AsyncFnOnce(bool) -> Result<T, UpstreamFault>,
-    ) -> Result<Arc<T>, UpstreamFault> {
-        let failures = self.failures.load(Ordering::Acquire);
-        let mut slot = self.slot.lock().await;
-        if let Some(value) = slot.at_hand(now) {
-            return Ok(value);
-        }
-        if let Some(fault) = slot.fault.as_ref().filter(|_| slot.failures != failures) {
-            return Err(fault.clone());
-        }
-        let fetched = fetch(slot.has_copy(now)).await;
-        let answer = slot.keep(fetched, now);
-        self.failures.store(slot.failures, Ordering::Release);
-        answer
-    }
-}
-
 /// The kept documents of one upstream.
 pub(super) struct Documents {
     pub(super) typed_issuer: Url,
@@ -161,7 +58,7 @@ pub(super) struct Documents {
     /// The endpoints at other hosts that the log knows of.
     pub(super) elsewhere: std::sync::Mutex<Vec<String>>,
     metadata: Shared<Metadata>,
-    keys: Shared<Vec<UpstreamKey>>,
+    keys: Shared<Vec<PublishedKey>>,
 }
 
 impl Documents {
@@ -198,7 +95,7 @@ impl Documents {
 
     /// The metadata that everything goes on with while the document cannot be had.
     pub(super) async fn copy(&self, now: Timestamp) -> Option<Arc<Metadata>> {
-        self.metadata.slot.lock().await.younger_than(USABLE, now)
+        self.metadata.copy(now).await
     }
 
     /// Asks for the metadata anew, whatever is at hand, to see how the upstream is. Nobody waits for
@@ -211,15 +108,7 @@ impl Documents {
         let has_copy = self.copy(now).await.is_some();
         let fetched = self.discover(http, has_copy).await;
         let seen = fetched.as_ref().map(drop).map_err(UpstreamFault::clone);
-        let mut slot = self.metadata.slot.lock().await;
-        match (&mut slot.kept, &fetched) {
-            (Some(kept), Ok(fetched)) if *kept.value == *fetched => {
-                kept.fetched_at = now;
-                slot.failed_at = None;
-            }
-            _ => drop(slot.keep(fetched, now)),
-        }
-        self.metadata.failures.store(slot.failures, Ordering::Release);
+        self.metadata.confirm(fetched, now).await;
         seen
     }
 
@@ -228,32 +117,21 @@ impl Documents {
         http: &HttpClient,
         jwks_uri: &str,
         now: Timestamp,
-    ) -> Result<Arc<Vec<UpstreamKey>>, UpstreamFault> {
+    ) -> Result<Arc<Vec<PublishedKey>>, UpstreamFault> {
         self.keys.get(now, async |has_copy| self.fetch_keys(http, jwks_uri, has_copy).await).await
     }
 
     /// The keys after one more look, because those that were tried did not do; nothing if the last
-    /// such look was just now. Looking because a copy is old does not count: the first unknown `kid`
-    /// always gets its look (FT-36).
+    /// such look was just now.
     pub(super) async fn refetch_keys(
         &self,
         http: &HttpClient,
         jwks_uri: &str,
-        tried: &Arc<Vec<UpstreamKey>>,
+        tried: &Arc<Vec<PublishedKey>>,
         now: Timestamp,
-    ) -> Result<Option<Arc<Vec<UpstreamKey>>>, UpstreamFault> {
-        let mut slot = self.keys.slot.lock().await;
-        // Somebody else has looked while we tried.
-        let newer = slot.kept.as_ref().filter(|kept| !Arc::ptr_eq(&kept.value, tried));
-        if let Some(kept) = newer {
-            return Ok(Some(Arc::clone(&kept.value)));
-        }
-        if slot.refetched_at.is_some_and(|at| now.since(at) < REFETCH_PAUSE) {
-            return Ok(None);
-        }
-        slot.refetched_at = Some(now);
-        let fetched = self.fetch_keys(http, jwks_uri, slot.has_copy(now)).await;
-        slot.keep(fetched, now).map(Some)
+    ) -> Result<Option<Arc<Vec<PublishedKey>>>, UpstreamFault> {
+        let fetch = async |has_copy| self.fetch_keys(http, jwks_uri, has_copy).await;
+        self.keys.get_newer(tried, now, fetch).await
     }
 
     async fn discover(&self, http: &HttpClient, has_copy: bool) -> Result<Metadata, UpstreamFault> {
@@ -334,14 +212,31 @@ impl Documents {
         http: &HttpClient,
         jwks_uri: &str,
         has_copy: bool,
-    ) -> Result<Vec<UpstreamKey>, UpstreamFault> {
+    ) -> Result<Vec<PublishedKey>, UpstreamFault> {
         let answer = http.get_again(jwks_uri, has_copy, self.patience, MAX_JWKS).await?;
         if answer.status != 200 {
             let detail = format!("{jwks_uri} answered with status {}", answer.status);
             return Err(UpstreamFault::unavailable("upstream_jwks_failed", detail));
         }
-        jwk_filter::read(&answer.body)
+        read_jwks(&answer.body).map_err(unfit_jwks)
     }
+}
+
+fn unfit_jwks(fault: JwksFault) -> UpstreamFault {
+    let detail = match fault {
+        JwksFault::Malformed(detail) => {
+            return UpstreamFault::unacceptable("upstream_jwks_malformed", detail);
+        }
+        JwksFault::Empty => {
+            "the provider publishes no signing key at all. At Authentik this means that the \
+             provider has no signing key selected and signs with the client secret (HS256); select \
+             a signing key there"
+        }
+        JwksFault::NothingFit => {
+            "the provider publishes no key that is fit for checking signatures"
+        }
+    };
+    UpstreamFault::unacceptable("upstream_jwks_empty", detail)
 }
 
 /// Whether a provider publishes discovery under this issuer, and says that it is the one.

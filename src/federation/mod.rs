@@ -21,11 +21,12 @@ mod http;
 mod id_token;
 mod inside;
 mod introspection;
-mod jwk_filter;
+mod kept;
 mod logout_token;
 pub mod mapping;
 mod metadata;
 mod pushed;
+mod remote_keys;
 mod upstream;
 
 pub use assurance::ACR_TOO_LOW;
@@ -36,6 +37,7 @@ pub use id_token::ID_TOKEN_LEEWAY;
 pub use logout_token::LogoutNotice;
 pub use mapping::{MappedPerson, gates};
 pub use metadata::find_provider;
+pub use remote_keys::RemoteKeys;
 pub use upstream::{
     Asserted, Begin, Begun, Confirmed, ConfirmedBy, KeptTokens, Returned, SecretEnd, Unconfirmed,
     Upstream, Upstreams,

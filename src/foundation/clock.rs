@@ -71,6 +71,14 @@ impl Timestamp {
         chrono::DateTime::parse_from_rfc3339(text).ok().map(|at| Self(at.timestamp()))
     }
 
+    /// Reads a `NumericDate` (RFC 7519 §2): whole or broken seconds that a clock can show.
+    pub fn from_numeric_date(value: &serde_json::Value) -> Option<Self> {
+        #[expect(clippy::cast_possible_truncation, reason = "the range is checked right after")]
+        let whole = || value.as_f64().map(|seconds| seconds.floor() as i64);
+        let seconds = value.as_i64().or_else(whole);
+        seconds.filter(|seconds| (0..=Self::NEVER.0).contains(seconds)).map(Self)
+    }
+
     /// The day of the moment, UTC.
     pub fn day(self) -> String {
         let text = self.rfc3339();

@@ -32,6 +32,8 @@ pub enum Purpose {
     RefreshSuccessor,
     /// Whom wrong passwords are counted for, and who is known.
     Guessing,
+    /// Nonces for proofs of possession.
+    DpopNonce,
     /// Backups of the whole database.
     Backup,
 }
@@ -44,6 +46,7 @@ impl Purpose {
             Self::Csrf => b"keywright csrf 1",
             Self::RefreshSuccessor => b"keywright refresh successor 1",
             Self::Guessing => b"keywright guessing 1",
+            Self::DpopNonce => b"keywright dpop nonce 1",
             Self::Backup => b"keywright backup 1",
         }
     }

@@ -40,6 +40,7 @@ pub async fn redeem(exchange: &Exchange<'_>) -> Result<TokenResponse, WireError>
     let digest = code.digest();
     let payload = find(exchange, &digest).await?;
     check_binding(exchange, &digest, &payload).await?;
+    exchange.use_proof().await?;
     if payload.code_challenge.is_some() {
         // Only the client itself, who has just proved to be it, tightens its ratchet.
         let app = exchange.app;
@@ -125,6 +126,10 @@ async fn check_binding(
         (OAuthError::invalid_grant(fault), "redirect_uri_mismatch")
     } else if !verifier_fits(exchange, payload.code_challenge.as_ref()) {
         (OAuthError::invalid_grant("code_verifier does not fit the code"), "pkce_mismatch")
+    } else if payload.dpop_jkt.is_some() && payload.dpop_jkt.as_deref() != exchange.key() {
+        // RFC 9449 §10.
+        let fault = "the DPoP proof is not of the key that the code is bound to";
+        (OAuthError::invalid_grant(fault), "dpop_key_mismatch")
     } else {
         return Ok(());
     };
@@ -199,6 +204,8 @@ fn new_grant(
         revoked_because: None,
         trace_id: payload.trace_id.clone(),
         upstream: session.upstream.clone(),
+        // RFC 9449 §5: whoever proves who they are needs no second binding.
+        dpop_jkt: exchange.key().filter(|_| exchange.client.is_public()).map(str::to_owned),
     }
 }
 

@@ -22,7 +22,8 @@ const PERSONAL: [&str; 2] = [OPENID, OFFLINE_ACCESS];
 /// A token for the client itself.
 pub async fn issue(exchange: &Exchange<'_>) -> Result<TokenResponse, WireError> {
     let scope = scope(exchange)?;
-    let (issuing, client) = (exchange.app.issuing(exchange.now), exchange.client);
+    exchange.use_proof().await?;
+    let (issuing, client) = (exchange.issuing(), exchange.client);
     let access = match &client.settings.service_account {
         None => access::issue_for_client(issuing, client, &scope)?,
         Some(name) => {

@@ -87,5 +87,6 @@ fn new_grant(exchange: &Exchange<'_>, session: &Session, scope: &Scope, trace: &
         revoked_because: None,
         trace_id: trace.clone(),
         upstream: session.upstream.clone(),
+        dpop_jkt: None,
     }
 }

@@ -27,10 +27,10 @@ use crate::{
     },
     store::{grants::Grant, users::Person},
     tokens::{
-        access::{self, AccessToken, Issuing},
+        access::{self, AccessToken, Confirmation, Issuing},
         id_token::{self, Occasion},
     },
-    web::{error::WireError, params::Params},
+    web::{dpop::Proof, error::WireError, params::Params},
 };
 
 /// What a grant gives (RFC 6749 §5.1, OIDC Core §3.1.3.3).
@@ -62,7 +62,7 @@ impl TokenResponse {
             expires_in: access.expires_in.seconds(),
             access_token: access.token,
             issued_token_type: None,
-            token_type: "Bearer",
+            token_type: access.token_type,
             refresh_token: None,
             id_token: None,
             scope: scope.to_string(),
@@ -79,11 +79,34 @@ pub struct Exchange<'a> {
     pub client: &'a Client,
     /// What it says.
     pub params: &'a Params,
+    /// The proof of the key to which its tokens are bound.
+    pub proof: Option<&'a Proof>,
+    /// The thumbprint of the certificate to which they are bound.
+    pub certificate: Option<&'a str>,
     /// When.
     pub now: Timestamp,
 }
 
 impl Exchange<'_> {
+    /// The thumbprint of the key that it has proved to hold.
+    fn key(&self) -> Option<&str> {
+        self.proof.map(|proof| proof.key.as_str())
+    }
+
+    /// Uses up the proof, where there is one: whoever asks has shown a code, a token or who they are.
+    async fn use_proof(&self) -> Result<(), OAuthError> {
+        match self.proof {
+            Some(proof) => Ok(proof.use_up(self.app).await?),
+            None => Ok(()),
+        }
+    }
+
+    /// What issuing a token to it needs.
+    fn issuing(&self) -> Issuing<'_> {
+        let bound_to = Confirmation { jkt: self.key(), certificate: self.certificate };
+        Issuing { bound_to, ..self.app.issuing(self.now) }
+    }
+
     /// A parameter that the grant type cannot do without.
     pub fn param(&self, name: &'static str, missing: &'static str) -> Result<&str, OAuthError> {
         self.params.get(name).ok_or_else(|| OAuthError::invalid_request(missing))
@@ -98,7 +121,7 @@ impl Exchange<'_> {
         nonce: Option<&str>,
         until: Option<Timestamp>,
     ) -> Result<TokenResponse, KeyError> {
-        let issuing = Issuing { until, ..self.app.issuing(self.now) };
+        let issuing = Issuing { until, ..self.issuing() };
         let access = access::issue_for_person(issuing, self.client, grant, person, scope)?;
         let occasion = Occasion { nonce, access_token: &access.token, scope };
         let id_token = scope

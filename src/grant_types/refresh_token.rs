@@ -11,7 +11,10 @@ use crate::{
         opaque::{Opaque, OpaqueKind},
     },
     leases::{Held, Standing},
-    protocol::{error::OAuthError, scope::Scope},
+    protocol::{
+        error::{ErrorCode, OAuthError},
+        scope::Scope,
+    },
     sessions as session_rules,
     store::{
         Connection, StoreError, StoreResult, audit_events,
@@ -72,6 +75,7 @@ pub async fn go_on(
     };
     let Found { token: row, grant, person, upstream, .. } = found;
     let story = Story::of(&grant);
+    exchange.use_proof().await?;
     let mut connection = exchange.app.connection().await?;
     let granted = Scope::from(grant.scope.clone());
     if let Some((reason, because)) =
@@ -116,7 +120,7 @@ async fn hold(exchange: &Exchange<'_>, found: &Found) -> Result<Held, WireError>
     exchange.hold(&standing, Story::of(&found.grant)).await
 }
 
-/// The family is this client's and alive. Another client's attempt harms nobody (RT-09).
+/// The family is this client's and alive, and whoever asks holds its key. Another client's attempt harms nobody (RT-09).
 fn check_family(exchange: &Exchange<'_>, grant: &Grant) -> Result<(), WireError> {
     let reason = if grant.client_id != *exchange.client.id() {
         "refresh_token_of_another_client"
@@ -124,6 +128,11 @@ fn check_family(exchange: &Exchange<'_>, grant: &Grant) -> Result<(), WireError>
         "grant_revoked"
     } else if grant.expires_at <= exchange.now {
         "grant_expired"
+    } else if grant.dpop_jkt.is_some() && grant.dpop_jkt.as_deref() != exchange.key() {
+        // RFC 9449 §5: of no use to whoever has found it. Nothing of it is used up.
+        let fault = "the DPoP proof is not of the key that the refresh token is bound to";
+        let error = OAuthError::new(ErrorCode::InvalidDpopProof, fault);
+        return Err(exchange.refuse(error, "dpop_key_mismatch", Story::of(grant)));
     } else {
         return Ok(());
     };

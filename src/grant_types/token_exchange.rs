@@ -43,6 +43,7 @@ pub async fn exchange(
     let good = good.map_err(|dead| refuse(exchange, &dead))?;
     let reach = good.scope_at(exchange.client, now).map_err(|dead| refuse(exchange, &dead))?;
     let scope = narrowed(exchange, reach)?;
+    exchange.use_proof().await?;
     personal_access_token::note_use(app, &good.token, Showing::to_client(request), now).await;
     issue(exchange, &good, &scope)
 }
@@ -93,7 +94,7 @@ fn issue(exchange: &Exchange<'_>, good: &Good, scope: &Scope) -> Result<TokenRes
     // Neither longer than the token, nor than the word of an upstream on which it rests.
     let own = personal::ends_at(&good.token, &exchange.app.config.tokens);
     let until = own.into_iter().chain(good.word_ends_at(client)).min();
-    let issuing = Issuing { until, ..exchange.app.issuing(exchange.now) };
+    let issuing = Issuing { until, ..exchange.issuing() };
     let access = access::issue_in_exchange(issuing, client, token, &good.person, scope)?;
     Ok(TokenResponse { issued_token_type: Some(ACCESS_TOKEN), ..TokenResponse::of(access, scope) })
 }

@@ -6,10 +6,6 @@ use josekit::{
 };
 use serde_json::Value;
 
-/// The algorithms that a foreign signature may have: asymmetric, and none that is broken.
-pub const FOREIGN_ALGORITHMS: &[&str] =
-    &["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
-
 /// A public key of somebody else, for one algorithm. Dear to make: keep it.
 pub struct ForeignKey {
     verifier: Box<dyn JwsVerifier>,

@@ -19,16 +19,11 @@ use josekit::{
     },
     jws::{ES256, EdDSA, JwsVerifier, RS256},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-use crate::{
-    foundation::{
-        digest::{base64url, sha256},
-        ids::KeyId,
-    },
-    protocol::jwa::SigningAlgorithm,
-};
+use super::thumbprint::{required, thumbprint};
+use crate::{foundation::ids::KeyId, protocol::jwa::SigningAlgorithm};
 
 /// A fresh key pair, ready to be stored.
 pub(super) struct FreshKey {
@@ -63,33 +58,14 @@ pub(super) fn generate(alg: SigningAlgorithm) -> anyhow::Result<FreshKey> {
 
 /// The public JWK with exactly the members that belong into a JWKS, and its thumbprint.
 fn public_members(alg: SigningAlgorithm, jwk: &Jwk) -> anyhow::Result<(KeyId, String)> {
-    let member = |name: &str| {
-        let value = jwk.parameter(name).and_then(Value::as_str);
-        value.map(str::to_owned).with_context(|| format!("a fresh key has no {name}"))
-    };
-    // The required members in the order of their names (RFC 7638 §3.2, RFC 8037 §2).
-    let required: Vec<(&str, String)> = match alg {
-        SigningAlgorithm::Rs256 => {
-            vec![("e", member("e")?), ("kty", member("kty")?), ("n", member("n")?)]
-        }
-        SigningAlgorithm::Es256 => vec![
-            ("crv", member("crv")?),
-            ("kty", member("kty")?),
-            ("x", member("x")?),
-            ("y", member("y")?),
-        ],
-        SigningAlgorithm::EdDsa => {
-            vec![("crv", member("crv")?), ("kty", member("kty")?), ("x", member("x")?)]
-        }
-    };
-    let canonical: Vec<String> =
-        required.iter().map(|(name, value)| format!("{name:?}:{value:?}")).collect();
-    let thumbprint = base64url(&sha256(format!("{{{}}}", canonical.join(",")).as_bytes()));
-    let id: String = thumbprint.chars().take(20).collect();
-    let mut members = serde_json::Map::new();
+    let jwk: &Map<String, Value> = jwk.as_ref();
+    let what = "a fresh key lacks a member";
+    let id: String = thumbprint(jwk).context(what)?.chars().take(20).collect();
+    let mut members = Map::new();
     members.insert("kid".to_owned(), json!(id));
     members.insert("use".to_owned(), json!("sig"));
     members.insert("alg".to_owned(), json!(alg.as_str()));
+    let required = required(jwk).context(what)?;
     members.extend(required.into_iter().map(|(name, value)| (name.to_owned(), json!(value))));
     Ok((KeyId::new(id), Value::Object(members).to_string()))
 }

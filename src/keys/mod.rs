@@ -10,22 +10,29 @@
 //!
 //! This is the only user of josekit.
 
+mod client_certificate;
 mod client_key;
 mod foreign;
+mod foreign_jwt;
 mod jws;
 mod key_set;
 mod material;
 mod proof_key;
+mod published_key;
 mod rotation;
 mod schedule;
 pub mod secret_key;
 mod signing_keys;
+mod thumbprint;
 
+pub use client_certificate::{Authorities, ClientCertificate};
 pub use client_key::ClientKey;
-pub use foreign::{FOREIGN_ALGORITHMS, ForeignKey};
+pub use foreign::ForeignKey;
+pub use foreign_jwt::{ForeignJwt, Unreadable};
 pub use jws::{JwsFault, TokenType, parse_unverified};
 pub use key_set::{Jwks, KeySet};
 pub use proof_key::ProofKey;
+pub use published_key::{JwksFault, MAX_JWKS, PublishedKey, read_jwks};
 pub use rotation::{Rotation, state_of};
 pub use schedule::{KeyState, Policy, Schedule};
 pub use signing_keys::{KeyError, SigningKeys};

@@ -1,4 +1,4 @@
-//! The signature algorithms that we sign with (RFC 7518 §3.1, RFC 8037 §3.1).
+//! The signature algorithms: what we sign with, and what others may (RFC 7518 §3.1, RFC 8037 §3.1).
 
 text_enum! {
     /// An algorithm of our own signing keys.
@@ -11,3 +11,10 @@ text_enum! {
         EdDsa = "EdDSA",
     }
 }
+
+/// The algorithms that a foreign signature may have: asymmetric, and none that is broken.
+pub const FOREIGN_ALGORITHMS: &[&str] =
+    &["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
+
+/// The algorithms of a shared secret, and how many bytes of secret each needs (RFC 7518 §3.2).
+pub const SECRET_ALGORITHMS: &[(&str, usize)] = &[("HS256", 32), ("HS384", 48), ("HS512", 64)];

@@ -72,3 +72,45 @@ pub enum Carrier {
     /// A form that the browser posts.
     Form,
 }
+
+text_enum! {
+    /// How a client proves who it is (OIDC Core §9, RFC 8705 §2).
+    AuthMethod {
+        /// Its secret, in the header.
+        ClientSecretBasic = "client_secret_basic",
+        /// Its secret, in the form.
+        ClientSecretPost = "client_secret_post",
+        /// A JWT under its secret, which is never sent.
+        ClientSecretJwt = "client_secret_jwt",
+        /// A JWT under a key of its own.
+        PrivateKeyJwt = "private_key_jwt",
+        /// A certificate of an authority (RFC 8705 §2.1).
+        TlsClientAuth = "tls_client_auth",
+        /// A certificate that it has made itself (RFC 8705 §2.2).
+        SelfSignedTlsClientAuth = "self_signed_tls_client_auth",
+        /// Not at all: it is who it says it is.
+        None = "none",
+    }
+}
+
+impl AuthMethod {
+    /// Whether a secret is sent, in whichever of the two ways.
+    pub const fn sends_secret(self) -> bool {
+        matches!(self, Self::ClientSecretBasic | Self::ClientSecretPost)
+    }
+
+    /// Whether it rests on a secret that both sides know.
+    pub const fn has_secret(self) -> bool {
+        self.sends_secret() || matches!(self, Self::ClientSecretJwt)
+    }
+
+    /// Whether it is a signed assertion (RFC 7523 §2.2).
+    pub const fn is_assertion(self) -> bool {
+        matches!(self, Self::ClientSecretJwt | Self::PrivateKeyJwt)
+    }
+
+    /// Whether it is a certificate.
+    pub const fn is_certificate(self) -> bool {
+        matches!(self, Self::TlsClientAuth | Self::SelfSignedTlsClientAuth)
+    }
+}

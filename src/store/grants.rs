@@ -106,6 +106,8 @@ pub struct Grant {
     pub trace_id: TraceId,
     /// The upstream by which the person had come; none for an account of our own.
     pub upstream: Option<UpstreamSlug>,
+    /// The thumbprint of the key without which its refresh tokens are worth nothing.
+    pub dpop_jkt: Option<String>,
 }
 
 /// Inserts a grant; `false` if its code was redeemed already, or its session has ended.
@@ -130,6 +132,7 @@ pub async fn insert(conn: &mut Connection, grant: &Grant) -> QueryResult<bool> {
         grant.expires_at.into_sql::<BigInt>(),
         (&grant.trace_id).into_sql::<Text>(),
         (&grant.upstream).into_sql::<Nullable<Text>>(),
+        (&grant.dpop_jkt).into_sql::<Nullable<Text>>(),
     ));
     let columns = (
         grants::id,
@@ -147,6 +150,7 @@ pub async fn insert(conn: &mut Connection, grant: &Grant) -> QueryResult<bool> {
         grants::expires_at,
         grants::trace_id,
         grants::upstream,
+        grants::dpop_jkt,
     );
     on_backend!(
         conn,

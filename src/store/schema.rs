@@ -116,6 +116,7 @@ diesel::table! {
         revoked_because -> Nullable<Text>,
         trace_id -> Text,
         upstream -> Nullable<Text>,
+        dpop_jkt -> Nullable<Text>,
     }
 }
 

@@ -30,6 +30,11 @@ const FROM_PERSONAL: &str = "pat";
 /// Begins the `jti` of what a service account was given.
 const FROM_ACCOUNT: &str = "account";
 
+/// A token that is good for whoever has it (RFC 6750).
+const BEARER: &str = "Bearer";
+/// A token that is good for whoever proves to hold its key (RFC 9449 §5).
+const DPOP: &str = "DPoP";
+
 /// A fresh access token.
 #[derive(Debug)]
 pub struct AccessToken {
@@ -37,6 +42,8 @@ pub struct AccessToken {
     pub token: String,
     /// How long it is good.
     pub expires_in: Span,
+    /// How it is shown (RFC 6749 §7.1).
+    pub token_type: &'static str,
 }
 
 #[derive(Serialize)]
@@ -61,6 +68,19 @@ struct Claims<'a> {
     /// RFC 9068 §2.2.3.1.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     roles: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Confirmation<'a>>,
+}
+
+/// What has to be held for a token to be worth anything (RFC 7800 §3.1); nothing, for a bearer token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Confirmation<'a> {
+    /// The thumbprint of a key (RFC 9449 §6.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jkt: Option<&'a str>,
+    /// The SHA-256 of a certificate (RFC 8705 §3.1).
+    #[serde(rename = "x5t#S256", skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<&'a str>,
 }
 
 /// What issuing needs of the house.
@@ -76,6 +96,8 @@ pub struct Issuing<'a> {
     pub now: Timestamp,
     /// What is issued must not live longer than this.
     pub until: Option<Timestamp>,
+    /// What it is bound to.
+    pub bound_to: Confirmation<'a>,
 }
 
 impl Issuing<'_> {
@@ -173,6 +195,7 @@ fn common<'a>(issuing: Issuing<'a>, client: &'a Client, scope: &Scope) -> Claims
         sid: None,
         groups: None,
         roles: Vec::new(),
+        cnf: Some(issuing.bound_to).filter(|bound| *bound != Confirmation::default()),
     }
 }
 
@@ -187,7 +210,9 @@ fn sign(
 ) -> Result<AccessToken, KeyError> {
     let alg = client.settings.access_token_signing_alg;
     let token = issuing.keys.sign(alg, TokenType::Access, claims, issuing.now)?;
-    Ok(AccessToken { token, expires_in: issuing.life(client.access_token_lifetime) })
+    let expires_in = issuing.life(client.access_token_lifetime);
+    let token_type = if issuing.bound_to.jkt.is_some() { DPOP } else { BEARER };
+    Ok(AccessToken { token, expires_in, token_type })
 }
 
 /// What an access token came from.
@@ -258,6 +283,22 @@ impl VerifiedAccessToken {
     /// How far it reaches.
     pub fn scope(&self) -> Scope {
         Scope::parse(self.text("scope").unwrap_or_default()).unwrap_or_default()
+    }
+
+    /// What it is bound to.
+    pub fn confirmation(&self) -> Confirmation<'_> {
+        let told = |name: &str| self.claims.get("cnf")?.get(name)?.as_str();
+        Confirmation { jkt: told("jkt"), certificate: told("x5t#S256") }
+    }
+
+    /// Whether it is good for whoever has it.
+    pub fn is_bearer(&self) -> bool {
+        !self.claims.contains_key("cnf")
+    }
+
+    /// How it is shown.
+    pub fn token_type(&self) -> &'static str {
+        if self.confirmation().jkt.is_some() { DPOP } else { BEARER }
     }
 
     /// When it expires.

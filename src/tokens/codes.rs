@@ -34,6 +34,8 @@ pub struct CodePayload {
     pub nonce: Option<String>,
     /// What the verifier has to hash to.
     pub code_challenge: Option<CodeChallenge>,
+    /// The thumbprint of the key that whoever redeems it has to hold (RFC 9449 §10).
+    pub dpop_jkt: Option<String>,
     /// Who granted it.
     pub user_id: UserId,
     /// In which browser session.

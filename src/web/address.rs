@@ -19,10 +19,19 @@ const OF_APP: &str = "app ";
 
 /// The address that a request really came from.
 pub fn of(app: &App, extensions: &Extensions, headers: &HeaderMap) -> IpAddr {
+    behind_proxies(socket(extensions), &app.config.server.trusted_proxies, headers)
+}
+
+/// Whether one of our proxies has brought a request: only then do headers that say something of the
+/// connection count.
+pub fn is_by_proxy(app: &App, extensions: &Extensions) -> bool {
+    let socket = socket(extensions);
+    app.config.server.trusted_proxies.iter().any(|net| net.contains(&socket))
+}
+
+fn socket(extensions: &Extensions) -> IpAddr {
     let socket = extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    let socket = socket.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)).to_canonical();
-    let trusted = &app.config.server.trusted_proxies;
-    behind_proxies(socket, trusted, headers)
+    socket.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)).to_canonical()
 }
 
 fn behind_proxies(socket: IpAddr, trusted: &[IpNet], headers: &HeaderMap) -> IpAddr {

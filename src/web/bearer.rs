@@ -1,4 +1,5 @@
-//! Bearer tokens (RFC 6750): where they may stand, and whether everything they depend on is good.
+//! Access tokens where they are shown (RFC 6750, RFC 9449 §7): how they stand in the header, and whether
+//! everything they depend on is good.
 
 use axum::http::{HeaderMap, header};
 
@@ -21,10 +22,12 @@ use crate::{
 pub enum Presented<'h> {
     /// Nothing.
     Nothing,
-    /// Something that is not one bearer token.
+    /// Something that is not one token.
     Malformed,
     /// A bearer token.
     Token(&'h str),
+    /// A token that is bound to a key, whose proof is in a header of its own.
+    Bound(&'h str),
 }
 
 /// Reads the header: the scheme in any case, one space, one token (IN-08).
@@ -34,15 +37,21 @@ pub fn read(headers: &HeaderMap) -> Presented<'_> {
     let Some(line) = line else {
         return Presented::Nothing;
     };
-    let token = line.to_str().ok().filter(|_| more.is_none()).and_then(|line| {
-        let (scheme, token) = line.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then_some(token)
-    });
-    // The alphabet of RFC 6750 §2.1.
+    let line = line.to_str().ok().filter(|_| more.is_none());
+    let Some((scheme, token)) = line.and_then(|line| line.split_once(' ')) else {
+        return Presented::Malformed;
+    };
+    // The alphabet of RFC 6750 §2.1, RFC 9449 §7.1.
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
-    match token {
-        Some(token) if !token.is_empty() && token.bytes().all(allowed) => Presented::Token(token),
-        _ => Presented::Malformed,
+    if token.is_empty() || !token.bytes().all(allowed) {
+        return Presented::Malformed;
+    }
+    if scheme.eq_ignore_ascii_case("bearer") {
+        Presented::Token(token)
+    } else if scheme.eq_ignore_ascii_case("dpop") {
+        Presented::Bound(token)
+    } else {
+        Presented::Malformed
     }
 }
 
@@ -147,8 +156,8 @@ mod tests {
         assert_eq!(seen(&[]), "Nothing");
         assert_eq!(seen(&["Bearer abc"]), "abc");
         assert_eq!(seen(&["bEARER abc"]), "abc");
-        for wrong in
-            ["Bearer\tabc", "Bearer  abc", "Bearer abc,def", "Bearer ", "Bearer", "Basic abc"]
+        assert_eq!(seen(&["dpop abc"]), "Bound(\"abc\")");
+        for wrong in ["Bearer\tabc", "DPoP  abc", "Bearer abc,def", "Bearer ", "DPoP", "Basic abc"]
         {
             assert_eq!(seen(&[wrong]), "Malformed", "{wrong:?}");
         }

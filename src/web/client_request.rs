@@ -8,7 +8,8 @@ use axum::{
 };
 
 use super::{
-    address, client_auth,
+    address,
+    client_auth::{self, Caller},
     error::WireError,
     params::{self, Params},
 };
@@ -25,6 +26,8 @@ pub struct ClientRequest {
     pub from: IpAddr,
     /// The headers of its request.
     pub headers: HeaderMap,
+    /// Whether one of our proxies has brought it.
+    pub by_proxy: bool,
 }
 
 impl ClientRequest {
@@ -39,10 +42,12 @@ impl FromRequest<App> for ClientRequest {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, WireError> {
         let from = address::of(app, request.extensions(), request.headers());
+        let by_proxy = address::is_by_proxy(app, request.extensions());
         let (uri, headers) = (request.uri().clone(), request.headers().clone());
         let body = params::body(request).await;
         let params = params::of_form(&uri, &headers, body)?;
-        let client = client_auth::authenticate(app, &headers, &params, from).await?;
-        Ok(Self { client, params, from, headers })
+        let caller = Caller { path: uri.path(), headers: &headers, from, by_proxy };
+        let client = client_auth::authenticate(app, &caller, &params).await?;
+        Ok(Self { client, params, from, headers, by_proxy })
     }
 }

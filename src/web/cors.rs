@@ -13,6 +13,7 @@ use axum::{
 use crate::{app::App, clients::Client};
 
 const VARY: HeaderValue = HeaderValue::from_static("origin");
+const EXPOSED: HeaderValue = HeaderValue::from_static("dpop-nonce, www-authenticate");
 
 /// Who may call some endpoints from another origin, and how.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ pub struct Policy {
 pub static OAUTH: Policy = Policy {
     clients: Client::is_public,
     methods: "GET, POST",
-    headers: "authorization, content-type",
+    headers: "authorization, content-type, dpop",
     with_cookies: false,
 };
 
@@ -39,7 +40,7 @@ pub static OAUTH: Policy = Policy {
 pub static SESSION_TOKEN: Policy = Policy {
     clients: |client| client.settings.session_token,
     methods: "POST, DELETE",
-    headers: "content-type, x-keywright-request",
+    headers: "content-type, dpop, x-keywright-request",
     with_cookies: true,
 };
 
@@ -75,6 +76,8 @@ fn allow(headers: &mut HeaderMap, origin: &HeaderValue, known: bool, policy: &Po
         return;
     }
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    // Without it a page cannot read the nonce that its next proof has to carry (RFC 9449 §8).
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     if policy.with_cookies {
         let yes = HeaderValue::from_static("true");
         headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);

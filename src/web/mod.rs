@@ -10,6 +10,7 @@ pub mod client_request;
 pub mod cookies;
 pub mod cors;
 pub mod csrf;
+pub mod dpop;
 pub mod edge;
 pub mod error;
 pub mod flow;

@@ -187,7 +187,7 @@ pub(super) async fn tokens_of(
 ) -> Result<Tokens, Problem> {
     app.keys.catch_up(&app.store, now).await;
     let params = Params::default();
-    let exchange = Exchange { app, client, params: &params, now };
+    let exchange = Exchange { app, client, params: &params, proof: None, certificate: None, now };
     let response = grant_types::direct::grant(&exchange, &session.id, scope, trace).await?;
     app.metrics.count_tokens("direct", client.id().as_str());
     Ok(response.into())

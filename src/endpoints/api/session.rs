@@ -112,7 +112,14 @@ pub(super) async fn rotate<T>(
     }
     app.keys.catch_up(&app.store, call.now).await;
     let params = Params::default();
-    let exchange = Exchange { app, client: &call.client, params: &params, now: call.now };
+    let exchange = Exchange {
+        app,
+        client: &call.client,
+        params: &params,
+        proof: None,
+        certificate: None,
+        now: call.now,
+    };
     let Some(held) = held else {
         let detail = "that is no refresh token";
         let problem = Problem::new(StatusCode::UNAUTHORIZED, "invalid_grant", detail);

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    federation::{fault::UpstreamFault, jwk_filter::UpstreamKey, strict_json},
+    federation::{fault::UpstreamFault, strict_json},
     foundation::digest::from_base64url,
+    keys::PublishedKey,
 };
 
 /// What a token may be signed with here.
@@ -63,14 +64,14 @@ impl<'t> Sealed<'t> {
     }
 
     /// The key that it says it is signed with.
-    pub(super) fn key<'k>(&self, keys: &'k [UpstreamKey]) -> Option<&'k UpstreamKey> {
+    pub(super) fn key<'k>(&self, keys: &'k [PublishedKey]) -> Option<&'k PublishedKey> {
         let kid = self.header.get("kid").and_then(Value::as_str)?;
         keys.iter().find(|key| key.kid.as_deref() == Some(kid))
     }
 
     /// Opens the token: it is of this type, and the signature is this key's. The header chooses
     /// neither the algorithm freely nor the kind of key (RFC 8725 §3.1).
-    pub(super) fn open(self, key: &UpstreamKey, typ: &str) -> Result<OpenToken, UpstreamFault> {
+    pub(super) fn open(self, key: &PublishedKey, typ: &str) -> Result<OpenToken, UpstreamFault> {
         let text = |name: &str| self.header.get(name).and_then(Value::as_str).unwrap_or_default();
         if !text("typ").eq_ignore_ascii_case(typ) || self.header.contains_key("crit") {
             return Err(malformed(&format!("typ is {:?} instead of {typ:?}", text("typ"))));
@@ -95,7 +96,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{federation::jwk_filter, foundation::digest::base64url};
+    use crate::{foundation::digest::base64url, keys::read_jwks};
 
     fn sign(key: &EcdsaKeyPair, header: &Value) -> String {
         let payload = base64url(json!({ "sub": "anna" }).to_string().as_bytes());
@@ -104,13 +105,13 @@ mod tests {
         format!("{signed}.{}", base64url(signature.as_ref()))
     }
 
-    fn published(key: &EcdsaKeyPair) -> UpstreamKey {
+    fn published(key: &EcdsaKeyPair) -> PublishedKey {
         let point = key.public_key().as_ref();
         let (x, y) = (base64url(&point[1..33]), base64url(&point[33..]));
         let jwk =
             json!({ "kty": "EC", "crv": "P-256", "kid": "k", "alg": "ES256", "x": x, "y": y });
         let jwks = json!({ "keys": [jwk] }).to_string();
-        jwk_filter::read(jwks.as_bytes()).unwrap().remove(0)
+        read_jwks(jwks.as_bytes()).unwrap().remove(0)
     }
 
     #[test]

@@ -13,14 +13,13 @@ use crate::{
         exchange::{self, RelyingParty},
         fault::UpstreamFault,
         id_token::{self, Expected, IdTokenFault, Nonce, TENANT_PLACE, ValidIdToken},
-        jwk_filter::UpstreamKey,
         logout_token::{self, LogoutNotice},
         mapping,
         metadata::{Documents, Metadata},
         pushed, strict_json,
     },
     foundation::{clock::Timestamp, random::Random},
-    keys::ProofKey,
+    keys::{ProofKey, PublishedKey},
 };
 
 /// What is known about an OpenID Provider.
@@ -207,7 +206,7 @@ impl Provider {
         expected: &Expected<'_>,
         now: Timestamp,
     ) -> Result<ValidIdToken, UpstreamFault> {
-        let validate = |keys: &[UpstreamKey]| id_token::validate(token, keys, expected);
+        let validate = |keys: &[PublishedKey]| id_token::validate(token, keys, expected);
         let valid = self.with_keys(up, metadata, now, validate).await;
         valid.map_err(|fault| up.health.name_clock(fault))
     }
@@ -227,7 +226,7 @@ impl Provider {
             algorithms: &up.settings.id_token_algs,
             now,
         };
-        let validate = |keys: &[UpstreamKey]| logout_token::validate(token, keys, &expected);
+        let validate = |keys: &[PublishedKey]| logout_token::validate(token, keys, &expected);
         let notice = self.with_keys(up, &metadata, now, validate).await;
         notice.map_err(|fault| up.health.name_clock(fault))
     }
@@ -247,7 +246,7 @@ impl Provider {
         up: &Upstream,
         metadata: &Metadata,
         now: Timestamp,
-        validate: impl Fn(&[UpstreamKey]) -> Result<T, IdTokenFault>,
+        validate: impl Fn(&[PublishedKey]) -> Result<T, IdTokenFault>,
     ) -> Result<T, UpstreamFault> {
         let keys = self.documents.keys(&up.http, &metadata.jwks_uri, now).await?;
         let unknown = match validate(&keys) {

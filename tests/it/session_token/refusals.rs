@@ -134,7 +134,8 @@ async fn the_apps_own_origin_alone_reads_the_answers() {
         app.send(request.body(Bytes::new()).unwrap()).await
     };
     let own = ask(ORIGIN).await;
-    let methods_and_headers = (Some("POST, DELETE"), Some("content-type, x-keywright-request"));
+    let methods_and_headers =
+        (Some("POST, DELETE"), Some("content-type, dpop, x-keywright-request"));
     assert_eq!(
         allowed(&own),
         [Some(ORIGIN), Some("true"), methods_and_headers.0, methods_and_headers.1]

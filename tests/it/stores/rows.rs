@@ -74,6 +74,7 @@ pub(super) fn grant(user: &UserId, code: &str, expires_at: Timestamp) -> Grant {
         revoked_because: None,
         trace_id: TraceId::new("AAAABBBB"),
         upstream: None,
+        dpop_jkt: None,
     }
 }
 

@@ -118,10 +118,11 @@ fn email_state(user: &User) -> EmailState {
 async fn speaker(app: &App, headers: &HeaderMap, now: Timestamp) -> Result<Speaker, Problem> {
     let token = match bearer::read(headers) {
         Presented::Token(token) => token,
-        Presented::Nothing | Presented::Malformed => return Err(invalid()),
+        _ => return Err(invalid()),
     };
     let verified = VerifiedAccessToken::verify(&app.keys, app.urls.issuer(), token, now);
-    let verified = verified.ok_or_else(invalid)?;
+    // What is bound to a key is nothing without its proof, which this API does not know (RFC 9449 §7.2).
+    let verified = verified.filter(VerifiedAccessToken::is_bearer).ok_or_else(invalid)?;
     let client = app.clients.find(verified.client_id().as_str()).ok_or_else(invalid)?;
     let standing = bearer::find_standing(app, &verified, now).await?.ok_or_else(invalid)?;
     call::check(&client, headers)?;

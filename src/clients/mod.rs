@@ -1,5 +1,9 @@
 //! The apps: what each may do, and whether it is who it says it is.
 
+mod secrets;
+
+pub use secrets::{KnownSecret, Secrets};
+
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, PoisonError, RwLock},
@@ -11,7 +15,6 @@ use crate::{
     },
     foundation::{
         clock::Span,
-        digest::TokenDigest,
         ids::{ClientId, UpstreamSlug},
         names::username_key,
     },
@@ -19,15 +22,13 @@ use crate::{
         acr::Level,
         redirect_uri::{self, LoopbackPort},
         scope::{self, Scope},
-        words::GrantType,
+        words::{AuthMethod, GrantType},
     },
     store::{
         Connection, StoreResult, facts,
         users::{AccountKind, Person, User},
     },
 };
-
-const SECRET: &str = "client_secret";
 
 /// An app.
 #[derive(Debug)]
@@ -42,23 +43,23 @@ pub struct Client {
     pub id_token_lifetime: Span,
     /// What the house asks of people at every app.
     second_factors: Arc<SecondFactorSettings>,
-    secret: Option<TokenDigest>,
+    secrets: Secrets,
 }
 
 impl Client {
     fn new(
-        settings: ClientSettings,
+        mut settings: ClientSettings,
         tokens: &TokenSettings,
         second_factors: Arc<SecondFactorSettings>,
     ) -> Self {
-        let secret = settings.secret.as_ref();
+        let secrets = Secrets::take(&mut settings);
         Self {
             scope: settings.scopes.iter().collect(),
             access_token_lifetime: settings
                 .access_token_lifetime
                 .unwrap_or(tokens.access_token_lifetime),
             id_token_lifetime: settings.id_token_lifetime.unwrap_or(tokens.id_token_lifetime),
-            secret: secret.map(|secret| TokenDigest::of(SECRET, secret.expose().as_bytes())),
+            secrets,
             second_factors,
             settings,
         }
@@ -69,15 +70,19 @@ impl Client {
         &self.settings.id
     }
 
-    /// Whether it has no secret.
+    /// Whether it cannot prove who it is.
     pub fn is_public(&self) -> bool {
         self.settings.is_public()
     }
 
-    /// Whether `secret` is its secret. Digests are compared, in constant time.
-    pub fn has_secret(&self, secret: &str) -> bool {
-        let given = TokenDigest::of(SECRET, secret.as_bytes());
-        self.secret.as_ref().is_some_and(|own| own.matches(&given))
+    /// How it proves who it is.
+    pub fn auth_method(&self) -> AuthMethod {
+        self.settings.auth_method()
+    }
+
+    /// Its secrets.
+    pub const fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// Whether it may use this grant type.

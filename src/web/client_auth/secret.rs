@@ -1,88 +1,22 @@
-//! Client authentication (RFC 6749 §2.3): who calls an OAuth endpoint, proved before anything else.
+//! Secrets that are sent: in the header or in the form (RFC 6749 §2.3.1).
 
-use std::{net::IpAddr, sync::Arc};
-
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use url::form_urlencoded;
 
-use super::{
-    error::WireError,
-    params::Params,
-    throttle::{self, Brake},
-};
-use crate::{
-    app::App,
-    audit::{Event, printable},
-    clients::Client,
-    foundation::{ids::ClientId, secret::Secret},
-    protocol::error::{ErrorCode, OAuthError},
-};
+use crate::{foundation::secret::Secret, protocol::error::OAuthError};
 
-const CHALLENGE: &str = "Basic realm=\"keywright\"";
+pub(super) const CHALLENGE: &str = "Basic realm=\"keywright\"";
 
 /// What a caller presents.
-struct Credentials {
-    client_id: String,
-    secret: Option<Secret>,
-    challenge: Option<&'static str>,
+pub(super) struct Credentials {
+    pub(super) client_id: String,
+    pub(super) secret: Option<Secret>,
+    pub(super) challenge: Option<&'static str>,
 }
 
-/// Proves who calls. Public clients are who they say they are; what they may do is limited to what
-/// needs no proof.
-pub async fn authenticate(
-    app: &App,
-    headers: &HeaderMap,
-    params: &Params,
-    from: IpAddr,
-) -> Result<Arc<Client>, WireError> {
-    if params.get("client_assertion").is_some() || params.get("client_assertion_type").is_some() {
-        let fault = "client assertions are not accepted here";
-        return Err(told(OAuthError::invalid_client(fault), headers));
-    }
-    prove(app, headers, (params.get("client_id"), params.get("client_secret")), from).await
-}
-
-/// The same for what says in another way who calls: the `client_id` and the secret that stand in the
-/// body, as far as they do.
-pub async fn prove(
-    app: &App,
-    headers: &HeaderMap,
-    in_body: (Option<&str>, Option<&str>),
-    from: IpAddr,
-) -> Result<Arc<Client>, WireError> {
-    let credentials = read(headers, in_body).map_err(|error| told(error, headers))?;
-    let client = app.clients.find(&credentials.client_id);
-    let proved = client.filter(|client| match &credentials.secret {
-        Some(secret) => client.has_secret(secret.expose()),
-        None => client.is_public(),
-    });
-    match proved {
-        Some(client) => Ok(client),
-        None => Err(refuse(app, &credentials, from).await),
-    }
-}
-
-fn told(error: OAuthError, headers: &HeaderMap) -> WireError {
-    // RFC 6749 §5.2: whoever came with the header is told what the header has to be.
-    let used =
-        error.code == ErrorCode::InvalidClient && headers.contains_key(header::AUTHORIZATION);
-    WireError { challenge: used.then_some(CHALLENGE), ..error.into() }
-}
-
-async fn refuse(app: &App, credentials: &Credentials, from: IpAddr) -> WireError {
-    let client_id = ClientId::new(printable(&credentials.client_id));
-    let known = app.clients.find(&credentials.client_id).is_some();
-    let brake = throttle::client_failure(app, known.then_some(&client_id), from).await;
-    WireError {
-        error: OAuthError::invalid_client("the client is unknown or its credentials are wrong"),
-        event: Some(Event::refused("client_authentication", "invalid_client").client(&client_id)),
-        challenge: credentials.challenge,
-        status: (brake == Brake::On).then_some(StatusCode::TOO_MANY_REQUESTS),
-    }
-}
-
-fn read(
+/// Reads what stands in the header, or else in the body.
+pub(super) fn read(
     headers: &HeaderMap,
     (client_id, in_body): (Option<&str>, Option<&str>),
 ) -> Result<Credentials, OAuthError> {

@@ -1,80 +1,112 @@
-//! Which keys of an upstream's JWKS are fit for checking signatures (JW-09).
+//! Which keys of a JWKS that others publish are fit for checking signatures (JW-09).
 
 use std::{collections::HashMap, sync::Arc};
 
+use base64::Engine as _;
 use serde_json::{Map, Value};
 
-use super::{fault::UpstreamFault, strict_json};
+use super::foreign::ForeignKey;
 use crate::{
-    foundation::digest::from_base64url,
-    keys::{FOREIGN_ALGORITHMS, ForeignKey},
+    foundation::{
+        digest::{base64url, from_base64url, sha256},
+        strict_json,
+    },
+    protocol::jwa::FOREIGN_ALGORITHMS,
 };
 
-/// The largest JWKS that is read.
-pub(super) const MAX_JWKS: usize = 256 * 1_024;
+/// The largest JWKS that is read, in bytes.
+pub const MAX_JWKS: usize = 256 * 1_024;
 const MAX_KEYS: usize = 100;
 const PRIVATE_MEMBERS: &[&str] = &["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 /// A key that may check signatures.
 #[derive(Clone, Debug)]
-pub(super) struct UpstreamKey {
-    pub(super) kid: Option<String>,
-    pub(super) kty: String,
-    pub(super) alg: Option<String>,
+pub struct PublishedKey {
+    /// What its owner calls it.
+    pub kid: Option<String>,
+    /// RFC 7517 §4.1.
+    pub kty: String,
+    /// The only algorithm that its owner uses it with, if it says so.
+    pub alg: Option<String>,
+    /// The SHA-256 of its certificate, if it has one (RFC 7517 §4.7, §4.9).
+    pub certificate: Option<String>,
     /// The key, ready for each algorithm that it fits.
     prepared: Vec<(&'static str, Arc<ForeignKey>)>,
 }
 
+/// Why a JWKS is of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JwksFault {
+    /// It cannot be read.
+    #[error("{0}")]
+    Malformed(&'static str),
+    /// It lists no key at all.
+    #[error("it lists no key")]
+    Empty,
+    /// It lists keys, and none is fit.
+    #[error("it lists no key that is fit for checking signatures")]
+    NothingFit,
+}
+
 /// Reads a JWKS and keeps the keys that are fit.
-pub(super) fn read(body: &[u8]) -> Result<Vec<UpstreamKey>, UpstreamFault> {
-    let malformed = |detail: &str| UpstreamFault::unacceptable("upstream_jwks_malformed", detail);
-    let document = strict_json::object(body).ok_or_else(|| malformed("it is not a JSON object"))?;
+pub fn read_jwks(body: &[u8]) -> Result<Vec<PublishedKey>, JwksFault> {
+    let document = strict_json::object(body);
+    let document = document.ok_or(JwksFault::Malformed("it is not a JSON object"))?;
     let Some(Value::Array(keys)) = document.get("keys") else {
-        return Err(malformed("it has no list of keys"));
+        return Err(JwksFault::Malformed("it has no list of keys"));
     };
     if keys.len() > MAX_KEYS {
-        return Err(malformed("it has more than 100 keys"));
+        return Err(JwksFault::Malformed("it has more than 100 keys"));
     }
-    let mut fit: Vec<UpstreamKey> = keys.iter().filter_map(fit_key).collect();
+    let mut fit: Vec<PublishedKey> = keys.iter().filter_map(fit_key).collect();
     // Two keys of one name: nobody can tell which is meant.
     let mut names: HashMap<Option<String>, usize> = HashMap::new();
     for key in &fit {
         *names.entry(key.kid.clone()).or_default() += 1;
     }
     fit.retain(|key| key.kid.is_none() || names.get(&key.kid) == Some(&1));
-    if fit.is_empty() {
-        let detail = if keys.is_empty() {
-            "the provider publishes no signing key at all. At Authentik this means that the \
-             provider has no signing key selected and signs with the client secret (HS256); select \
-             a signing key there"
-        } else {
-            "the provider publishes no key that is fit for checking signatures"
-        };
-        return Err(UpstreamFault::unacceptable("upstream_jwks_empty", detail));
+    match (fit.is_empty(), keys.is_empty()) {
+        (false, _) => Ok(fit),
+        (true, true) => Err(JwksFault::Empty),
+        (true, false) => Err(JwksFault::NothingFit),
     }
-    Ok(fit)
 }
 
-fn fit_key(value: &Value) -> Option<UpstreamKey> {
-    let jwk = value.as_object()?;
+/// Whether a key is public, strong, and meant for checking signatures.
+pub(super) fn is_fit(jwk: &Map<String, Value>) -> bool {
     let text = |name: &str| jwk.get(name).and_then(Value::as_str);
     let for_signatures = text("use").is_none_or(|usage| usage == "sig") && may_verify(jwk);
     let public = !PRIVATE_MEMBERS.iter().any(|member| jwk.contains_key(*member));
-    let strong = match text("kty")? {
-        "RSA" => is_strong_rsa(text("n")?, text("e")?),
-        "EC" => true,
-        "OKP" => text("crv") == Some("Ed25519") && !is_small_order(text("x")?),
+    let strong = match (text("kty"), text("crv")) {
+        (Some("RSA"), _) => text("n").zip(text("e")).is_some_and(|(n, e)| is_strong_rsa(n, e)),
+        (Some("EC"), _) => true,
+        (Some("OKP"), Some("Ed25519")) => text("x").is_some_and(|x| !is_small_order(x)),
         _ => false,
     };
-    if !(for_signatures && public && strong) {
-        return None;
-    }
-    Some(UpstreamKey {
+    for_signatures && public && strong
+}
+
+fn fit_key(value: &Value) -> Option<PublishedKey> {
+    let jwk = value.as_object().filter(|jwk| is_fit(jwk))?;
+    let text = |name: &str| jwk.get(name).and_then(Value::as_str);
+    Some(PublishedKey {
         kid: text("kid").map(str::to_owned),
         kty: text("kty")?.to_owned(),
         alg: text("alg").map(str::to_owned),
+        certificate: certificate(jwk),
         prepared: prepare(value)?,
     })
+}
+
+/// The thumbprint of the key's certificate: of the one that is there, or as it is told.
+fn certificate(jwk: &Map<String, Value>) -> Option<String> {
+    let told = || jwk.get("x5t#S256").and_then(Value::as_str).map(str::to_owned);
+    let Some(chain) = jwk.get("x5c") else {
+        return told();
+    };
+    let first = chain.as_array()?.first()?.as_str()?;
+    let der = base64::engine::general_purpose::STANDARD.decode(first).ok()?;
+    Some(base64url(&sha256(&der)))
 }
 
 /// The key for each algorithm that it fits; nothing if it fits none.
@@ -86,15 +118,15 @@ fn prepare(jwk: &Value) -> Option<Vec<(&'static str, Arc<ForeignKey>)>> {
     (!prepared.is_empty()).then_some(prepared)
 }
 
-impl UpstreamKey {
+impl PublishedKey {
     /// Whether it may check signatures of this algorithm.
-    pub(super) fn fits(&self, alg: &str) -> bool {
+    pub fn fits(&self, alg: &str) -> bool {
         let prepared = self.prepared.iter().any(|(own, _)| *own == alg);
         prepared && self.alg.as_deref().is_none_or(|own| own == alg)
     }
 
     /// Whether this key made the signature, with this algorithm.
-    pub(super) fn verifies(&self, alg: &str, message: &[u8], signature: &[u8]) -> bool {
+    pub fn verifies(&self, alg: &str, message: &[u8], signature: &[u8]) -> bool {
         let key = self.prepared.iter().find(|(own, _)| *own == alg);
         key.is_some_and(|(_, key)| key.verifies(message, signature))
     }
