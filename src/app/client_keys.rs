@@ -22,7 +22,11 @@ enum Source {
 
 /// The public keys of all apps that have any.
 #[derive(Debug)]
-pub struct ClientKeys(HashMap<ClientId, Source>);
+pub struct ClientKeys {
+    sources: HashMap<ClientId, Source>,
+    /// Who may certify apps, if anybody may.
+    pub authorities: Option<Authorities>,
+}
 
 impl ClientKeys {
     /// Reads the keys of the settings. Nothing is fetched before it is needed.
@@ -44,12 +48,12 @@ impl ClientKeys {
             };
             sources.insert(client.id.clone(), source);
         }
-        Ok(Self(sources))
+        Ok(Self { sources, authorities: authorities(config)? })
     }
 
     /// The keys of an app; none if it has none.
     pub async fn find(&self, client: &ClientId, now: Timestamp) -> Result<Keys, UpstreamFault> {
-        match self.0.get(client) {
+        match self.sources.get(client) {
             None => Ok(Keys::default()),
             Some(Source::Settings(keys)) => Ok(Arc::clone(keys)),
             Some(Source::Address(remote)) => remote.get(now).await,
@@ -64,7 +68,7 @@ impl ClientKeys {
         tried: &Keys,
         now: Timestamp,
     ) -> Result<Option<Keys>, UpstreamFault> {
-        match self.0.get(client) {
+        match self.sources.get(client) {
             Some(Source::Address(remote)) => remote.get_newer(tried, now).await,
             Some(Source::Settings(_)) | None => Ok(None),
         }
@@ -72,7 +76,7 @@ impl ClientKeys {
 }
 
 /// Who may certify apps.
-pub(super) fn authorities(config: &Config) -> Result<Option<Authorities>, Problems> {
+fn authorities(config: &Config) -> Result<Option<Authorities>, Problems> {
     let read = |pem| {
         Authorities::read(pem).map_err(|error| {
             let setting = "server.client_certificate_ca";

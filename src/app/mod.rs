@@ -33,7 +33,7 @@ use crate::{
         seal::{KeyRing, Purpose},
     },
     interactions::{FlowBrake, Interaction},
-    keys::{self, Authorities, Rotation, SigningKeys},
+    keys::{self, Rotation, SigningKeys},
     mail::Mail,
     metrics::Metrics,
     sessions,
@@ -69,10 +69,8 @@ pub struct Parts {
     pub keys: SigningKeys,
     /// The apps.
     pub clients: Clients,
-    /// Their public keys.
+    /// Their public keys, and who may certify them.
     pub client_keys: ClientKeys,
-    /// Who may certify them.
-    pub client_authorities: Option<Authorities>,
     /// The upstreams.
     pub upstreams: Upstreams,
     /// How others are called.
@@ -188,14 +186,11 @@ impl App {
         let (urls, http) = (Urls::new(config.server.issuer.clone()), HttpClient::new()?);
         let upstreams =
             Upstreams::new(&config.upstreams, &http, &clock, |slug| urls.upstream_callback(slug))?;
-        let (audit, writer) =
-            Audit::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&random));
         let tasks = TaskTracker::new();
-        tasks.spawn(writer.run());
+        let audit = begin_audit(&tasks, &store, &clock, &random);
         let parts = Parts {
             clients: Clients::new(&config),
             client_keys: ClientKeys::new(&config, &http)?,
-            client_authorities: client_keys::authorities(&config)?,
             passwords: Passwords::new(&config, Arc::clone(&random))?,
             guesses: Guesses::new(ring(Purpose::Guessing), &config.rate_limits),
             flow_brake: FlowBrake::default(),
@@ -313,6 +308,18 @@ async fn bring_up_to_date(
     }
     migrate(store).await.context("the database cannot be brought up to date")?;
     Ok(())
+}
+
+/// Where audit events go, and the task that writes them.
+fn begin_audit(
+    tasks: &TaskTracker,
+    store: &Arc<Store>,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<dyn Random>,
+) -> Audit {
+    let (audit, writer) = Audit::new(Arc::clone(store), Arc::clone(clock), Arc::clone(random));
+    tasks.spawn(writer.run());
+    audit
 }
 
 fn allowances(config: &Config) -> Option<Allowances> {

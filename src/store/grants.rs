@@ -110,6 +110,44 @@ pub struct Grant {
     pub dpop_jkt: Option<String>,
 }
 
+/// What an insert writes, in the order of its row.
+type Columns = (
+    grants::id,
+    grants::user_id,
+    grants::client_id,
+    grants::session_id,
+    grants::code_digest,
+    grants::code_challenge,
+    grants::redirect_uri,
+    grants::scope,
+    grants::auth_time,
+    grants::amr,
+    grants::acr,
+    grants::created_at,
+    grants::expires_at,
+    grants::trace_id,
+    grants::upstream,
+    grants::dpop_jkt,
+);
+const COLUMNS: Columns = (
+    grants::id,
+    grants::user_id,
+    grants::client_id,
+    grants::session_id,
+    grants::code_digest,
+    grants::code_challenge,
+    grants::redirect_uri,
+    grants::scope,
+    grants::auth_time,
+    grants::amr,
+    grants::acr,
+    grants::created_at,
+    grants::expires_at,
+    grants::trace_id,
+    grants::upstream,
+    grants::dpop_jkt,
+);
+
 /// Inserts a grant; `false` if its code was redeemed already, or its session has ended.
 ///
 /// PostgreSQL holds the session's row meanwhile: what begins in a session cannot slip past its end.
@@ -134,24 +172,6 @@ pub async fn insert(conn: &mut Connection, grant: &Grant) -> QueryResult<bool> {
         (&grant.upstream).into_sql::<Nullable<Text>>(),
         (&grant.dpop_jkt).into_sql::<Nullable<Text>>(),
     ));
-    let columns = (
-        grants::id,
-        grants::user_id,
-        grants::client_id,
-        grants::session_id,
-        grants::code_digest,
-        grants::code_challenge,
-        grants::redirect_uri,
-        grants::scope,
-        grants::auth_time,
-        grants::amr,
-        grants::acr,
-        grants::created_at,
-        grants::expires_at,
-        grants::trace_id,
-        grants::upstream,
-        grants::dpop_jkt,
-    );
     on_backend!(
         conn,
         postgres
@@ -159,7 +179,7 @@ pub async fn insert(conn: &mut Connection, grant: &Grant) -> QueryResult<bool> {
             | row
                 .for_share()
                 .insert_into(grants::table)
-                .into_columns(columns)
+                .into_columns(COLUMNS)
                 .on_conflict(grants::code_digest)
                 .do_nothing()
                 .execute(conn)
@@ -168,7 +188,7 @@ pub async fn insert(conn: &mut Connection, grant: &Grant) -> QueryResult<bool> {
             | conn
             | row
                 .insert_into(grants::table)
-                .into_columns(columns)
+                .into_columns(COLUMNS)
                 .on_conflict(grants::code_digest)
                 .do_nothing()
                 .execute(conn)

@@ -60,7 +60,7 @@ fn is_certified(
     shown: &ClientCertificate,
     now: Timestamp,
 ) -> Result<bool, String> {
-    let authorities = app.client_authorities.as_ref();
+    let authorities = app.client_keys.authorities.as_ref();
     if !authorities.is_some_and(|authorities| authorities.certify(shown, now)) {
         return Err("no authority of ours has certified the certificate for now".to_owned());
     }
