@@ -165,6 +165,16 @@ pub enum CandidateWord {
     Declined,
 }
 
+/// What the person of a session has said to what an app may know and do. It counts for this sign-in and
+/// this session alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConsentWord {
+    /// They were asked.
+    Asked(SessionId),
+    /// They have agreed.
+    Given(SessionId),
+}
+
 /// One thing that happened on the way.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Hop {
@@ -195,6 +205,8 @@ pub struct Interaction {
     pub half: Option<Half>,
     /// The account that the person may have already, found by their address.
     pub candidate: Option<Candidate>,
+    /// What the person has said to what the app may know and do.
+    pub consent: Option<ConsentWord>,
     /// Whether it is kept under its own name, for pages to name it. One that has not shown a page
     /// travels with the person to the upstream, and nowhere else.
     pub kept: bool,
@@ -220,6 +232,7 @@ impl Interaction {
             identifier: None,
             half: None,
             candidate: None,
+            consent: None,
             kept: false,
             hops: Vec::new(),
         }

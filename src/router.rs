@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use crate::{
     app::App,
     endpoints::{
-        account, api, authorize,
+        account, api, authorize, consent,
         discovery::{self, Documents},
         health, introspect,
         login::{self, second_factor},
@@ -57,6 +57,7 @@ fn for_people() -> Router<App> {
         .route(path::SECOND_FACTOR, get(second_factor::show).post(second_factor::post))
         .route(path::PASSKEY, get(login::passkey::show).post(login::passkey::post))
         .route(path::CONNECT, get(login::connect::show).post(login::connect::post))
+        .route(path::CONSENT, get(consent::show).post(consent::post))
         .route(path::SIGNUP, get(signup::show).post(signup::post))
         .route(path::VERIFY_EMAIL, get(verify_email::show).post(verify_email::post))
         .route(path::RECOVERY, get(recovery::show).post(recovery::ask))

@@ -33,6 +33,8 @@ pub mod path {
     pub const PASSKEY: &str = "/login/passkey";
     /// Connecting who has signed in elsewhere with the account that they have here.
     pub const CONNECT: &str = "/login/connect";
+    /// Agreeing to what an app may know and do.
+    pub const CONSENT: &str = "/consent";
     /// Making a local account.
     pub const SIGNUP: &str = "/signup";
     /// Confirming an address.
@@ -218,6 +220,11 @@ pub fn second_factor(flow: &str) -> String {
 /// Where a sign-in in progress shows that an account is its person's.
 pub fn connect(flow: &str) -> String {
     format!("{}?flow={flow}", path::CONNECT)
+}
+
+/// Where the person of a sign-in in progress agrees to what the app may know and do.
+pub fn consent(flow: &str) -> String {
+    format!("{}?flow={flow}", path::CONSENT)
 }
 
 /// Where a sign-in in progress chooses its way.

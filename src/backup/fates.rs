@@ -72,6 +72,7 @@ pub const TABLES: &[(&str, Fate)] = &[
     ("waiting_accounts", Fate::AsTheyWere),
     ("invitations", Fate::Changed(revoke)),
     ("sessions", Fate::Changed(end_session)),
+    ("consents", Fate::LeftOut),
     ("leases", Fate::LeftOut),
     ("grants", Fate::Changed(revoke_grant)),
     ("refresh_tokens", Fate::AsTheyWere),

@@ -57,7 +57,24 @@ text_enum! {
         Lean = "lean",
     }
 }
-word_setting!(ClientType, PkcePolicy, ClaimPlacement, GrantType, ResponseMode, SigningAlgorithm);
+text_enum! {
+    /// When people are asked whether an app may know and do what it asks for.
+    ConsentPolicy {
+        /// Never: the administrator has agreed for everybody.
+        Never = "never",
+        /// The first time, and whenever it asks for more.
+        Once = "once",
+    }
+}
+word_setting!(
+    ConsentPolicy,
+    ClientType,
+    PkcePolicy,
+    ClaimPlacement,
+    GrantType,
+    ResponseMode,
+    SigningAlgorithm
+);
 
 section! {
     /// One app that signs people in through Keywright.
@@ -108,6 +125,9 @@ section! {
         access_token_signing_alg: SigningAlgorithm = SigningAlgorithm::Es256,
         /// What its ID tokens are signed with.
         id_token_signing_alg: SigningAlgorithm = SigningAlgorithm::Rs256,
+        /// When people are asked whether it may know and do what it asks for. It can have them asked
+        /// each time with `prompt=consent` (OIDC Core §3.1.2.4).
+        consent: ConsentPolicy = ConsentPolicy::Never,
         /// Where the claims about a person are put.
         id_token_claims: ClaimPlacement = ClaimPlacement::Full,
         /// Claims that it gets beyond those of its scopes, in the ID token and UserInfo.

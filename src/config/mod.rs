@@ -30,7 +30,7 @@ mod values;
 pub use addresses::{DatabaseUrl, Issuer, Pattern, StateUrl};
 pub use attributes::{Attribute, AttributeKind, ChangedBy, Visibility};
 pub use client_claims::{ClaimValue, ClientClaim, GroupValue, PersonClaim};
-pub use clients::{ClaimPlacement, ClientSettings, ClientType, PkcePolicy};
+pub use clients::{ClaimPlacement, ClientSettings, ClientType, ConsentPolicy, PkcePolicy};
 pub use groups::{GroupDefinition, group_name_fault, is_role};
 pub use limits::{ConnectionSettings, RateLimitSettings};
 pub use lists::OneOrMore;

@@ -5,6 +5,7 @@
 //! `departure` sends people to upstreams, and `respond` back to the app.
 
 mod arrival;
+pub mod consent;
 mod decide;
 mod departure;
 pub mod direct;
@@ -56,7 +57,10 @@ pub async fn begin(
         Next::SignIn => None,
         Next::End(ending) => {
             let ended = end(app, &interaction, ending, now).await;
-            return ended.or_else(|page| without_page(app, &interaction, page));
+            let mut response = ended.or_else(|page| without_page(app, &interaction, page))?;
+            // What comes next may be a page of ours.
+            cookies::add(response.headers_mut(), mark.cookie(app));
+            return Ok(response);
         }
     };
     if let Err(error) = throttle::begin_flow(app, from, now) {
@@ -159,7 +163,17 @@ async fn end(
 ) -> Result<Response, PageError> {
     let trace = &interaction.trace_id;
     match ending {
-        Ending::Code(request, session) => answer_with_code(app, request, session, trace, now).await,
+        Ending::Code(request, session) => {
+            let agreed = consent::is_given(app, interaction, request, session).await;
+            if agreed.map_err(|error| PageError::from(error).trace(trace))? {
+                return answer_with_code(app, request, session, trace, now).await;
+            }
+            if interaction.is_silent() {
+                let error = OAuthError::consent_required("the person has not agreed to it yet");
+                return Ok(refuse(app, &Target::of(request), &error, trace, Some(interaction)));
+            }
+            consent::ask(app, interaction.clone(), session).await
+        }
         Ending::Error(request, error) => {
             Ok(refuse(app, &Target::of(request), &error, trace, Some(interaction)))
         }

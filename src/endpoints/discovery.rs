@@ -177,10 +177,7 @@ fn metadata(app: &App) -> Value {
             ["client_secret_basic", "client_secret_post", "none"],
         "code_challenge_methods_supported": ["S256"],
         "acr_values_supported": levels(app),
-        // `consent` is understood too, but there is nothing to consent to: every app is one that the
-        // administrator has added.
-        "prompt_values_supported":
-            words(&[Prompt::None, Prompt::Login, Prompt::SelectAccount], Prompt::as_str),
+        "prompt_values_supported": words(Prompt::ALL, Prompt::as_str),
         "claims_supported": [
             "iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "at_hash",
             "preferred_username", "name", "picture", "locale", "updated_at", "email", "email_verified",

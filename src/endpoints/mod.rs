@@ -3,6 +3,7 @@
 pub mod account;
 pub mod api;
 pub mod authorize;
+pub mod consent;
 pub mod discovery;
 pub mod health;
 pub mod introspect;

@@ -29,6 +29,8 @@ pub enum ErrorCode {
     LoginRequired,
     /// OIDC Core §3.1.2.6.
     InteractionRequired,
+    /// OIDC Core §3.1.2.6.
+    ConsentRequired,
     /// OpenID Connect Core Error Code `unmet_authentication_requirements`.
     UnmetAuthenticationRequirements,
     /// OIDC Core §3.1.2.6.
@@ -63,6 +65,7 @@ impl ErrorCode {
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::LoginRequired => "login_required",
             Self::InteractionRequired => "interaction_required",
+            Self::ConsentRequired => "consent_required",
             Self::UnmetAuthenticationRequirements => "unmet_authentication_requirements",
             Self::RequestNotSupported => "request_not_supported",
             Self::RequestUriNotSupported => "request_uri_not_supported",
@@ -134,6 +137,8 @@ named! {
     temporarily_unavailable = TemporarilyUnavailable,
     /// `prompt=none`, and nobody is signed in.
     login_required = LoginRequired,
+    /// `prompt=none`, and the person has not agreed to what the app asks for.
+    consent_required = ConsentRequired,
     /// Nobody has proved who they are as well as was asked.
     unmet_authentication_requirements = UnmetAuthenticationRequirements,
     /// The bearer token is not good.

@@ -15,6 +15,7 @@ mod schema;
 mod sqlite;
 
 pub mod audit_events;
+pub mod consents;
 pub mod deletions;
 pub mod facts;
 pub mod grants;

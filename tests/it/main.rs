@@ -43,6 +43,7 @@ mod choosing;
 mod cli;
 mod codes;
 mod conformance;
+mod consent;
 mod demo;
 mod documents;
 mod edge;

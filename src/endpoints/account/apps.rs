@@ -16,7 +16,8 @@ use crate::{
     foundation::{clock::Timestamp, ids::ClientId},
     protocol::scope::Scope,
     store::{
-        StoreError, audit_events,
+        StoreError, audit_events, consents,
+        consents::Consent,
         grants::{self, Grant, RevokedBecause},
         refresh_tokens,
     },
@@ -48,7 +49,7 @@ struct AppRow {
     last_used: String,
 }
 
-/// All living families of one app.
+/// All living families of one app, and what the person has agreed to.
 struct Connected {
     since: Timestamp,
     last_used: Timestamp,
@@ -66,6 +67,8 @@ pub async fn show(State(app): State<App>, request: Request) -> Result<Response, 
     let mut connection = app.connection().await?;
     let living = grants::list_live_of_user(&mut connection, user, now).await;
     let living = living.map_err(StoreError::from)?;
+    let agreed = consents::list_of_user(&mut connection, user).await;
+    let agreed = agreed.map_err(StoreError::from)?;
     let issued = refresh_tokens::last_issued(&mut connection, user, now).await;
     let issued: HashMap<_, _> = issued.map_err(StoreError::from)?.into_iter().collect();
     drop(connection);
@@ -74,7 +77,10 @@ pub async fn show(State(app): State<App>, request: Request) -> Result<Response, 
     let template = AppsPage {
         page: PageFrame::new(&app),
         csrf: csrf::token(&app, &mark),
-        apps: by_app(&living, last_issued).iter().map(|(id, one)| row(&app, id, one)).collect(),
+        apps: by_app(&living, &agreed, last_issued)
+            .iter()
+            .map(|(id, one)| row(&app, id, one))
+            .collect(),
     };
     let mut response = page(StatusCode::OK, &template);
     cookies::add(response.headers_mut(), mark.cookie(&app));
@@ -83,6 +89,7 @@ pub async fn show(State(app): State<App>, request: Request) -> Result<Response, 
 
 fn by_app(
     living: &[Grant],
+    agreed: &[Consent],
     last_issued: impl Fn(&Grant) -> Option<Timestamp>,
 ) -> BTreeMap<ClientId, Connected> {
     let mut apps: BTreeMap<ClientId, Connected> = BTreeMap::new();
@@ -94,6 +101,11 @@ fn by_app(
         one.since = one.since.min(since);
         one.last_used = one.last_used.max(last_used);
         one.scope = one.scope.iter().chain(scope.iter()).collect();
+    }
+    for consent in agreed {
+        let (since, scope) = (consent.given_at, Scope::from(consent.scope.clone()));
+        let fresh = Connected { since, last_used: consent.updated_at, scope };
+        let _ = apps.entry(consent.client_id.clone()).or_insert(fresh);
     }
     apps
 }
@@ -111,8 +123,8 @@ fn row(app: &App, id: &ClientId, one: &Connected) -> AppRow {
     }
 }
 
-/// `POST /account/apps/disconnect`: every token that the app holds for the person dies. The next time
-/// they open it, it gets new ones.
+/// `POST /account/apps/disconnect`: every token that the app holds for the person dies, and what they
+/// have agreed to counts no more. The next time they open it, it gets new ones, or asks again.
 pub async fn disconnect(State(app): State<App>, request: Request) -> Result<Response, PageError> {
     let now = app.now();
     let from = address::of(&app, request.extensions(), request.headers());
@@ -125,17 +137,18 @@ pub async fn disconnect(State(app): State<App>, request: Request) -> Result<Resp
     let event = Event::done("disconnect_app").user(user).client(&client);
     let event = event.address(from.to_string()).row(now, app.random());
     let mut connection = app.connection().await?;
-    let ended = connection
+    let was_connected = connection
         .transaction(async |conn| {
             let because = RevokedBecause::Disconnected;
             let ended = grants::revoke_of_client(conn, (user, &client), because, now).await?;
-            if ended > 0 {
+            let connected = consents::delete(conn, user, &client).await? || ended > 0;
+            if connected {
                 audit_events::insert(conn, &event).await?;
             }
-            Ok::<_, StoreError>(ended)
+            Ok::<_, StoreError>(connected)
         })
         .await?;
-    if ended == 0 {
+    if !was_connected {
         return Err(unknown().event(Event::refused("disconnect_app", "app_unknown").user(user)));
     }
     Ok(see_other(urls::path::APPS_OF_MINE))

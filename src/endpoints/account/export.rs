@@ -20,7 +20,7 @@ use crate::{
     store::{
         Connection, StoreError, StoreResult,
         audit_events::{self, AuditEvent},
-        grants, identities, mail_outbox, personal_access_tokens,
+        consents, grants, identities, mail_outbox, personal_access_tokens,
         sessions::{self as session_rows, Session},
         user_attributes,
         users::Person,
@@ -71,6 +71,7 @@ async fn everything(
         "linked_sign_ins": linked(app, conn, user).await?,
         "sessions": sessions(conn, user).await?,
         "apps": apps(conn, user, now).await?,
+        "consents": agreed(conn, user).await?,
         "personal_access_tokens": tokens(app, conn, user).await?,
         "mails": mails(conn, person).await?,
         "activity": events.iter().map(event).collect::<Vec<_>>(),
@@ -112,6 +113,18 @@ async fn linked(app: &App, conn: &mut Connection, user: &UserId) -> StoreResult<
         })
     };
     Ok(identities::list_of_user(conn, user).await?.iter().map(told).collect())
+}
+
+/// What the person has agreed that apps may know and do.
+async fn agreed(conn: &mut Connection, user: &UserId) -> StoreResult<Vec<Value>> {
+    let rows = consents::list_of_user(conn, user).await?;
+    let told = rows.iter().map(|row| {
+        json!({
+            "client_id": row.client_id, "scope": row.scope,
+            "given_at": row.given_at.rfc3339(), "updated_at": row.updated_at.rfc3339(),
+        })
+    });
+    Ok(told.collect())
 }
 
 /// Those that have ended too, as long as they are kept.

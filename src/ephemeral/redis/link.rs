@@ -18,6 +18,9 @@ use crate::{
     foundation::secret::Secret,
 };
 
+/// Nobody waits for so long: an answer that comes later is thrown away.
+const LONGEST_ANSWER: Duration = Duration::from_secs(5);
+
 /// What makes connections.
 pub(super) enum Links {
     Server(deadpool_redis::Pool),
@@ -62,11 +65,11 @@ impl Links {
         Ok(match self {
             Self::Server(pool) => {
                 let pooled = pool.get().await.map_err(fault)?;
-                Link::Server(deadpool_redis::Connection::take(pooled))
+                Link::Server(patient(deadpool_redis::Connection::take(pooled)))
             }
             Self::Sentinels(pool) => {
                 let pooled = pool.get().await.map_err(fault)?;
-                Link::Server(sentinel::Connection::take(pooled))
+                Link::Server(patient(sentinel::Connection::take(pooled)))
             }
             Self::Cluster(pool) => {
                 let pooled = pool.get().await.map_err(fault)?;
@@ -74,6 +77,12 @@ impl Links {
             }
         })
     }
+}
+
+/// How long one command may take is said by whoever sends it.
+fn patient(mut connection: MultiplexedConnection) -> MultiplexedConnection {
+    connection.set_response_timeout(LONGEST_ANSWER);
+    connection
 }
 
 fn fault(error: impl std::fmt::Display) -> EphemeralError {

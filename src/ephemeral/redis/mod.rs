@@ -9,6 +9,7 @@
 
 mod breaker;
 mod link;
+mod patience;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -145,7 +146,7 @@ impl Way {
             return Ok(found);
         }
         self.connect();
-        let in_time = tokio::time::timeout_at(deadline, tried).await.is_ok();
+        let in_time = patience::by(deadline, tried).await.is_some();
         let what = if in_time { "nobody listens, or refuses us" } else { "no connection in time" };
         self.found().ok_or_else(|| Unanswered::Away(what.to_owned()))
     }
@@ -205,8 +206,7 @@ async fn query<T: FromRedisValue>(
     deadline: Instant,
 ) -> Result<T, RedisError> {
     let timed_out = || Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
-    let answer = tokio::time::timeout_at(deadline, link.query(command)).await;
-    answer.unwrap_or_else(|_| timed_out())
+    patience::by(deadline, link.query(command)).await.unwrap_or_else(timed_out)
 }
 
 /// Whether another connection may do better: this one is gone, or leads to a server that no longer

@@ -239,9 +239,7 @@ async fn request_objects_are_refused_and_never_fetched() {
 async fn endpoints_that_do_not_exist_are_neither_there_nor_advertised() {
     let app = TestApp::start().await;
     let mut browser = app.browser();
-    for path in
-        ["/par", "/register", "/consent", "/device_authorization", "/device", "/check_session"]
-    {
+    for path in ["/par", "/register", "/device_authorization", "/device", "/check_session"] {
         assert_refusal_page(&browser.get(path).await, 404, "not_found");
         let page = browser.post_form(path, &[("client_id", "web")]).await;
         assert_refusal_page(&page, 404, "not_found");

@@ -54,6 +54,7 @@ async fn fill(url: &str) {
          INSERT INTO sessions VALUES \
            ('s', {d1}, 'bob', 'kc', 'sid', 1, '[]', NULL, 1, 2, 3, 4000000000, NULL, 'a', 'u'), \
            ('o', {d2}, 'bob', NULL, NULL, 1, '[]', NULL, 1, 2, 3, 4000000000, 9, 'a', '{NASTY}');
+         INSERT INTO consents VALUES ('bob', 'web', 'openid', 1, 2);
          INSERT INTO leases VALUES ('s', 'kc', {all}, 'refresh', 0, TRUE, 'c', 7);
          INSERT INTO grants (id, user_id, client_id, session_id, code_digest, redirect_uri, scope, \
              auth_time, amr, created_at, expires_at, revoked_at, revoked_because, trace_id) VALUES \
@@ -171,7 +172,7 @@ async fn what_was_alive_comes_back_ended() {
     let report = restore(&url, &file, Wishes::default()).await.unwrap();
     let after = contents(&url).await;
     let counts = |table: &str| (before[table].len(), after[table].len());
-    for table in ["leases", "one_time_links", "recovery_requests"] {
+    for table in ["consents", "leases", "one_time_links", "recovery_requests"] {
         assert_eq!(counts(table), (1, 0), "{table}");
     }
     let same = [

@@ -61,8 +61,9 @@ const FORGERIES: [Forgery; 12] = [
 ];
 
 /// Everything that may be posted: with a form token, or by an app, which proves itself otherwise.
-const GUARDED: [&str; 30] = [
+const GUARDED: [&str; 31] = [
     "CONNECT",
+    "CONSENT",
     "DISCONNECT_APP_OF_MINE",
     "END_OTHER_SESSIONS_OF_MINE",
     "END_SESSION_OF_MINE",

@@ -11,8 +11,9 @@ use super::{
     raw::{self, empty},
 };
 
-const TABLES: [&str; 27] = [
+const TABLES: [&str; 28] = [
     "audit_events",
+    "consents",
     "deletions",
     "facts",
     "grants",
