@@ -62,6 +62,11 @@ export async function belongings({ person }) {
   await person.press('Disconnect Notes');
   await person.open('/account/apps');
   await person.look('apps-none');
+  await person.fromApp('prompt=consent');
+  await person.is('/consent');
+  await person.look('consent');
+  await person.press('Agree');
+  await person.arrives(username);
   await person.open('/account/activity');
   await person.look('activity');
   await person.open('/account');

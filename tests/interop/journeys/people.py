@@ -53,6 +53,7 @@ NO_PAGE = {
     "OAUTH_METADATA": "for programs",
     "JWKS": "for programs",
     "TOKEN": "for programs",
+    "PAR": "for programs",
     "SESSION_TOKEN": "for programs",
     "API_DOCUMENT": "for programs",
     "PICTURE": "a picture",

@@ -35,6 +35,9 @@ async fn go_back(url: &str, versions: usize) {
     });
 }
 
+/// How many migrations there are from that of `waiting_accounts` on.
+const SINCE: usize = 6;
+
 fn open(url: &str) -> Store {
     Store::open(&config_of(url, &[SECRET_KEY]).database, Access::Founder).unwrap()
 }
@@ -43,8 +46,8 @@ fn open(url: &str) -> Store {
 async fn older() -> (String, tempfile::TempDir) {
     let (url, folder) = empty().await;
     migrate(&open(&url)).await.unwrap();
-    go_back(&url, 4).await;
-    assert_eq!(pending(&open(&url)).await.unwrap().len(), 4);
+    go_back(&url, SINCE).await;
+    assert_eq!(pending(&open(&url)).await.unwrap().len(), SINCE);
     let user = "INSERT INTO users (id, username, username_key, groups, created_at, updated_at) \
                 VALUES ('bob', 'Bob', 'bob', '[]', 1, 2)";
     raw::run(&url, user).await;
