@@ -8,13 +8,14 @@ use crate::{
     app::App,
     audit::Event,
     clients::Client,
-    ephemeral::{EphemeralResult, Key, KeyKind},
+    ephemeral::{Key, KeyKind},
     foundation::{
         clock::{Span, Timestamp},
         ids::ClientId,
         opaque::{Opaque, OpaqueKind},
         secret::Secret,
     },
+    protocol::error::OAuthError,
     web::{error::PageError, params::Params},
 };
 
@@ -22,6 +23,9 @@ use crate::{
 const PREFIX: &str = "urn:ietf:params:oauth:request_uri:";
 /// How long the browser may take to come with it.
 pub const LIFE: Span = Span::from_minutes(1);
+
+/// A longer request is none: strangers can push for a public client.
+const LONGEST: usize = 8 * 1_024;
 
 /// A request as it waits for the browser.
 #[derive(Debug, Serialize, Deserialize)]
@@ -37,9 +41,13 @@ pub async fn keep(
     client: &Client,
     params: &Params,
     now: Timestamp,
-) -> EphemeralResult<Secret> {
+) -> Result<Secret, OAuthError> {
+    let query = params.to_query();
+    if query.len() > LONGEST {
+        return Err(OAuthError::invalid_request("the request is longer than 8 KiB"));
+    }
     let name = Opaque::generate(OpaqueKind::PushedRequest, app.random());
-    let pushed = Pushed { client_id: client.id().clone(), query: params.to_query(), at: now };
+    let pushed = Pushed { client_id: client.id().clone(), query, at: now };
     app.state
         .put(
             &Key::of_text(KeyKind::PushedRequest, &name.digest().to_text()),

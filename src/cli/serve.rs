@@ -39,9 +39,9 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
             "rate_limits.enabled = false: nobody is limited in how much they ask for; guessing is"
         );
     }
+    let (public, probes) = (public.open()?, probes.open()?);
     let presence = jobs::Presence::begin(&app).await?;
     admin::offer_first(&app).await?;
-    let (public, probes) = (public.open()?, probes.open()?);
     presence.keep(&app);
     jobs::start(&app);
     let drain = settings.drain_timeout.to_std();

@@ -86,6 +86,10 @@ impl ServerSettings {
         } else if self.trusted_proxies.is_empty() {
             let fix = "is believed of server.trusted_proxies alone; name the proxy's own network";
             problems.add(at, format!("{name:?}"), fix);
+        } else if self.proxy_protocol {
+            // Behind a balancer that passes on connections nobody says which requests a proxy has made.
+            let fix = "does not go with server.proxy_protocol: the proxy has to end TLS itself";
+            problems.add(at, format!("{name:?}"), fix);
         }
     }
 }

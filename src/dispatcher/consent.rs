@@ -30,7 +30,7 @@ pub(super) async fn is_given(
     if interaction.consent == Some(ConsentWord::Given(session.id.clone())) {
         return Ok(true);
     }
-    if request.prompts(Prompt::Consent) {
+    if request.prompts(Prompt::Consent) || is_claimable(&request.redirect_uri) {
         return Ok(false);
     }
     let client = app.clients.find(request.client_id.as_str());
@@ -41,6 +41,14 @@ pub(super) async fn is_given(
     let consent = consents::find(&mut connection, &session.user_id, &request.client_id).await;
     let agreed = consent.map_err(StoreError::from)?.map(|row| Scope::from(row.scope));
     Ok(agreed.is_some_and(|agreed| request.scope.is_within(&agreed)))
+}
+
+/// Whether any app on a device can have itself called at this address: one of a scheme that is nobody's
+/// (RFC 8252 §7.1, §8.6). There nobody is answered for without having said so (AZ-10).
+fn is_claimable(redirect_uri: &str) -> bool {
+    let is_web =
+        |scheme: &str| ["https", "http"].iter().any(|web| scheme.eq_ignore_ascii_case(web));
+    redirect_uri.split_once(':').is_none_or(|(scheme, _)| !is_web(scheme))
 }
 
 /// Lets the sign-in wait for the person's word.

@@ -34,7 +34,7 @@ pub use self::{
 use crate::{
     app::App,
     audit::{Event, printable},
-    ephemeral::{Key, KeyKind},
+    ephemeral::{EphemeralResult, Key, KeyKind},
     foundation::{clock::Timestamp, ids::TraceId},
     interactions::{self, AuthorizationRequest, Interaction},
     protocol::{acr::Level, error::OAuthError, words::Prompt},
@@ -57,6 +57,11 @@ pub async fn begin(
         Next::StepUp(session) => Some(session.clone()),
         Next::SignIn => None,
         Next::End(ending) => {
+            if asks(app, &interaction, &ending).await.map_err(|error| error.trace(&trace))?
+                && let Err(error) = throttle::begin_flow(app, from, now)
+            {
+                return without_page(app, &interaction, error.trace(&trace));
+            }
             let ended = end(app, &interaction, ending, now).await;
             let mut response = ended.or_else(|page| without_page(app, &interaction, page))?;
             // What comes next may be a page of ours.
@@ -75,6 +80,18 @@ pub async fn begin(
     let mut response = response.unwrap_or_else(IntoResponse::into_response);
     cookies::add(response.headers_mut(), mark.cookie(app));
     Ok(response)
+}
+
+/// Whether the person is about to be asked something, for which the sign-in is kept.
+async fn asks(
+    app: &App,
+    interaction: &Interaction,
+    ending: &Ending<'_>,
+) -> Result<bool, PageError> {
+    let Ending::Code(request, session) = ending else {
+        return Ok(false);
+    };
+    Ok(!interaction.is_silent() && !consent::is_given(app, interaction, request, session).await?)
 }
 
 /// Asks for the second factor of who has one, and anybody else to sign in.
@@ -216,14 +233,23 @@ async fn answer_with_code(
         trace_id: trace.clone(),
     };
     if let Some(name) = &request.pushed {
-        // RFC 9126 §7.3: it has had its answer.
-        let used = app.state.remove(&Key::of_text(KeyKind::PushedRequest, name)).await;
-        used.map_err(|error| PageError::from(error).trace(trace))?;
+        let first = use_up(app, name).await;
+        if !first.map_err(|error| PageError::from(error).trace(trace))? {
+            return Err(flow::expired().trace(trace));
+        }
     }
     let life = app.config.tokens.authorization_code_lifetime;
     let issued = codes::issue_code(&app.state, &payload, life, app.random()).await;
     let code = issued.map_err(|error| PageError::from(error).trace(trace))?;
     Ok(respond::with_code(app, &Target::of(request), &code))
+}
+
+/// Uses a pushed request up: of all sign-ins that it has begun one gets a code (RFC 9126 §7.3).
+async fn use_up(app: &App, name: &str) -> EphemeralResult<bool> {
+    let used = Key::of_text(KeyKind::UsedRequest, name);
+    let first = app.state.insert_new(&used, KeyKind::UsedRequest.life()).await?;
+    app.state.remove(&Key::of_text(KeyKind::PushedRequest, name)).await?;
+    Ok(first)
 }
 
 /// Sends an error to the app, and keeps why.

@@ -74,7 +74,9 @@ pub async fn post(State(app): State<App>, request: Request) -> Result<Response, 
     let now = app.now();
     let from = address::of(&app, request.extensions(), request.headers());
     let (headers, params) = params::of_page(request).await?;
-    if !csrf::is_own(&app, &headers, params.get(csrf::FIELD)) {
+    // What one person left open says nothing for another at the same browser (SS-13).
+    let token = params.get(csrf::FIELD);
+    if !csrf::is_own(&app, &headers, token) || !csrf::is_of_session(&app, &headers, token) {
         return Err(PageError::forged_form().event(Event::refused(ACTION, "form_not_ours")));
     }
     let visit = Visit::find(&app, &headers, &params, now).await?;
@@ -168,8 +170,10 @@ impl<'a> Visit<'a> {
     async fn agree(mut self, from: &str) -> Result<Response, PageError> {
         // Of two answers at once one counts (AZ-30).
         dispatcher::claim(self.app, &mut self.interaction).await?;
-        let kept = self.keep(from).await;
-        kept.map_err(|error| self.told(error.into()))?;
+        if let Err(error) = self.keep(from).await {
+            let page = self.told(error.into());
+            return Err(dispatcher::stay(self.app, &mut self.interaction, page).await);
+        }
         let session = &self.live.session;
         self.interaction.consent = Some(ConsentWord::Given(session.id.clone()));
         self.interaction.note(self.now, "agreed to what the app asks for");

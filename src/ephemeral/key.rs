@@ -40,6 +40,8 @@ pub enum KeyKind {
     Enrolment,
     /// An authorization request that was pushed. Proof.
     PushedRequest,
+    /// A pushed request that has led to a code. Proof: it does so once.
+    UsedRequest,
     /// Password attempts from one network. Comfort.
     SignInAttempts,
     /// Accounts made from one network. Comfort.
@@ -70,6 +72,7 @@ impl KeyKind {
             Self::Passkey => "passkey",
             Self::Enrolment => "enrolment",
             Self::PushedRequest => "pushed-request",
+            Self::UsedRequest => "used-request",
             Self::SignInAttempts => "sign-in-attempts",
             Self::SignUps => "sign-ups",
             Self::Recoveries => "recoveries",
@@ -82,7 +85,9 @@ impl KeyKind {
     pub const fn life(self) -> Span {
         match self {
             Self::SignUps | Self::Recoveries => Span::from_hours(1),
-            Self::Interaction | Self::OpenedLink | Self::LinkCodes => Span::from_minutes(30),
+            Self::Interaction | Self::OpenedLink | Self::LinkCodes | Self::UsedRequest => {
+                Span::from_minutes(30)
+            }
             Self::UpstreamState
             | Self::AuthorizationCode
             | Self::CodeFailures

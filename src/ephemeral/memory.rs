@@ -103,7 +103,10 @@ impl MemoryStore {
 
     fn shelf(&self, key: &Key) -> MutexGuard<'_, Shelf> {
         Self::lock(match key.kind() {
-            KeyKind::Interaction | KeyKind::UpstreamState | KeyKind::UpstreamAnswer => &self.flows,
+            KeyKind::Interaction
+            | KeyKind::UpstreamState
+            | KeyKind::UpstreamAnswer
+            | KeyKind::PushedRequest => &self.flows,
             KeyKind::SignInAttempts
             | KeyKind::SignUps
             | KeyKind::Recoveries

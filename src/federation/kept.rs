@@ -155,7 +155,10 @@ impl<T> Shared<T> {
         }
         slot.refetched_at = Some(now);
         let fetched = fetch(slot.has_copy(now)).await;
-        slot.keep(fetched, now).map(Some)
+        let answer = slot.keep(fetched, now);
+        // Whoever waits meanwhile shares a failure; whoever comes later looks for themselves.
+        self.failures.store(slot.failures, Ordering::Release);
+        answer.map(Some)
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::{Exchange, Story, TokenResponse};
 use crate::{
+    config::ConsentPolicy,
     foundation::{
         clock::Timestamp,
         digest::TokenDigest,
@@ -13,10 +14,15 @@ use crate::{
         opaque::{Opaque, OpaqueKind},
     },
     leases::{self, Standing},
-    protocol::{error::OAuthError, pkce::CodeChallenge, scope::OFFLINE_ACCESS, words::GrantType},
+    protocol::{
+        error::OAuthError,
+        pkce::CodeChallenge,
+        scope::{OFFLINE_ACCESS, Scope},
+        words::GrantType,
+    },
     sessions as session_rules,
     store::{
-        Connection, StoreError, StoreResult,
+        Connection, StoreError, StoreResult, consents,
         grants::{self, Grant, RevokedBecause},
         sessions::{self, Session},
         users::Person,
@@ -64,6 +70,9 @@ pub async fn redeem(exchange: &Exchange<'_>) -> Result<TokenResponse, WireError>
         }
         Err(refusal) => return Err(refusal),
     };
+    if !still_agreed(exchange, &mut connection, &payload).await? {
+        return Err(exchange.refuse(UNKNOWN, "consent_taken_back", story));
+    }
     let until = lease_end(exchange, &session, story)?;
     let grant = new_grant(exchange, &payload, &session, digest);
     // Signed before the transaction, which is then short.
@@ -162,6 +171,19 @@ pub(super) fn check_person(
         Some(reason) => Err(exchange.refuse(UNKNOWN, reason, story)),
         None => Ok(()),
     }
+}
+
+/// Whether the person still agrees to what the app gets, where they were to be asked (RT-08).
+async fn still_agreed(
+    exchange: &Exchange<'_>,
+    conn: &mut Connection,
+    payload: &CodePayload,
+) -> StoreResult<bool> {
+    if exchange.client.settings.consent == ConsentPolicy::Never {
+        return Ok(true);
+    }
+    let consent = consents::find(conn, &payload.user_id, exchange.client.id()).await?;
+    Ok(consent.is_some_and(|row| payload.scope.is_within(&Scope::from(row.scope))))
 }
 
 /// When the lease of the session ends: no token outlives it. It was renewed when the code was

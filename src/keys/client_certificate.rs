@@ -24,18 +24,35 @@ const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 
 /// A certificate that an app has shown.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ClientCertificate(CertificateDer<'static>);
 
 impl ClientCertificate {
     /// Reads what a proxy puts into a header: base64 between colons (RFC 9440 §2.1), PEM as it is or
-    /// percent-encoded, or the base64 of PEM alone. Of several, between commas, the first is the app's own.
+    /// percent-encoded, or the base64 of PEM alone. Of several, between commas, the first is the app's own,
+    /// if each next one is of who has certified the one before: a proxy that adds its own word to what came
+    /// in must not make what came in count.
     pub fn read(text: &str) -> Option<Self> {
         let text = percent_decoded(text.trim())?;
-        let text = match text.split_once(BEGIN) {
-            Some((_, rest)) => rest.split_once(END)?.0,
-            None => text.split(',').next()?.trim().trim_matches(':'),
-        };
+        if let Some((before, rest)) = text.split_once(BEGIN) {
+            let (own, after) = rest.split_once(END)?;
+            let alone = before.trim().is_empty() && after.trim().is_empty();
+            return Self::of_base64(own).filter(|_| alone);
+        }
+        let mut chain = text.split(',').map(|one| Self::of_base64(one.trim().trim_matches(':')));
+        let own = chain.next()??;
+        let mut last = own.clone();
+        for next in chain {
+            let next = next?;
+            if last.parsed()?.issuer() != next.parsed()?.subject() {
+                return None;
+            }
+            last = next;
+        }
+        Some(own)
+    }
+
+    fn of_base64(text: &str) -> Option<Self> {
         let base64: String = text.chars().filter(|letter| !letter.is_ascii_whitespace()).collect();
         let der = base64::engine::general_purpose::STANDARD.decode(base64).ok()?;
         let own = Self(CertificateDer::from(der));

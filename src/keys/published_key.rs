@@ -141,7 +141,8 @@ fn may_verify(jwk: &Map<String, Value>) -> bool {
     }
 }
 
-/// At least 2048 bits and an odd exponent above 1 (RFC 7518 §3.3).
+/// At least 2048 bits and an odd exponent above 1 (RFC 7518 §3.3), of eight bytes at most: what checking
+/// a signature takes grows with it, and anybody may show a key.
 fn is_strong_rsa(n: &str, e: &str) -> bool {
     let (Some(n), Some(e)) = (from_base64url(n), from_base64url(e)) else {
         return false;
@@ -149,7 +150,12 @@ fn is_strong_rsa(n: &str, e: &str) -> bool {
     let bits = n.iter().skip_while(|byte| **byte == 0).count() * 8;
     let odd = e.last().is_some_and(|byte| byte % 2 == 1);
     let above_one = e.iter().skip_while(|byte| **byte == 0).ne([1].iter());
-    (2_048..=16_384).contains(&bits) && n.last().is_some_and(|b| b % 2 == 1) && odd && above_one
+    let short = e.iter().skip_while(|byte| **byte == 0).count() <= 8;
+    short
+        && (2_048..=16_384).contains(&bits)
+        && n.last().is_some_and(|b| b % 2 == 1)
+        && odd
+        && above_one
 }
 
 /// Under a point of small order one signature fits many messages (RFC 8032 §5.1.7, JW-08).

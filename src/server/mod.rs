@@ -88,7 +88,7 @@ impl Terms {
     }
 }
 
-/// An address that is ours, at which nobody is let in yet: whoever connects is refused, and a proxy asks
+/// An address that nobody listens at, and at which nobody is let in yet: whoever connects is refused, and a proxy asks
 /// another server. One that listened would keep people waiting for as long as its start takes.
 #[derive(Debug)]
 pub struct Reserved {

@@ -22,7 +22,7 @@ pub(super) const LOCK: i64 = 7_309_453_219;
 /// a migration with which they would not work raises it to that migration, and so does whoever adds a word
 /// to a column that they read, such as a kind of mail. Adding tables, indexes and columns with defaults does
 /// not need that, and nothing is dropped or renamed in the version that stops using it.
-const WORKS_SINCE: i64 = 19;
+const WORKS_SINCE: i64 = 23;
 /// The fact that says so in the database.
 const FACT: &str = "schema.works_since";
 

@@ -69,6 +69,14 @@ impl Params {
         self
     }
 
+    /// The same with this parameter, instead of one of the same name.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.pairs.retain(|(own, _)| own != name);
+        self.pairs.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// All of them as the query of an address.
     pub fn to_query(&self) -> String {
         form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.pairs).finish()

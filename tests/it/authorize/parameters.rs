@@ -233,7 +233,7 @@ async fn request_objects_are_refused_and_never_fetched() {
     assert!(nobody_came);
 }
 
-/// AZ-10, AZ-14, AZ-23, AZ-27, AZ-33: what is not built is not there and not advertised.
+/// AZ-27, AZ-33: what is not built is not there and not advertised.
 #[tokio::test(flavor = "multi_thread")]
 async fn endpoints_that_do_not_exist_are_neither_there_nor_advertised() {
     let app = TestApp::start().await;

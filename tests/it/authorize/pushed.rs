@@ -183,3 +183,27 @@ async fn a_public_client_does_not_fill_the_store() {
     // Who proves who they are comes from one address for many people.
     pushed(&app, "web", &[]).await;
 }
+
+/// RFC 9126 §7.3: of two sign-ins that one name has begun one gets a code.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_tabs_with_one_name_get_one_code() {
+    let app = start_with_people("").await;
+    let name = pushed(&app, "web", &[]).await;
+    let mut browser = app.browser();
+    let first = browser.visit(&path("web", &name)).await;
+    let second = browser.visit(&path("web", &name)).await;
+    let journey = sign_in_on_page(&mut browser, &first, "alice").await;
+    assert!(journey.param("code").is_some());
+    let journey = sign_in_on_page(&mut browser, &second, "alice").await;
+    assert!(journey.stopped_at.is_none(), "{:?}", journey.hops());
+    assert!(journey.last().text().contains("code: flow_expired"), "{}", journey.last().text());
+}
+
+/// What is longer than any request is not kept, whatever it is made of.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_has_a_size() {
+    let app = start_with_people("").await;
+    let long = "~".repeat(4_000);
+    push(&app, "web", &[("unknown", &long)]).await.assert_error(400, "invalid_request");
+    pushed(&app, "web", &[("unknown", &"~".repeat(400))]).await;
+}

@@ -236,7 +236,8 @@ async fn a_certificate_counts_only_from_a_proxy_of_ours() {
     }
     let good = field(&own);
     let none = "no certificate came from a proxy of ours";
-    for line in ["", "::", ":AAAA:", "x", "%", "%zz", &format!("{base64}A"), &base64[..40]] {
+    let (twice, cut) = (format!("{base64},{base64}"), format!("{base64}A"));
+    for line in ["", "::", ":AAAA:", "x", "%", "%zz", &cut, &twice, &base64[..40]] {
         refused(&app, &[line], none).await;
     }
     refused(&app, &[&good, &good], none).await;

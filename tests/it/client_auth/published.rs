@@ -140,3 +140,20 @@ async fn a_copy_outlives_the_address() {
     app.clock.advance(23 * 3_600);
     assert_eq!(asks(&app, &publisher).await.status, 401);
 }
+
+/// FT-33, FT-36: a look for a newer key that fails costs nobody anything later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_that_fails_is_forgotten() {
+    let (app, publisher) = start().await;
+    assert_eq!(asks(&app, &publisher).await.status, 200);
+    publisher.misbehave(|lies| lies.fault(Endpoint::Jwks, Fault::Status(503)));
+    let stranger = super::Key::new("ES256");
+    let header = json!({"alg": "ES256", "kid": "invented"});
+    let forged = stranger.jwt_with(&header, &claims(&app, "signer"));
+    present(&app, &forged).await.assert_error(401, "invalid_client");
+    publisher.behave();
+    publisher.clear_requests();
+    app.clock.advance(2 * 3_600);
+    assert_eq!(asks(&app, &publisher).await.status, 200);
+    assert_eq!(publisher.count(Endpoint::Jwks), 1);
+}

@@ -167,17 +167,16 @@ async fn nobody_agrees_for_somebody_else() {
     // Another browser knows the address, and no more.
     let stranger = browser_of(&app).get(left_open.url.as_str()).await;
     assert_eq!(stranger.status, 403, "{}", stranger.text());
-    // Eve signs in at the same browser, in another tab.
-    let login = authorize_path("shop", &[("prompt", "login")]);
+    // Eve signs in at the same browser, in the same sign-in.
+    let login = left_open.url.as_str().replace("/consent", "/login");
     let journey = browser.visit(&login).await;
     let of_eve = sign_in_on_page(&mut browser, &journey, "eve").await;
     let own = question(&of_eve).clone();
+    assert_eq!(own.url, left_open.url);
     let form = left_open.form_to("/consent").press("answer", "allow");
     let answered = browser.submit(&left_open, &form).await;
-    // Her form token is not his.
-    assert!((400..500).contains(&answered.status), "{}", answered.text());
-    let page = browser.get(left_open.url.as_str()).await;
-    assert_eq!(page.status, 409, "{}", page.text());
+    assert_eq!(answered.status, 403, "{}", answered.text());
+    assert_eq!(app.refusals("consent").await, ["form_not_ours"]);
     assert_eq!(app.count("consents").await, 0);
     answer(&mut browser, &own, "allow").await.param("code").unwrap();
     let of_eve = "consents WHERE user_id IN (SELECT id FROM users WHERE username = 'eve')";
@@ -232,4 +231,42 @@ async fn consent_is_taken_back() {
     let form = page.form_to("/account/apps/disconnect");
     assert_eq!(browser.submit(&page, &form).await.status, 303);
     assert_eq!(app.count("consents").await, 0);
+}
+
+/// RT-08: a code that is under way when the person takes their word back gives nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_does_not_outlive_the_word() {
+    let app = start().await;
+    let mut browser = browser_of(&app);
+    let journey = first_visit(&mut browser, "bob", &[]).await;
+    let journey = answer(&mut browser, question(&journey), "allow").await;
+    let page = browser.get("/account/apps").await;
+    let form = page.form_to("/account/apps/disconnect");
+    assert_eq!(browser.submit(&page, &form).await.status, 303);
+    let late = redeem(&app, "shop", &journey.param("code").unwrap()).await;
+    late.assert_error(400, "invalid_grant");
+    assert_eq!(app.refusals("token").await, ["consent_taken_back"]);
+    assert_eq!(app.count("grants").await, 0);
+}
+
+/// AZ-10: at an address that any app on the device can claim nobody is answered for silently, however often
+/// they have agreed.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_anybody_can_claim_is_asked_about_each_time() {
+    let own = "[[clients]]\nid = \"device\"\nname = \"Device\"\ntype = \"native\"\n\
+               redirect_uris = [\"com.example.app:/cb\"]";
+    let app = TestApp::builder().config(own).start().await;
+    app.add_user("bob", &[]).await;
+    let mut browser = app.browser();
+    browser.stop_at("com.example.app:");
+    let to = ("redirect_uri", "com.example.app:/cb");
+    let journey = browser.visit(&authorize_path("device", &[to])).await;
+    let mut journey = sign_in_on_page(&mut browser, &journey, "bob").await;
+    for _ in 0..2 {
+        let page = question(&journey).clone();
+        assert!(answer(&mut browser, &page, "allow").await.param("code").is_some());
+        journey = browser.visit(&authorize_path("device", &[to])).await;
+    }
+    let silent = browser.visit(&authorize_path("device", &[to, ("prompt", "none")])).await;
+    assert_eq!(silent.param("error").as_deref(), Some("consent_required"));
 }

@@ -138,3 +138,39 @@ async fn a_dpop_jkt_is_a_thumbprint() {
         assert_eq!(journey.param("error").as_deref(), Some("invalid_request"), "{wrong}");
     }
 }
+
+/// RFC 9449 §10.1: a request that is pushed with a proof leads to a code for that key; a proof that is not
+/// good, or not of the key that is named, leads to nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pushed_request_binds_its_code() {
+    let app = TestApp::start().await;
+    app.add_user("bob", &[]).await;
+    let (own, other) = (Holder::new(), Holder::new());
+    let proof = |holder: &Holder| holder.proof(&app, ("POST", "/par"), &json!({}));
+    let push = async |proof: &str, more: &[(&str, &str)]| {
+        let params = crate::support::journey::authorize_params("spa");
+        let own = params.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let form: Vec<(&str, &str)> = own.chain(more.iter().copied()).collect();
+        app.post("/par", &form, &[("dpop", proof)]).await
+    };
+    let elsewhere = own.for_tokens(&app);
+    push(&elsewhere, &[]).await.assert_error(400, "invalid_dpop_proof");
+    let named = other.thumbprint();
+    let answer = push(&proof(&own), &[("dpop_jkt", &named)]).await;
+    answer.assert_error(400, "invalid_dpop_proof");
+    let shown = proof(&own);
+    let answer = push(&shown, &[("dpop_jkt", &own.thumbprint())]).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    push(&shown, &[]).await.assert_error(400, "invalid_dpop_proof");
+    let name = answer.text("request_uri");
+    let mut browser = app.browser();
+    let journey = browser.visit(&format!("/authorize?client_id=spa&request_uri={name}")).await;
+    let journey = crate::support::journey::sign_in_on_page(&mut browser, &journey, "bob").await;
+    let code = journey.param("code").unwrap();
+    for wrong in [None, Some(other.for_tokens(&app))] {
+        let answer = redeem(&app, &code, wrong.as_deref()).await;
+        assert_eq!(answer.status, 400, "{answer:?}");
+    }
+    let answer = redeem(&app, &code, Some(&own.for_tokens(&app))).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
