@@ -120,15 +120,15 @@ export async function confirm(person, username) {
 
 /**
  * The newest mail to an address that says such words and whose link leads to a path, once it is there:
- * its link and its text.
+ * its link and its text. A link that is known from a former mail is not meant.
  */
-export async function mailTo(address, path, words = /./) {
+export async function mailTo(address, path, words = /./, former = null) {
   for (const start = Date.now(); Date.now() - start < PATIENCE;) {
     const text = await (await fetch(MAIL)).text();
     const mails = text.split('<section').filter((mail) => mail.includes(`>${address}</bdi>`) && words.test(mail));
     for (const mail of mails) {
       const links = [...mail.matchAll(/<a href="([^"]+)"/g)].map(([, link]) => link.replaceAll('&#38;', '&').replaceAll('&amp;', '&'));
-      const link = links.find((one) => new URL(one).pathname === path);
+      const link = links.find((one) => new URL(one).pathname === path && one !== former);
       if (link) return { link, text: mail };
     }
     await new Promise((resolve) => setTimeout(resolve, 200));
