@@ -43,8 +43,8 @@ fn open(url: &str) -> Store {
 async fn older() -> (String, tempfile::TempDir) {
     let (url, folder) = empty().await;
     migrate(&open(&url)).await.unwrap();
-    go_back(&url, 4).await;
-    assert_eq!(pending(&open(&url)).await.unwrap().len(), 4);
+    go_back(&url, 5).await;
+    assert_eq!(pending(&open(&url)).await.unwrap().len(), 5);
     let user = "INSERT INTO users (id, username, username_key, groups, created_at, updated_at) \
                 VALUES ('bob', 'Bob', 'bob', '[]', 1, 2)";
     raw::run(&url, user).await;
