@@ -7,7 +7,7 @@ SERVICES := $(SETUP)/services.sh
 CARGO    ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test endurance interop bench peers lint advisories chart
+.PHONY: help demo test endurance day upgrade interop bench peers lint advisories chart
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -26,6 +26,16 @@ endurance: ## Kill it 500 times on SQLite and 500 times on PostgreSQL and Redis,
 	$(CARGO) test --locked --test endurance -- --seeds 20 --lose
 	$(CARGO) test --locked --test endurance -- --seeds 500 --database sqlite
 	$(CARGO) test --locked --test endurance -- --seeds 500 --database postgres
+
+day: ## Ten minutes of everything on two instances behind nginx while all of it dies; BINARY=FILE for a release build
+	$(PACKAGES) endurance
+	$(CARGO) test --locked --test endurance -- --day 1m --lose $(if $(BINARY),--binary $(BINARY))
+	$(CARGO) test --locked --test endurance -- --day 10m $(if $(BINARY),--binary $(BINARY))
+
+upgrade: ## Replace the former version by this one under load, and back; PREVIOUS=REVISION
+	$(PACKAGES) endurance
+	$(CARGO) test --locked --test endurance -- --upgrade 1m --lose $(if $(PREVIOUS),--previous $(PREVIOUS))
+	$(CARGO) test --locked --test endurance -- --upgrade 5m $(if $(PREVIOUS),--previous $(PREVIOUS))
 
 interop: ## Run the journeys with Keycloak, certified client libraries and Chromium
 	$(PACKAGES) interop

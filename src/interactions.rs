@@ -58,6 +58,8 @@ pub struct AuthorizationRequest {
     pub level: Option<Level>,
     /// Whom the app expects, proved by a former ID token.
     pub expected_user: Option<UserId>,
+    /// The digest of the name under which the app has pushed it (RFC 9126). It is good for one answer.
+    pub pushed: Option<String>,
 }
 
 impl AuthorizationRequest {

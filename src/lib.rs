@@ -9,6 +9,7 @@
 //! | 9 | [`cli`] | one file per verb of the command line |
 //! | 8 | [`router`], [`server`], [`jobs`] | every route on one page; listening; what happens without a request |
 //! | 7 | [`endpoints`] | one file or folder per thing the world can call |
+//! | 6++ | [`authorization`] | authorization requests: where they come from, and whether they are good |
 //! | 6+ | [`dispatcher`], [`grant_types`] | sign-ins: what comes next, and the way back to the app; who gets which tokens for which proof |
 //! | 6 | [`web`] | HTTP plumbing that knows no journey |
 //! | 5+ | [`leases`] | for how long an upstream's word counts |
@@ -27,6 +28,7 @@ pub mod foundation;
 pub mod accounts;
 pub mod app;
 pub mod audit;
+pub mod authorization;
 pub mod backup;
 pub mod cli;
 pub mod clients;

@@ -17,7 +17,7 @@ use crate::{
         discovery::{self, Documents},
         health, introspect,
         login::{self, second_factor},
-        logout, mail, picture, recovery, revoke, session_token, signup, token, userinfo,
+        logout, mail, par, picture, recovery, revoke, session_token, signup, token, userinfo,
         verify_email,
     },
     urls::path,
@@ -111,6 +111,7 @@ fn for_browser_apps(app: &App) -> Router<App> {
         .route(path::TOKEN, post(token::token))
         .route(path::USERINFO, get(userinfo::userinfo).post(userinfo::userinfo))
         .route(path::REVOKE, post(revoke::revoke))
+        .route(path::PAR, post(par::push))
         .route_layer(from_fn_with_state((app.clone(), &cors::OAUTH), cors::cors))
 }
 

@@ -13,6 +13,8 @@ pub mod path {
     pub const JWKS: &str = "/.well-known/jwks.json";
     /// RFC 6749 §3.1.
     pub const AUTHORIZE: &str = "/authorize";
+    /// RFC 9126 §2.
+    pub const PAR: &str = "/par";
     /// RFC 6749 §3.2.
     pub const TOKEN: &str = "/token";
     /// The token endpoint of browser apps that keep no refresh token.

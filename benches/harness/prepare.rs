@@ -92,7 +92,7 @@ impl Preparation {
             Scenario::A1 => Ok(self.pages(&server, contestant)),
             Scenario::F1 => Ok(self.sign_ins(&server, APP_ES256)),
             Scenario::F1r => Ok(self.sign_ins(&server, APP)),
-            Scenario::F2 => Ok(self.members(&server, contestant)),
+            Scenario::F2 | Scenario::F2f => Ok(self.members(scenario, &server, contestant)),
             Scenario::F3 => self.returns(&server, contestant).await,
         }
     }
@@ -104,9 +104,11 @@ impl Preparation {
     }
 
     /// People with a password, each at one connection; the ceiling hashes and does nothing else.
-    fn members(&self, server: &Party, contestant: Contestant) -> Vec<Worker> {
+    fn members(&self, scenario: Scenario, server: &Party, contestant: Contestant) -> Vec<Worker> {
         if contestant == Contestant::Ceiling {
-            let request = get(&server.host, "/argon2id", "");
+            let kept = scenario == Scenario::F2;
+            let path = if kept { "/argon2id" } else { "/argon2id/fresh" };
+            let request = get(&server.host, path, "");
             return self.repeat(server, vec![request], b"right");
         }
         let worker = |first: usize| {

@@ -27,8 +27,8 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     if let DatabaseUrl::Sqlite(file) = &config.database.url {
         tracing::info!(file = %file.display(), "the database is a file");
     }
-    let public = server::bind(settings.listen, "server.listen").await?;
-    let probes = server::bind(settings.management_listen, "server.management_listen").await?;
+    let public = server::reserve(settings.listen, "server.listen")?;
+    let probes = server::reserve(settings.management_listen, "server.management_listen")?;
     let stop = StopSignal::listen()?;
     install_tls_provider();
     let certificates = server::Certificates::open(&settings)?;
@@ -41,6 +41,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     }
     let presence = jobs::Presence::begin(&app).await?;
     admin::offer_first(&app).await?;
+    let (public, probes) = (public.open()?, probes.open()?);
     presence.keep(&app);
     jobs::start(&app);
     let drain = settings.drain_timeout.to_std();

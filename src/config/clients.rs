@@ -154,6 +154,12 @@ section! {
         access_token_signing_alg: SigningAlgorithm = SigningAlgorithm::Es256,
         /// What its ID tokens are signed with.
         id_token_signing_alg: SigningAlgorithm = SigningAlgorithm::Rs256,
+        /// What answers to its authorization requests are signed with, where it asks for a response
+        /// mode that ends in `.jwt` (JARM).
+        authorization_signed_response_alg: SigningAlgorithm = SigningAlgorithm::Rs256,
+        /// Whether it has to push its authorization requests (RFC 9126 §6), so that nothing of them goes
+        /// through the browser.
+        require_pushed_authorization_requests: bool = false,
         /// When people are asked whether it may know and do what it asks for. It can have them asked
         /// each time with `prompt=consent` (OIDC Core §3.1.2.4).
         consent: ConsentPolicy = ConsentPolicy::Never,

@@ -158,7 +158,8 @@ fn sign_in<'a>(interaction: &'a Interaction, request: &'a AuthorizationRequest) 
 fn wants_sign_in(request: &AuthorizationRequest, session: &Session, now: Timestamp) -> bool {
     let age = now.since(session.auth_time);
     let too_old = request.max_age.is_some_and(|max_age| age > max_age);
-    too_old || request.prompts(Prompt::Login) || request.prompts(Prompt::SelectAccount)
+    let prompts = [Prompt::Login, Prompt::SelectAccount, Prompt::Create];
+    too_old || prompts.into_iter().any(|prompt| request.prompts(prompt))
 }
 
 /// Whether a session is worth too little (OIDC Core §3.1.2.1, `acr_values`).

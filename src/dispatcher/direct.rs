@@ -32,6 +32,7 @@ pub fn begin(app: &App, client: &Client, scope: Scope, trace: &TraceId) -> Inter
         upstream_hint: None,
         level: client.settings.require_acr,
         expected_user: None,
+        pushed: None,
     };
     let purpose = Purpose::Authorize(Box::new(request));
     Interaction::begin(purpose, trace.clone(), &mark_of(client), app.random())

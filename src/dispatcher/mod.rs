@@ -34,9 +34,10 @@ pub use self::{
 use crate::{
     app::App,
     audit::{Event, printable},
+    ephemeral::{Key, KeyKind},
     foundation::{clock::Timestamp, ids::TraceId},
     interactions::{self, AuthorizationRequest, Interaction},
-    protocol::{acr::Level, error::OAuthError},
+    protocol::{acr::Level, error::OAuthError, words::Prompt},
     store::{StoreError, sessions::Session},
     tokens::codes::{self, CodePayload},
     urls,
@@ -140,7 +141,8 @@ async fn sign_in(
     let trace = interaction.trace_id.clone();
     let told = |error: StoreError| PageError::from(error).trace(&trace);
     let ways = Ways::of(app, &interaction, now).await.map_err(told)?;
-    if let Some(upstream) = ways.straight(app, &interaction) {
+    let creates = ways.signup && interaction.prompts(Prompt::Create);
+    if let Some(upstream) = ways.straight(app, &interaction).filter(|_| !creates) {
         return depart(app, upstream, interaction, now).await;
     }
     if let Some(request) = interaction.request().filter(|_| ways.is_empty())
@@ -151,7 +153,8 @@ async fn sign_in(
     }
     let kept = interactions::put(&app.state, &mut interaction).await;
     kept.map_err(|error| PageError::from(error).trace(&trace))?;
-    Ok(see_other(&urls::login(&interaction.flow)))
+    let flow = &interaction.flow;
+    Ok(see_other(&if creates { urls::signup(flow) } else { urls::login(flow) }))
 }
 
 /// Ends the interaction.
@@ -212,6 +215,11 @@ async fn answer_with_code(
         issued_at: now,
         trace_id: trace.clone(),
     };
+    if let Some(name) = &request.pushed {
+        // RFC 9126 §7.3: it has had its answer.
+        let used = app.state.remove(&Key::of_text(KeyKind::PushedRequest, name)).await;
+        used.map_err(|error| PageError::from(error).trace(trace))?;
+    }
     let life = app.config.tokens.authorization_code_lifetime;
     let issued = codes::issue_code(&app.state, &payload, life, app.random()).await;
     let code = issued.map_err(|error| PageError::from(error).trace(trace))?;

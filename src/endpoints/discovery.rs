@@ -157,6 +157,8 @@ fn metadata(app: &App) -> Value {
     json!({
         "issuer": app.urls.issuer(),
         "authorization_endpoint": at(path::AUTHORIZE),
+        "pushed_authorization_request_endpoint": at(path::PAR),
+        "require_pushed_authorization_requests": false,
         "token_endpoint": at(path::TOKEN),
         "userinfo_endpoint": at(path::USERINFO),
         "jwks_uri": at(path::JWKS),
@@ -167,7 +169,8 @@ fn metadata(app: &App) -> Value {
         "backchannel_logout_session_supported": true,
         "scopes_supported": scopes,
         "response_types_supported": ["code"],
-        "response_modes_supported": words(ResponseMode::ALL, ResponseMode::as_str),
+        "response_modes_supported": response_modes(app),
+        "authorization_signing_alg_values_supported": algorithms,
         "grant_types_supported": words(GrantType::ALL, GrantType::as_str),
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": algorithms,
@@ -219,6 +222,17 @@ fn auth_methods(app: &App, proof: Proof) -> Vec<&'static str> {
 fn assertion_algorithms() -> Vec<&'static str> {
     let of_secrets = SECRET_ALGORITHMS.iter().map(|(alg, _)| *alg);
     FOREIGN_ALGORITHMS.iter().copied().chain(of_secrets).collect()
+}
+
+/// Those that every client may have, and what any client has beyond.
+fn response_modes(app: &App) -> Vec<&'static str> {
+    let usual = [ResponseMode::Query, ResponseMode::FormPost];
+    let has = |mode: &ResponseMode| {
+        usual.contains(mode)
+            || app.clients.iter().any(|client| client.settings.response_modes.contains(mode))
+    };
+    let modes: Vec<ResponseMode> = ResponseMode::ALL.iter().copied().filter(has).collect();
+    words(&modes, ResponseMode::as_str)
 }
 
 /// The levels that people can reach. Beyond a second factor it takes an upstream.

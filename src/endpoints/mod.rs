@@ -10,6 +10,7 @@ pub mod introspect;
 pub mod login;
 pub mod logout;
 pub mod mail;
+pub mod par;
 pub mod picture;
 pub mod recovery;
 pub mod revoke;

@@ -38,6 +38,8 @@ pub enum KeyKind {
     Passkey,
     /// The secret of an authenticator app that somebody is setting up. Proof.
     Enrolment,
+    /// An authorization request that was pushed. Proof.
+    PushedRequest,
     /// Password attempts from one network. Comfort.
     SignInAttempts,
     /// Accounts made from one network. Comfort.
@@ -67,6 +69,7 @@ impl KeyKind {
             Self::FactorTries => "factor-tries",
             Self::Passkey => "passkey",
             Self::Enrolment => "enrolment",
+            Self::PushedRequest => "pushed-request",
             Self::SignInAttempts => "sign-in-attempts",
             Self::SignUps => "sign-ups",
             Self::Recoveries => "recoveries",
@@ -92,8 +95,8 @@ impl KeyKind {
             Self::UpstreamAnswer | Self::SignInAttempts | Self::ClientFailures => {
                 Span::from_minutes(1)
             }
-            // The minute is in the name; clocks may differ a little.
-            Self::DpopProof | Self::Requests => Span::from_minutes(2),
+            // A minute is in the name, or in the value; clocks may differ a little.
+            Self::DpopProof | Self::PushedRequest | Self::Requests => Span::from_minutes(2),
         }
     }
 }

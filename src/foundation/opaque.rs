@@ -30,6 +30,8 @@ pub enum OpaqueKind {
     Invitation,
     /// What a person gives to a program that acts for them.
     PersonalAccessToken,
+    /// The name of an authorization request that was pushed (RFC 9126 §2.2).
+    PushedRequest,
 }
 
 impl OpaqueKind {
@@ -43,6 +45,7 @@ impl OpaqueKind {
             Self::OneTimeLink => "kw_ol_",
             Self::Invitation => "kw_in_",
             Self::PersonalAccessToken => "kw_pat_",
+            Self::PushedRequest => "kw_pr_",
         }
     }
 }

@@ -19,6 +19,8 @@ pub enum TokenType {
     Id,
     /// OIDC Back-Channel Logout §2.4.
     Logout,
+    /// JARM §2.1. It has no `sub`, by which it is told from an ID token; libraries want no other `typ`.
+    AuthorizationResponse,
 }
 
 impl TokenType {
@@ -26,7 +28,7 @@ impl TokenType {
     pub const fn typ(self) -> &'static str {
         match self {
             Self::Access => "at+jwt",
-            Self::Id => "JWT",
+            Self::Id | Self::AuthorizationResponse => "JWT",
             Self::Logout => "logout+jwt",
         }
     }

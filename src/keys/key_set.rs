@@ -145,7 +145,7 @@ impl KeySet {
         let rare;
         let header = match typ {
             TokenType::Access => &key.access_token_header,
-            TokenType::Id => &key.id_token_header,
+            TokenType::Id | TokenType::AuthorizationResponse => &key.id_token_header,
             TokenType::Logout => {
                 rare = encode_header(alg.as_str(), typ, key.id.as_str());
                 &rare

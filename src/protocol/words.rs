@@ -15,12 +15,20 @@ text_enum! {
 }
 
 text_enum! {
-    /// `response_mode` (OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode).
+    /// `response_mode` (OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode, JARM §2.3).
     ResponseMode {
         /// The answer is in the query of the redirect.
         Query = "query",
+        /// The answer is in the fragment of the redirect.
+        Fragment = "fragment",
         /// The answer is posted by a form in the browser.
         FormPost = "form_post",
+        /// The answer is a JWT in the query (JARM §2.3.1).
+        QueryJwt = "query.jwt",
+        /// The answer is a JWT in the fragment (JARM §2.3.2).
+        FragmentJwt = "fragment.jwt",
+        /// The answer is a JWT that a form posts (JARM §2.3.3).
+        FormPostJwt = "form_post.jwt",
     }
 }
 
@@ -35,7 +43,34 @@ text_enum! {
         Consent = "consent",
         /// The person chooses the account.
         SelectAccount = "select_account",
+        /// The person makes an account (Initiating User Registration §4).
+        Create = "create",
     }
+}
+
+impl ResponseMode {
+    /// How the answer travels, and whether it is signed.
+    pub const fn parts(self) -> (Carrier, bool) {
+        match self {
+            Self::Query => (Carrier::Query, false),
+            Self::Fragment => (Carrier::Fragment, false),
+            Self::FormPost => (Carrier::Form, false),
+            Self::QueryJwt => (Carrier::Query, true),
+            Self::FragmentJwt => (Carrier::Fragment, true),
+            Self::FormPostJwt => (Carrier::Form, true),
+        }
+    }
+}
+
+/// What an answer travels in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// The query of a redirect.
+    Query,
+    /// The fragment of a redirect.
+    Fragment,
+    /// A form that the browser posts.
+    Form,
 }
 
 text_enum! {

@@ -17,7 +17,7 @@ use anyhow::Context as _;
 use axum::Router;
 use ipnet::IpNet;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::OwnedSemaphorePermit,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -29,6 +29,8 @@ pub use tls::{Certificates, keep_fresh};
 
 /// How long the loop rests when no connection can be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// So many connections may stand in the system's line.
+const LINE: u32 = 1_024;
 /// Probes come one by one.
 const MAX_PROBES: usize = 64;
 
@@ -86,11 +88,29 @@ impl Terms {
     }
 }
 
-/// Binds an address, or says what is in the way.
-pub async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("{setting} = \"{address}\": cannot listen there; is it in use?"))
+/// An address that is ours, at which nobody is let in yet: whoever connects is refused, and a proxy asks
+/// another server. One that listened would keep people waiting for as long as its start takes.
+#[derive(Debug)]
+pub struct Reserved {
+    socket: TcpSocket,
+    in_the_way: String,
+}
+
+/// Takes an address, or says what is in the way.
+pub fn reserve(address: SocketAddr, setting: &str) -> anyhow::Result<Reserved> {
+    let in_the_way = format!("{setting} = \"{address}\": cannot listen there; is it in use?");
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // Connections of a former process that are not quite over are not in the way.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address).with_context(|| in_the_way.clone())?;
+    Ok(Reserved { socket, in_the_way })
+}
+
+impl Reserved {
+    /// Lets people in from now on.
+    pub fn open(self) -> anyhow::Result<TcpListener> {
+        self.socket.listen(LINE).context(self.in_the_way)
+    }
 }
 
 /// Answers on a listener until told to stop, then lets requests in flight finish.

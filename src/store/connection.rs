@@ -128,9 +128,14 @@ impl Connection {
         begins
     }
 
-    /// Notes that a connection is lost: the next one out of the pool is another.
+    /// Notes that a connection is lost: the next one out of the pool is another. So is one that leads to a
+    /// server which only reads: after a fail-over the same address leads to one that writes.
     pub(super) const fn note_answer<T>(&mut self, answer: &QueryResult<T>) {
-        if let Err(QueryError::DatabaseError(DatabaseErrorKind::UnableToSendCommand, _)) = answer {
+        if let Err(QueryError::DatabaseError(
+            DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ReadOnlyTransaction,
+            _,
+        )) = answer
+        {
             self.lost = true;
         }
     }

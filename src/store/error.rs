@@ -26,12 +26,13 @@ impl StoreError {
                 | DatabaseErrorKind::ClosedConnection
                 | DatabaseErrorKind::SerializationFailure
                 | DatabaseErrorKind::ReadOnlyTransaction => true,
-                // SQLite reports a held lock and a full disk, PostgreSQL a time-out and two that wait for
-                // each other, as `Unknown`.
+                // SQLite reports a held lock and a full disk, PostgreSQL a time-out, a full disk and two that
+                // wait for each other, as `Unknown`.
                 _ => [
                     "locked",
                     "busy",
                     "full",
+                    "No space left",
                     "timeout",
                     "terminating",
                     "closed",

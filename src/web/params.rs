@@ -59,6 +59,16 @@ impl Params {
         self.pairs.iter().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name.as_str())
     }
 
+    /// The same without what a client proves itself by, and with its id.
+    #[must_use]
+    pub fn without_credentials(mut self, client_id: &str) -> Self {
+        let credentials =
+            ["client_id", "client_secret", "client_assertion", "client_assertion_type"];
+        self.pairs.retain(|(name, _)| !credentials.contains(&name.as_str()));
+        self.pairs.push(("client_id".to_owned(), client_id.to_owned()));
+        self
+    }
+
     /// All of them as the query of an address.
     pub fn to_query(&self) -> String {
         form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.pairs).finish()

@@ -14,6 +14,7 @@ use crate::{
     app::App,
     ephemeral::{EphemeralError, Key, KeyKind, Passage, rest_of_minute},
     foundation::{clock::Timestamp, ids::ClientId},
+    protocol::error::OAuthError,
 };
 
 /// Counts whatever a network asks for that people ask for (RL-05). Apps are not counted here: they
@@ -69,6 +70,14 @@ pub async fn client_failure(app: &App, client: Option<&ClientId>, from: IpAddr) 
     let who = format!("{client} {}", address::network(from));
     let key = Key::of_text(KeyKind::ClientFailures, &who);
     count(app, &key, app.config.rate_limits.client_failures_per_minute).await
+}
+
+/// The same for a request that somebody pushes who has proved nothing (RFC 9126).
+pub fn push_request(app: &App, from: IpAddr, now: Timestamp) -> Result<(), OAuthError> {
+    let most = app.config.rate_limits.max_new_flows;
+    let fits = app.flow_brake.begin(&address::network(from), most, now);
+    let fault = "too many requests were pushed from this network; try again in a minute";
+    fits.then_some(()).ok_or_else(|| OAuthError::temporarily_unavailable(fault))
 }
 
 /// Refuses a sign-in that begins, if too many have begun from its network (AZ-30).

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// More hops than any way takes.
-const MAX_HOPS: usize = 8;
+const MAX_HOPS: usize = 12;
 /// What every session's secret begins with.
 const SESSION: &str = "kw_se_";
 
@@ -27,7 +27,7 @@ pub(crate) enum Landing {
     App(Option<String>),
 }
 
-/// A page of the house.
+/// A page of the house, or of its upstream.
 pub(crate) struct Page {
     pub(crate) path: String,
     pub(crate) answer: Answer,
@@ -51,6 +51,12 @@ impl Page {
         forms.into_iter().find(|form| form.action.path() == path)
     }
 
+    /// Where a link of this page leads that goes to this path.
+    pub(crate) fn link(&self, path: &str) -> Option<String> {
+        let links = html::links(&self.answer.body, &self.url);
+        links.into_iter().find(|link| link.path() == path).map(String::from)
+    }
+
     /// The same, where there has to be one.
     pub(crate) fn need_form(&self, path: &str) -> Deed<Form> {
         match self.form(path) {
@@ -71,8 +77,19 @@ impl Browser {
         self.cookies.iter().any(|(_, value)| value.starts_with(SESSION))
     }
 
-    pub(crate) fn get(&mut self, path: &str) -> Deed<Answer> {
-        self.send("GET", path, "")
+    /// Asks for a path of the house, or for an address.
+    pub(crate) fn get(&mut self, at: &str) -> Deed<Answer> {
+        let (port, path) = self.place_of(at);
+        self.send(port, "GET", &path, "")
+    }
+
+    /// The port of an address, or of the house, and the path there.
+    fn place_of(&self, at: &str) -> (u16, String) {
+        let url = if at.starts_with('/') { None } else { Url::parse(at).ok() };
+        match url.as_ref().and_then(|url| Some((url.port()?, url))) {
+            Some((port, url)) => (port, url[url::Position::BeforePath..].to_owned()),
+            None => (self.port, at.to_owned()),
+        }
     }
 
     /// Sends a form with these fields filled in.
@@ -83,11 +100,11 @@ impl Browser {
             fields.retain(|(own, _)| own != name);
             fields.push((name, value));
         }
-        let action = &form.action[url::Position::BeforePath..];
-        self.send("POST", action, &encode(&fields))
+        let (port, action) = self.place_of(form.action.as_str());
+        self.send(port, "POST", &action, &encode(&fields))
     }
 
-    fn send(&mut self, method: &str, path: &str, body: &str) -> Deed<Answer> {
+    fn send(&mut self, port: u16, method: &str, path: &str, body: &str) -> Deed<Answer> {
         let mut head = format!(
             "{method} {path} HTTP/1.1\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0\r\n\
              Accept: text/html\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n"
@@ -102,39 +119,42 @@ impl Browser {
             let pairs = self.cookies.iter().map(|(name, value)| format!("{name}={value}"));
             head.push_str(&format!("Cookie: {}\r\n", pairs.collect::<Vec<_>>().join("; ")));
         }
-        let answer = wire::send(self.port, &head, body)?;
+        let answer = wire::send(port, &head, body)?;
         for cookie in answer.headers("set-cookie") {
             keep(&mut self.cookies, cookie);
         }
         Ok(answer)
     }
 
-    /// Opens an address and follows its redirects.
-    pub(crate) fn visit(&mut self, path: &str) -> Deed<Landing> {
-        let answer = self.get(path)?;
-        self.follow(path, answer)
+    /// Opens a path or an address, and follows its redirects.
+    pub(crate) fn visit(&mut self, at: &str) -> Deed<Landing> {
+        let answer = self.get(at)?;
+        self.follow(at, answer)
     }
 
     /// Follows the redirects of an answer.
     pub(crate) fn follow(&mut self, from: &str, answer: Answer) -> Deed<Landing> {
-        let own = format!("http://localhost:{}", self.port);
-        let (mut path, mut answer) = (from.to_owned(), answer);
+        let (port, path) = self.place_of(from);
+        let base = Url::parse(&format!("http://localhost:{port}")).expect("an address");
+        let mut url = base.join(&path).expect("an address");
+        let mut answer = answer;
         for _ in 0..MAX_HOPS {
             let to = answer.location().filter(|_| matches!(answer.status, 302 | 303));
             let Some(to) = to.map(str::to_owned) else {
-                let url = Url::parse(&format!("{own}{path}")).expect("an address");
                 let path = url.path().to_owned();
                 return Ok(Landing::Page(Page { path, answer, url }));
             };
-            if to.starts_with("http://localhost:1/") {
-                let url = Url::parse(&to).expect("an address");
+            let Ok(next) = url.join(&to) else {
+                return broken(format!("{}: redirected to no address", url.path()));
+            };
+            url = next;
+            if url.port() == Some(1) {
                 let code = url.query_pairs().find(|(name, _)| name == "code");
                 return Ok(Landing::App(code.map(|(_, code)| code.into_owned())));
             }
-            to.strip_prefix(&own).unwrap_or(&to).clone_into(&mut path);
-            answer = self.get(&path)?;
+            answer = self.get(url.as_str())?;
         }
-        broken(format!("{from}: redirected again and again, the last time to {path}"))
+        broken(format!("{from}: redirected again and again, the last time to {}", url.path()))
     }
 }
 

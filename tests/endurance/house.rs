@@ -1,14 +1,14 @@
-//! A Keywright of one's own: the program itself, started, killed, and looked at afterwards.
+//! A Keywright of one's own: a folder, stores, one or two instances, and what is known about them.
 
 use std::{
     fs::{self, File},
-    io::{Read as _, Seek as _, SeekFrom, Write as _},
+    io::Write as _,
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{self, Child, Command, Stdio},
+    process::{self, Command},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     thread,
     time::{Duration, Instant, SystemTime},
@@ -18,27 +18,26 @@ use anyhow::{Context as _, bail};
 
 use crate::{
     chance::Chance,
+    instance::{Instance, Program, READY, time_can_pass},
     keys::KeyBook,
-    ledger::PASSWORD_MARK,
-    wire::{APPS, send},
+    settings::Settings,
+    wire::send,
 };
-
-/// For so long the previous refresh token gets the same answer again, in seconds.
-pub(crate) const GRACE: i64 = 30;
-/// Whoever is not ready by then never will be.
-const READY: Duration = Duration::from_mins(1);
-const SECRET_KEY: &str = "endurance-secret-key-0123456789abcdefghijklmnop";
-/// Where Debian's package has the library by which a process sees another time.
-const CLOCK_LIBRARY: &str = "/usr/lib/*/faketime/libfaketimeMT.so.1";
 
 /// What workers and the checker know of a house.
 pub(crate) struct Site {
     pub(crate) port: u16,
+    /// The port of the upstream, where people sign in at one.
+    pub(crate) upstream: Option<u16>,
+    /// Whether a proxy stands before it, which stays when an instance dies.
+    pub(crate) is_proxied: bool,
     /// How far its clock is ahead, in seconds.
     ahead: AtomicI64,
     pub(crate) keys: KeyBook,
-    /// Short-lived state may be lost in this round.
-    pub(crate) may_forget: AtomicBool,
+    /// How often short-lived state was about to be lost, or was.
+    losses: AtomicU64,
+    /// The same of anything else.
+    strikes: AtomicU64,
 }
 
 impl Site {
@@ -47,38 +46,95 @@ impl Site {
         let real = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         i64::try_from(real.as_secs()).unwrap() + self.ahead.load(Ordering::Relaxed)
     }
+
+    /// Said before and after short-lived state is lost.
+    pub(crate) fn forgets(&self) {
+        self.losses.fetch_add(1, Ordering::SeqCst);
+        self.strikes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Said before and after anything else dies.
+    pub(crate) fn is_struck(&self) {
+        self.strikes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// A mark that changes when short-lived state is lost.
+    pub(crate) fn losses(&self) -> u64 {
+        self.losses.load(Ordering::SeqCst)
+    }
+
+    /// A mark that changes when anything dies.
+    pub(crate) fn strikes(&self) -> u64 {
+        self.strikes.load(Ordering::SeqCst)
+    }
 }
 
-/// A house with its folder and, while it stands, its process.
+/// What a house is built of.
+pub(crate) struct Plan<'p> {
+    pub(crate) program: &'p Path,
+    /// The addresses of database and state; without, SQLite and nothing.
+    pub(crate) stores: Option<(String, String)>,
+    /// The port of the issuer.
+    pub(crate) port: u16,
+    /// Those of the instances.
+    pub(crate) instances: Vec<u16>,
+    pub(crate) upstream: Option<u16>,
+    /// How long tokens are good, in seconds.
+    pub(crate) token_lifetime: u32,
+}
+
+/// A house with its folder and, while it stands, its processes.
 pub(crate) struct House {
-    folder: tempfile::TempDir,
-    management_port: u16,
+    pub(crate) instances: Vec<Instance>,
+    pub(crate) program: Program,
     database: String,
     pub(crate) site: Arc<Site>,
-    process: Option<Child>,
-    /// How much of the log was looked at.
-    read: u64,
-    clock_library: Option<PathBuf>,
+    folder: tempfile::TempDir,
 }
 
 impl House {
-    /// A house that has never run. `stores` are the addresses of database and state; without, SQLite and
-    /// nothing.
-    pub(crate) fn new(stores: Option<(String, String)>, chance: &mut Chance) -> Self {
+    /// A house with one instance that has never run. `stores` are the addresses of database and state;
+    /// without, SQLite and nothing.
+    pub(crate) fn new(
+        program: &Path,
+        stores: Option<(String, String)>,
+        chance: &mut Chance,
+    ) -> Self {
+        let port = Ports::new(chance).take();
+        let (instances, upstream) = (vec![port], None);
+        Self::build(Plan { program, stores, port, instances, upstream, token_lifetime: 900 })
+    }
+
+    /// A house that has never run.
+    pub(crate) fn build(plan: Plan<'_>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = free_port(&mut Chance::new(chance.bits(), process::id().into()));
-        let (database, state) = stores.unwrap_or_else(|| {
+        let (database, state) = plan.stores.unwrap_or_else(|| {
             let file = folder.path().join("keywright.db");
             (format!("sqlite:{}", file.display()), "memory:".to_owned())
         });
-        let management_port = port + 10_000;
-        let text = settings((port, management_port), &database, &state);
-        fs::write(folder.path().join("keywright.toml"), text).unwrap();
-        let keys = KeyBook::default();
-        let (ahead, may_forget) = (AtomicI64::new(0), AtomicBool::new(false));
-        let site = Arc::new(Site { port, ahead, keys, may_forget });
-        let clock_library = clock_library();
-        Self { folder, management_port, database, site, process: None, read: 0, clock_library }
+        let settings = Settings {
+            port: plan.port,
+            database: &database,
+            state: &state,
+            instances: plan.instances.len(),
+            upstream: plan.upstream,
+            token_lifetime: plan.token_lifetime,
+        };
+        fs::write(folder.path().join("keywright.toml"), settings.toml()).unwrap();
+        let program = Program::new(plan.program, folder.path());
+        let is_proxied = plan.instances.len() > 1;
+        let instances = plan.instances.into_iter();
+        let instances = instances.map(|port| Instance::new(program.clone(), port)).collect();
+        let site = Arc::new(Site {
+            port: plan.port,
+            upstream: plan.upstream,
+            is_proxied,
+            ahead: AtomicI64::new(0),
+            keys: KeyBook::default(),
+            losses: AtomicU64::new(0),
+            strikes: AtomicU64::new(0),
+        });
+        Self { instances, program, database, site, folder }
     }
 
     /// Where the database is.
@@ -86,58 +142,24 @@ impl House {
         &self.database
     }
 
-    /// The program with nothing of our own environment that would configure it, at the time of the house.
-    fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_keywright"));
-        command.env_clear().current_dir(self.folder.path());
-        let ahead = self.site.ahead.load(Ordering::Relaxed);
-        if let Some(library) = self.clock_library.as_ref().filter(|_| ahead > 0) {
-            command.env("LD_PRELOAD", library).env("FAKETIME", format!("+{ahead}s"));
-            // Time-outs and timers go by the clock that nobody sets.
-            command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("DONT_FAKE_MONOTONIC", "1");
-            command.env("NO_FAKE_STAT", "1");
-        }
-        command
+    fn ahead(&self) -> i64 {
+        self.site.ahead.load(Ordering::Relaxed)
     }
 
-    fn log_file(&self) -> PathBuf {
-        self.folder.path().join("log")
-    }
-
-    /// Starts it; how long it took to be ready.
+    /// Starts everything; how long it took until the last was ready.
     pub(crate) fn start(&mut self) -> anyhow::Result<Duration> {
-        let log = File::options().create(true).append(true).open(self.log_file())?;
-        let begun = Instant::now();
-        let process = self
-            .command()
-            .arg("serve")
-            .stdin(Stdio::null())
-            // The first start prints a link for whoever becomes administrator.
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()?;
-        self.process = Some(process);
-        self.ready(begun)
-    }
-
-    /// Waits until it is ready; how long since then.
-    pub(crate) fn ready(&mut self, since: Instant) -> anyhow::Result<Duration> {
-        while since.elapsed() < READY {
-            let answer = send(self.management_port, "GET /readyz HTTP/1.1\r\n", "");
-            if answer.is_ok_and(|answer| answer.status == 200) {
-                return Ok(since.elapsed());
-            }
-            if let Some(status) = self.process.as_mut().context("it does not run")?.try_wait()? {
-                bail!("keywright has ended with {status}:\n{}", self.end_of_log());
-            }
-            thread::sleep(Duration::from_millis(3));
+        let (ahead, begun) = (self.ahead(), Instant::now());
+        for instance in &mut self.instances {
+            instance.start(ahead)?;
         }
-        bail!("keywright is not ready within {READY:?}:\n{}", self.end_of_log())
+        Ok(begun.elapsed())
     }
 
     /// Waits until sign-ins can begin; how long since then.
     pub(crate) fn serves(&mut self, since: Instant) -> anyhow::Result<Duration> {
-        self.ready(since)?;
+        for instance in &mut self.instances {
+            instance.ready(since)?;
+        }
         while since.elapsed() < READY {
             let answer = send(self.site.port, "GET /account HTTP/1.1\r\n", "");
             if answer.is_ok_and(|answer| answer.status == 303) {
@@ -146,15 +168,13 @@ impl House {
             }
             thread::sleep(Duration::from_millis(20));
         }
-        bail!("nobody can sign in within {READY:?}:\n{}", self.end_of_log())
+        let logs: Vec<String> = self.instances.iter().map(Instance::end_of_log).collect();
+        bail!("nobody can sign in within {READY:?}:\n{}", logs.join("\n"))
     }
 
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill().unwrap();
-            process.wait().unwrap();
-        }
+        self.instances.iter_mut().for_each(Instance::kill);
     }
 
     /// Copies the database file aside, or back from there; the house is down.
@@ -172,124 +192,63 @@ impl House {
         Ok(())
     }
 
-    /// Fails if it has ended by itself.
+    /// Fails if something has ended by itself.
     pub(crate) fn still_runs(&mut self) -> anyhow::Result<()> {
-        if let Some(status) = self.process.as_mut().and_then(|own| own.try_wait().unwrap()) {
-            bail!("keywright has ended by itself with {status}:\n{}", self.end_of_log());
-        }
-        Ok(())
+        self.instances.iter_mut().try_for_each(Instance::still_runs)
     }
 
     /// The next start is so much later.
     pub(crate) fn let_time_pass(&mut self, seconds: i64) {
-        if self.clock_library.is_some() {
+        if time_can_pass() {
             self.site.ahead.fetch_add(seconds, Ordering::Relaxed);
         }
     }
 
     /// A verb, to be run.
     pub(crate) fn verb(&self, arguments: &[&str]) -> Command {
-        let mut command = self.command();
-        command.args(arguments).env("RUST_LOG", "warn").stdin(Stdio::null());
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
+        self.program.verb(self.ahead(), arguments)
     }
 
-    /// Runs a verb to its end; what it prints.
-    pub(crate) fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let output = self.verb(arguments).output()?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            bail!("keywright {}: {said}", arguments.join(" "));
-        }
-        Ok(String::from_utf8(output.stdout)?)
-    }
-
-    /// The same, with what it prints as JSON.
+    /// Runs a verb to its end; what it prints as JSON.
     pub(crate) fn run_json(&self, arguments: &[&str]) -> anyhow::Result<serde_json::Value> {
-        Ok(serde_json::from_str(&self.run(arguments)?)?)
+        Ok(serde_json::from_str(&self.program.run(self.ahead(), arguments)?)?)
     }
 
-    fn end_of_log(&self) -> String {
-        let log = fs::read_to_string(self.log_file()).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(30)..].join("\n")
-    }
-
-    /// What the log says since the last look: no panic, no secret and, unless a store was killed, no
-    /// error.
+    /// What the logs say since the last look.
     pub(crate) fn check_log(&mut self, may_fail: bool) -> anyhow::Result<()> {
-        let mut log = File::open(self.log_file())?;
-        log.seek(SeekFrom::Start(self.read))?;
-        let mut text = String::new();
-        log.read_to_string(&mut text)?;
-        self.read += u64::try_from(text.len())?;
-        for line in text.lines() {
-            let secret = SECRETS.iter().find(|secret| line.contains(**secret));
-            if let Some(secret) = secret {
-                bail!("{secret:?} stands in the log: {line}");
-            }
-            // That something is away for a moment is an error too, and nobody's fault.
-            let is_away = may_fail || line.contains("\"code\":\"temporarily_unavailable\"");
-            let is_error = line.contains("\"level\":\"ERROR\"") && !is_away;
-            if line.contains("panicked") || is_error {
-                bail!("the log has: {line}");
-            }
-        }
-        Ok(())
+        self.instances.iter_mut().try_for_each(|instance| instance.check_log(may_fail))
     }
 
     /// Leaves what is needed to see what happened.
     pub(crate) fn keep(mut self) -> PathBuf {
         self.kill();
-        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
-        folder.keep()
+        self.folder.keep()
     }
 }
 
-impl Drop for House {
-    fn drop(&mut self) {
-        self.kill();
-    }
+/// Ports that are free with the one 10,000 above, below those that the system gives to connections: nobody
+/// takes one while its server is down. Another run has others.
+pub(crate) struct Ports {
+    chance: Chance,
+    taken: Vec<u16>,
 }
 
-/// What no log may hold: the secrets of the configuration, what passwords and tokens look like.
-const SECRETS: [&str; 10] = [
-    SECRET_KEY,
-    "-secret-of-the-endurance-run",
-    PASSWORD_MARK,
-    "kw_ac_",
-    "kw_rt_",
-    "kw_se_",
-    "kw_ol_",
-    "kw_in_",
-    "kw_pat_",
-    "eyJ",
-];
+impl Ports {
+    pub(crate) fn new(chance: &mut Chance) -> Self {
+        Self { chance: Chance::new(chance.bits(), process::id().into()), taken: Vec::new() }
+    }
 
-/// A port that is free with the one of the probes, below those that the system gives to connections: nobody
-/// takes it while the house is down. Another run has others.
-fn free_port(chance: &mut Chance) -> u16 {
-    loop {
-        let port = 11_000 + u16::try_from(chance.below(9_000)).unwrap();
+    /// The next one.
+    pub(crate) fn take(&mut self) -> u16 {
         let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-        if is_free(port) && is_free(port + 10_000) {
-            return port;
+        loop {
+            let port = 11_000 + u16::try_from(self.chance.below(9_000)).unwrap();
+            if !self.taken.contains(&port) && is_free(port) && is_free(port + 10_000) {
+                self.taken.push(port);
+                return port;
+            }
         }
     }
-}
-
-fn clock_library() -> Option<PathBuf> {
-    let (before, after) = CLOCK_LIBRARY.split_once('*')?;
-    let folders = fs::read_dir(before).ok()?;
-    let found = folders.filter_map(Result::ok);
-    let mut found = found.map(|folder| folder.path().join(after.trim_start_matches('/')));
-    found.find(|file| file.exists())
-}
-
-/// Whether houses can be started at a later time.
-pub(crate) fn time_can_pass() -> bool {
-    clock_library().is_some()
 }
 
 /// The path of a link that the house has made.
@@ -302,67 +261,4 @@ pub(crate) fn leave_note(folder: &Path, text: &str) {
     let note = File::create(folder.join("failure"));
     // The note only repeats what is printed.
     let _ = note.and_then(|mut note| note.write_all(text.as_bytes()));
-}
-
-fn settings((port, management_port): (u16, u16), database: &str, state: &str) -> String {
-    let mut text = format!(
-        r#"[server]
-issuer = "http://localhost:{port}"
-listen = "127.0.0.1:{port}"
-management_listen = "127.0.0.1:{management_port}"
-
-[database]
-url = "{database}"
-
-[state]
-url = "{state}"
-
-[secrets]
-secret_key = "{SECRET_KEY}"
-
-[tokens]
-refresh_grace = "{GRACE}s"
-
-[keys]
-publish_lead = "10s"
-jwks_max_age = "10s"
-
-[sessions]
-max_per_person = 1000
-
-[passwords]
-argon2_memory_kib = 64
-argon2_passes = 1
-min_strength = 0
-
-[signup]
-local = "open"
-email = "off"
-
-[rate_limits]
-sign_in_per_minute = 1000000
-sign_up_per_hour = 1000000
-recovery_per_hour = 1000000
-failed_accounts_per_network = 1000000
-client_failures_per_minute = 1000000
-max_new_flows = 1000000
-"#
-    );
-    for app in &APPS {
-        let kind = if app.is_public {
-            "type = \"public\"".to_owned()
-        } else {
-            format!("secret = \"{}\"", app.secret())
-        };
-        text.push_str(&format!(
-            "\n[[clients]]\nid = \"{}\"\nname = \"{}\"\n{kind}\nredirect_uris = [\"{}\"]\n\
-             access_token_signing_alg = \"{}\"\nid_token_signing_alg = \"{}\"\n",
-            app.id,
-            app.id,
-            app.callback(),
-            app.algorithms.0,
-            app.algorithms.1
-        ));
-    }
-    text
 }

@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use aws_lc_rs::signature::{
@@ -15,10 +16,10 @@ use aws_lc_rs::signature::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
 
-use crate::wire::{Deed, broken, send};
+use crate::wire::{Deed, Trouble, broken, send};
 
 /// So many of the newest tokens are checked after each restart.
-const CHECKED: usize = 250;
+const CHECKED: usize = 1_000;
 
 /// The keys by their `kid`.
 type Jwks = BTreeMap<String, Value>;
@@ -31,9 +32,23 @@ pub(crate) struct KeyBook {
 
 #[derive(Default)]
 struct Book {
-    /// Every key that was ever published.
-    shown: Jwks,
+    /// The keys as they were published last, and until when an app may go by that.
+    copy: Jwks,
+    fresh_until: Option<Instant>,
     tokens: Vec<Signed>,
+}
+
+impl Book {
+    fn is_fresh(&self) -> bool {
+        self.fresh_until.is_some_and(|until| Instant::now() < until)
+    }
+}
+
+/// The keys that are published, and until when they may be gone by: their age counts from the request
+/// (RFC 9111 §4.2.3).
+struct Published {
+    keys: Jwks,
+    fresh_until: Instant,
 }
 
 struct Signed {
@@ -42,13 +57,18 @@ struct Signed {
     expires_at: i64,
 }
 
-fn fetch(port: u16) -> Deed<Jwks> {
+fn fetch(port: u16) -> Deed<Published> {
+    let asked = Instant::now();
     let answer = send(port, "GET /.well-known/jwks.json HTTP/1.1\r\n", "")?;
     let answer = answer.expect("the JWKS", &[200])?;
+    let age = answer.headers("cache-control").find_map(|value| value.split_once("max-age="));
+    let Some(age) = age.and_then(|(_, age)| age.parse().ok()).map(Duration::from_secs) else {
+        return broken("the JWKS does not say for how long it may be kept");
+    };
     let keys = answer.json()["keys"].as_array().cloned().unwrap_or_default();
     let named =
         keys.into_iter().map(|key| (key["kid"].as_str().unwrap_or_default().to_owned(), key));
-    Ok(named.collect())
+    Ok(Published { keys: named.collect(), fresh_until: asked + age })
 }
 
 fn part(text: &str) -> Option<Vec<u8>> {
@@ -58,6 +78,11 @@ fn part(text: &str) -> Option<Vec<u8>> {
 fn json_part(token: &str, at: usize) -> Value {
     let bytes = token.split('.').nth(at).and_then(part).unwrap_or_default();
     serde_json::from_slice(&bytes).unwrap_or_default()
+}
+
+/// Whom a token is about.
+pub(crate) fn subject_of(token: &str) -> String {
+    json_part(token, 1)["sub"].as_str().unwrap_or_default().to_owned()
 }
 
 /// Whether the signature is of this key.
@@ -92,14 +117,19 @@ impl KeyBook {
 
     /// Looks at what is published, as apps do before they get any token.
     pub(crate) fn look(&self, port: u16) -> Deed<()> {
-        let shown = fetch(port)?;
-        self.book().shown.extend(shown);
+        let published = fetch(port)?;
+        self.take(published);
         Ok(())
     }
 
-    /// A token that was just issued: its key was published before, and has signed it. Answers when the
-    /// token expires.
-    pub(crate) fn note(&self, token: &str, algorithm: &str) -> Deed<i64> {
+    fn take(&self, published: Published) {
+        let mut book = self.book();
+        (book.copy, book.fresh_until) = (published.keys, Some(published.fresh_until));
+    }
+
+    /// A token that was just issued: an app that has looked when it had to, and no more often, can check it.
+    /// Answers when the token expires.
+    pub(crate) fn note(&self, port: u16, token: &str, algorithm: &str) -> Deed<i64> {
         let head = json_part(token, 0);
         let kid = head["kid"].as_str().unwrap_or_default().to_owned();
         let expires_at = json_part(token, 1)["exp"].as_i64().unwrap_or_default();
@@ -109,12 +139,24 @@ impl KeyBook {
                 head["alg"]
             ));
         }
+        if !self.book().is_fresh() {
+            match self.look(port) {
+                Err(Trouble::Broken(text)) => return broken(text),
+                // Who cannot look goes by what it has; the token is checked when one can.
+                Ok(()) | Err(_) => {}
+            }
+        }
         let mut book = self.book();
-        let Some(key) = book.shown.get(&kid) else {
-            return broken(format!("the key {kid} has signed before it was published"));
-        };
-        if is_signed_by(token, key) != Some(true) {
-            return broken(format!("the published key {kid} has not signed a token that names it"));
+        match book.copy.get(&kid) {
+            Some(key) if is_signed_by(token, key) != Some(true) => {
+                return broken(format!(
+                    "the published key {kid} has not signed a token that names it"
+                ));
+            }
+            None if book.is_fresh() => {
+                return broken(format!("the key {kid} has signed before every app could know it"));
+            }
+            Some(_) | None => {}
         }
         book.tokens.push(Signed { token: token.to_owned(), kid, expires_at });
         Ok(expires_at)
@@ -123,14 +165,14 @@ impl KeyBook {
     /// Every token that has not expired can be checked with what is published now. Answers how many there
     /// were, and how many keys have signed them.
     pub(crate) fn check(&self, port: u16, now: i64) -> Deed<(usize, usize)> {
-        let shown = fetch(port)?;
+        let published = fetch(port)?;
         let mut book = self.book();
         book.tokens.retain(|signed| signed.expires_at > now);
         let excess = book.tokens.len().saturating_sub(CHECKED);
         book.tokens.drain(..excess);
         let mut kids = BTreeMap::new();
         for signed in &book.tokens {
-            let Some(key) = shown.get(&signed.kid) else {
+            let Some(key) = published.keys.get(&signed.kid) else {
                 return broken(format!("{} is not published, and its tokens live", signed.kid));
             };
             if is_signed_by(&signed.token, key) != Some(true) {
@@ -140,7 +182,8 @@ impl KeyBook {
         }
         let counts = (book.tokens.len(), kids.len());
         drop(kids);
-        book.shown.extend(shown);
+        drop(book);
+        self.take(published);
         Ok(counts)
     }
 

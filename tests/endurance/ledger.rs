@@ -6,7 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::{browser::Browser, chance::Chance, wire::App};
+use crate::{
+    browser::Browser,
+    chance::Chance,
+    wire::{App, Deed, Trouble, broken},
+};
 
 /// What holds of something that was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +54,8 @@ pub(crate) struct Family {
     pub(crate) issued_at: i64,
     /// When the newest was used without an answer.
     pub(crate) rotating_since: Option<i64>,
+    /// Whom all its tokens are about.
+    pub(crate) subject: String,
 }
 
 /// A personal access token.
@@ -97,6 +103,10 @@ impl Crew {
 pub(crate) struct Person {
     pub(crate) name: String,
     pub(crate) password: String,
+    /// Whether the account comes from the upstream, and the password is one there.
+    pub(crate) is_federated: bool,
+    /// How apps know this person, for ever.
+    pub(crate) subject: Option<String>,
     /// Those that are not it any more, and were not tried yet.
     pub(crate) former: Vec<String>,
     pub(crate) sessions: Vec<Session>,
@@ -118,6 +128,8 @@ impl Person {
         Self {
             name,
             password,
+            is_federated: false,
+            subject: None,
             former: Vec::new(),
             sessions: Vec::new(),
             families: Vec::new(),
@@ -128,6 +140,16 @@ impl Person {
             doubt: None,
             is_touched: true,
         }
+    }
+
+    /// Takes a family over: apps are told that it is the same person as ever.
+    pub(crate) fn take_family(&mut self, family: Family) -> Deed<()> {
+        let subject = self.subject.get_or_insert_with(|| family.subject.clone());
+        if *subject != family.subject {
+            return broken(format!("{} is {subject} and then {}", self.name, family.subject));
+        }
+        self.families.push(family);
+        Ok(())
     }
 
     /// The password is another one: every session and every family has ended.
@@ -218,6 +240,8 @@ pub(crate) struct Counts {
     pub(crate) acknowledged: BTreeMap<&'static str, u64>,
     pub(crate) checked: BTreeMap<&'static str, u64>,
     pub(crate) unanswered: BTreeMap<&'static str, u64>,
+    /// What came to nothing: what was wanted, and why it was not had.
+    pub(crate) failed: BTreeMap<(&'static str, &'static str), u64>,
 }
 
 impl Counts {
@@ -233,7 +257,38 @@ impl Counts {
         *self.unanswered.entry(kind).or_default() += 1;
     }
 
+    /// All of it in a line.
+    pub(crate) fn in_a_line(&self) -> String {
+        let total = |counts: &BTreeMap<&'static str, u64>| counts.values().sum::<u64>();
+        format!(
+            "{} acknowledged, {} without an answer, {} checked",
+            total(&self.acknowledged),
+            total(&self.unanswered),
+            total(&self.checked)
+        )
+    }
+
+    pub(crate) fn print(&self) {
+        for (heading, counts) in [
+            ("acknowledged", &self.acknowledged),
+            ("without an answer", &self.unanswered),
+            ("checked", &self.checked),
+        ] {
+            println!("{heading}:");
+            for (kind, count) in counts {
+                println!("  {count:>8} {kind}");
+            }
+        }
+    }
+
+    pub(crate) fn failed(&mut self, kind: &'static str, trouble: &Trouble) {
+        *self.failed.entry((kind, trouble.name())).or_default() += 1;
+    }
+
     pub(crate) fn add(&mut self, other: &Self) {
+        for (kind, count) in &other.failed {
+            *self.failed.entry(*kind).or_default() += count;
+        }
         let add = |own: &mut BTreeMap<&'static str, u64>, more: &BTreeMap<&'static str, u64>| {
             for (kind, count) in more {
                 *own.entry(*kind).or_default() += count;

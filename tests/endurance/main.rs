@@ -1,11 +1,15 @@
 //! `kill -9` again and again, and a checker that knows everything that was acknowledged (FT-25, FT-42,
-//! FT-43, FT-51): `make endurance`.
+//! FT-43, FT-51): `make endurance`, `make day`, `make upgrade`.
 //!
 //! In each round people and apps work at the real program until it is killed in the middle of it; it is
 //! started again and asked whether it stands by all that it has said: no acknowledged fact is lost, nothing
 //! that works once has worked twice, no token is signed by a key that was not published before. What got
 //! no answer may have been done or not, but not by halves. A seed decides what is done and when the kill
 //! comes; a house lives for fifty rounds, so that later ones find a past.
+//!
+//! `--day` does the same to two instances behind nginx while everything dies and comes back at once, and
+//! `--upgrade` replaces a former version under two instances by this one, and back, without one sign-in
+//! that fails.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,23 +25,34 @@
 mod browser;
 mod chance;
 mod checks;
+mod day;
 mod deeds;
 mod grounds;
 mod house;
 #[expect(dead_code, reason = "the other tests use more of it")]
 #[path = "../it/support/browser/html.rs"]
 mod html;
+mod instance;
 mod keys;
 mod ledger;
 mod postgres_server;
+mod proxy;
 #[expect(dead_code, reason = "the other tests use more of it")]
 #[path = "../it/support/redis_server.rs"]
 mod redis_server;
 mod rounds;
+mod settings;
 mod tokens_of;
+mod traffic;
+mod upgrade;
+mod upstream;
 mod wire;
 
-use std::{collections::BTreeMap, process::ExitCode, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::{Parser, ValueEnum};
 
@@ -61,8 +76,26 @@ struct Options {
     /// What it is built on; `postgres` brings a Redis, and both are killed as well.
     #[arg(long, value_enum, default_value = "sqlite")]
     database: Database,
-    /// Puts the database back after each kill, as it was before the round: fails unless the checker notices
-    /// it. For SQLite.
+    /// Instead of rounds: so long a day (`10m`) with two instances behind nginx.
+    #[arg(long, value_parser = day::length, conflicts_with = "upgrade")]
+    day: Option<Duration>,
+    /// Instead of rounds: a rolling upgrade under load, and back, of so long (`1m`) altogether.
+    #[arg(long, value_parser = day::length)]
+    upgrade: Option<Duration>,
+    /// The seed of a day or an upgrade; without, one that is new.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The program to be tested, instead of the one that was built with this.
+    #[arg(long)]
+    binary: Option<PathBuf>,
+    /// The revision that an upgrade begins with; it is built.
+    #[arg(long, conflicts_with = "previous_binary")]
+    previous: Option<String>,
+    /// The program that an upgrade begins with.
+    #[arg(long)]
+    previous_binary: Option<PathBuf>,
+    /// Undoes what was acknowledged, or kills where an upgrade would tell to stop: fails unless the checker
+    /// notices it. Rounds need SQLite for it.
     #[arg(long)]
     lose: bool,
 }
@@ -75,18 +108,20 @@ enum Database {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let mut tally = Tally::default();
-    let done = run(&options, &mut tally);
-    sum_up(&tally);
+    let done = day::program(options.binary.as_ref()).and_then(|program| match &options {
+        Options { day: Some(_), lose: true, .. } => day::prove(&program, options.any_seed()),
+        Options { day: Some(length), .. } => day::run(&program, options.any_seed(), *length),
+        Options { upgrade: Some(length), .. } => {
+            let versions = upgrade::Versions::find(
+                program,
+                options.previous.as_deref(),
+                options.previous_binary.as_ref(),
+            )?;
+            upgrade::run(&versions, options.any_seed(), *length, options.lose)
+        }
+        _ => rounds(&options, &program),
+    });
     match done {
-        Ok(()) if options.lose => {
-            println!("\nFAILED: the database was put back, and the checker has not noticed it");
-            ExitCode::FAILURE
-        }
-        Err(error) if options.lose => {
-            println!("\nnoticed: {error:#}");
-            ExitCode::SUCCESS
-        }
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             println!("\nFAILED: {error:#}");
@@ -95,12 +130,34 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: &Options, tally: &mut Tally) -> anyhow::Result<()> {
+impl Options {
+    fn any_seed(&self) -> u64 {
+        self.seed.unwrap_or_else(|| u64::from(std::process::id()))
+    }
+}
+
+fn rounds(options: &Options, program: &Path) -> anyhow::Result<()> {
+    let mut tally = Tally::default();
+    let done = run(options, program, &mut tally);
+    sum_up(&tally);
+    match done {
+        Ok(()) if options.lose => {
+            anyhow::bail!("the database was put back, and the checker has not noticed it")
+        }
+        Err(error) if options.lose => {
+            println!("\nnoticed: {error:#}");
+            Ok(())
+        }
+        done => done,
+    }
+}
+
+fn run(options: &Options, program: &Path, tally: &mut Tally) -> anyhow::Result<()> {
     let mut grounds = match options.database {
         Database::Sqlite => Grounds::default(),
         Database::Postgres => Grounds::with_servers()?,
     };
-    if !house::time_can_pass() {
+    if !instance::time_can_pass() {
         println!(
             "libfaketime is not installed: no time passes between rounds, and keys do not change"
         );
@@ -110,7 +167,7 @@ fn run(options: &Options, tally: &mut Tally) -> anyhow::Result<()> {
     for seed in options.first..options.first + options.seeds {
         if inhabited.is_none() || seed % LIFE == 0 {
             built = seed;
-            inhabited = Some(Inhabited::new(&grounds, seed, options.lose)?);
+            inhabited = Some(Inhabited::new(&grounds, program, seed, options.lose)?);
         }
         let own = inhabited.as_mut().expect("it was built");
         if let Err(error) = own.round(&mut grounds, seed, tally) {
@@ -123,43 +180,18 @@ fn run(options: &Options, tally: &mut Tally) -> anyhow::Result<()> {
             anyhow::bail!("{text}\nits folder is {}", folder.display());
         }
         if (seed + 1) % 10 == 0 {
-            println!("seed {seed}: {}", so_far(tally));
+            println!("seed {seed}: {} rounds, {}", tally.rounds, tally.counts.in_a_line());
         }
     }
     Ok(())
 }
 
-fn total(counts: &BTreeMap<&'static str, u64>) -> u64 {
-    counts.values().sum()
-}
-
-fn so_far(tally: &Tally) -> String {
-    let counts = &tally.counts;
-    format!(
-        "{} rounds, {} acknowledged, {} without an answer, {} checked",
-        tally.rounds,
-        total(&counts.acknowledged),
-        total(&counts.unanswered),
-        total(&counts.checked)
-    )
-}
-
 fn sum_up(tally: &Tally) {
-    println!("\n{}", so_far(tally));
+    println!("\n{} rounds, {}", tally.rounds, tally.counts.in_a_line());
     for (victim, rounds) in &tally.victims {
         println!("  killed: {} in {rounds} rounds", victim.name());
     }
-    let counts = &tally.counts;
-    for (heading, counts) in [
-        ("acknowledged", &counts.acknowledged),
-        ("without an answer", &counts.unanswered),
-        ("checked", &counts.checked),
-    ] {
-        println!("{heading}:");
-        for (kind, count) in counts {
-            println!("  {count:>8} {kind}");
-        }
-    }
+    tally.counts.print();
     println!("  {:>8} signatures, by up to {} keys at once", tally.signatures, tally.keys);
     println!("time has passed between rounds {} times", tally.leaps);
     println!("ready after a restart: {}", spans(&tally.restarts));

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 
 /// A running server, or the place of one that was killed.
 pub(crate) struct PostgresServer {
@@ -125,6 +125,24 @@ impl PostgresServer {
             }
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Tells it to end now, in order (SIGINT): whoever is connected is cut off.
+    pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
+        let Some(mut process) = self.process.take() else { return Ok(()) };
+        let told = Command::new("kill").args(["-INT", &process.id().to_string()]).status()?;
+        ensure!(told.success() && process.wait()?.success(), "PostgreSQL has not stopped in order");
+        Ok(())
+    }
+
+    /// Copies all that it has aside, or back from there; it is down.
+    pub(crate) fn copy(&self, back: bool) -> anyhow::Result<()> {
+        let (own, aside) = (self.folder.path().join("data"), self.folder.path().join("aside"));
+        let (from, to) = if back { (aside, own) } else { (own, aside) };
+        let gone = fs::remove_dir_all(&to);
+        let copied = Command::new("cp").arg("-a").args([&from, &to]).status()?;
+        ensure!(copied.success() && (gone.is_ok() || !back), "the data cannot be copied");
+        Ok(())
     }
 
     /// A new database in it; its address.

@@ -3,6 +3,8 @@
 
 use std::{
     collections::BTreeMap,
+    ops::Range,
+    path::Path,
     process::{Command, Output},
     sync::{
         Arc,
@@ -116,17 +118,18 @@ pub(crate) struct Inhabited {
 
 impl Inhabited {
     /// A new house, which has never run.
-    pub(crate) fn new(grounds: &Grounds, seed: u64, loses: bool) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        grounds: &Grounds,
+        program: &Path,
+        seed: u64,
+        loses: bool,
+    ) -> anyhow::Result<Self> {
         let stores = grounds.stores_for(seed)?;
-        let mut house = House::new(stores, &mut Chance::new(seed, 99));
+        let mut house = House::new(program, stores, &mut Chance::new(seed, 99));
         house.start()?;
         house.serves(Instant::now())?;
         look(&house)?;
-        let mut homes: Vec<Household> = (0..WORKERS).map(Household::new).collect();
-        for home in &mut homes {
-            deeds::entering::sign_up(home, &house.site).map_err(in_words)?;
-        }
-        thread::sleep(FORM_APPEARS);
+        let homes = settle(&house, 0..WORKERS)?;
         Ok(Self { house, homes, loses })
     }
 
@@ -143,7 +146,6 @@ impl Inhabited {
             home.chance = Chance::new(seed, 1 + u64::try_from(home.number)?);
         }
         prepare(&self.house, &mut self.homes, &mut chance)?;
-        self.house.site.may_forget.store(plan.victim == Victim::Redis, Ordering::Relaxed);
         if self.loses {
             self.house.kill();
             self.house.copy_database(false)?;
@@ -179,7 +181,9 @@ impl Inhabited {
                 grounds.kill_postgres();
             }
             if plan.victim == Victim::Redis {
+                site.forgets();
                 grounds.kill_redis();
+                site.forgets();
             }
             if plan.victim.is_keywright() {
                 house.kill();
@@ -228,39 +232,48 @@ impl Inhabited {
         if let Some(output) = rotated {
             acknowledged_keys(&self.house, &output)?;
         }
-        let checked: Vec<Result<(), String>> = thread::scope(|scope| {
-            let (homes, site) = (self.homes.iter_mut(), &site);
-            let asked: Vec<_> =
-                homes.map(|home| scope.spawn(move || checks::check(home, site))).collect();
-            asked.into_iter().map(|asked| asked.join().unwrap()).collect()
-        });
-        for done in checked {
-            done.map_err(|text| anyhow!("after the restart: {text}"))?;
-        }
+        checks::check_all(&mut self.homes, &site)
+            .map_err(|text| anyhow!("after the restart: {text}"))?;
         // What the checker has done was acknowledged too.
         look(&self.house)?;
         self.house.check_log(false)
     }
 }
 
-fn in_words(trouble: Trouble) -> anyhow::Error {
+/// Households with these numbers, each with somebody in it.
+pub(crate) fn settle(house: &House, numbers: Range<usize>) -> anyhow::Result<Vec<Household>> {
+    let mut homes: Vec<Household> = numbers.map(Household::new).collect();
+    for home in &mut homes {
+        deeds::entering::sign_up(home, &house.site).map_err(in_words)?;
+    }
+    thread::sleep(FORM_APPEARS);
+    Ok(homes)
+}
+
+pub(crate) fn in_words(trouble: Trouble) -> anyhow::Error {
     match trouble {
         Trouble::Broken(text) => anyhow!(text),
         other => anyhow!("the house is ready and does not answer: {other:?}"),
     }
 }
 
-fn look(house: &House) -> anyhow::Result<()> {
+pub(crate) fn look(house: &House) -> anyhow::Result<()> {
     house.site.keys.look(house.site.port).map_err(in_words)
 }
 
 /// What an administrator gives to people now and then: a way back in, an invitation.
-fn prepare(house: &House, homes: &mut [Household], chance: &mut Chance) -> anyhow::Result<()> {
-    let home = &mut homes[chance.below(WORKERS)];
-    if chance.percent(35) && !home.people.is_empty() {
-        let newest = home.people.len().min(5);
-        let at = home.people.len() - 1 - chance.below(newest);
-        let person = &mut home.people[at];
+pub(crate) fn prepare(
+    house: &House,
+    homes: &mut [Household],
+    chance: &mut Chance,
+) -> anyhow::Result<()> {
+    let among = homes.len();
+    let home = &mut homes[chance.below(among)];
+    let newest = home.people.len().min(5);
+    let at = home.people.len().saturating_sub(1 + chance.below(newest));
+    if chance.percent(35)
+        && let Some(person) = home.people.get_mut(at).filter(|person| !person.is_federated)
+    {
         let made = house.run_json(&["user", "recover", &person.name, "--json"])?;
         let link = made["link"].as_str().context("no link was made")?.to_owned();
         // Any older one is gone.
@@ -268,7 +281,7 @@ fn prepare(house: &House, homes: &mut [Household], chance: &mut Chance) -> anyho
         person.is_touched = true;
         home.counts.acknowledged("link made");
     }
-    let home = &mut homes[chance.below(WORKERS)];
+    let home = &mut homes[chance.below(among)];
     let is_open = home.crews.last().is_some_and(|crew| crew.members.is_empty());
     if chance.percent(35) && home.people.len() > 1 && !is_open {
         let number = home.next_number();
@@ -284,7 +297,7 @@ fn prepare(house: &House, homes: &mut [Household], chance: &mut Chance) -> anyho
 }
 
 /// Rotates the keys beside the server; what it was told, unless it was killed itself.
-fn rotate(
+pub(crate) fn rotate(
     mut verb: Command,
     (begins, killed): (Duration, Option<Duration>),
 ) -> anyhow::Result<Option<Output>> {
@@ -300,7 +313,7 @@ fn rotate(
 }
 
 /// Every key that was said to take over is there (FT-51).
-fn acknowledged_keys(house: &House, output: &Output) -> anyhow::Result<()> {
+pub(crate) fn acknowledged_keys(house: &House, output: &Output) -> anyhow::Result<()> {
     let said = String::from_utf8_lossy(&output.stdout);
     let list = house.run_json(&["key", "list", "--json"])?;
     for line in said.lines().filter_map(|line| line.strip_suffix(" will take over.")) {

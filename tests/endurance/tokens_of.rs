@@ -2,6 +2,7 @@
 
 use crate::{
     house::Site,
+    keys::subject_of,
     ledger::{Access, Family, Standing},
     wire::{self, APPS, Answer, App, Deed, broken, encode, post_as},
 };
@@ -72,6 +73,7 @@ pub(crate) fn family_of(
         standing: Standing::Good,
         issued_at: site.now(),
         rotating_since: None,
+        subject: String::new(),
     };
     take_answer(site, &mut family, answer)?;
     Ok(family)
@@ -83,9 +85,17 @@ pub(crate) fn take_answer(site: &Site, family: &mut Family, answer: &Answer) -> 
     let [Some(access), Some(refresh), id] = named else {
         return Err(answer.unexpected("an answer without tokens"));
     };
-    let expires_at = site.keys.note(&access, family.app.algorithms.0)?;
+    let expires_at = site.keys.note(site.port, &access, family.app.algorithms.0)?;
+    if family.subject.is_empty() {
+        family.subject = subject_of(&access);
+    }
+    let mut subjects = vec![subject_of(&access)];
     if let Some(id) = id {
-        site.keys.note(&id, family.app.algorithms.1)?;
+        site.keys.note(site.port, &id, family.app.algorithms.1)?;
+        subjects.push(subject_of(&id));
+    }
+    if subjects.iter().any(|subject| *subject != family.subject || subject.is_empty()) {
+        return broken(format!("tokens of {} are about {subjects:?}", family.subject));
     }
     if family.tokens.last() == Some(&refresh) {
         return broken("a refresh token is its own successor");

@@ -9,6 +9,8 @@ use std::{
 
 use serde_json::Value;
 
+use crate::traffic;
+
 /// Whoever does not answer for so long hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -23,6 +25,18 @@ pub(crate) enum Trouble {
     Away,
     /// A promise is broken.
     Broken(String),
+}
+
+impl Trouble {
+    /// In a word.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Gone => "nobody there",
+            Self::Cut => "no whole answer",
+            Self::Away => "503",
+            Self::Broken(_) => "begin again",
+        }
+    }
 }
 
 pub(crate) type Deed<T> = Result<T, Trouble>;
@@ -102,6 +116,12 @@ fn said(body: &str) -> String {
 
 /// Sends a request; `head` is its first lines, each with its end.
 pub(crate) fn send(port: u16, head: &str, body: &str) -> Deed<Answer> {
+    let answer = exchange(port, head, body);
+    traffic::note(port, head, body, &answer);
+    answer
+}
+
+fn exchange(port: u16, head: &str, body: &str) -> Deed<Answer> {
     let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
         return Err(Trouble::Gone);
     };

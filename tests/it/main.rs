@@ -24,6 +24,7 @@ mod support {
     pub(crate) mod http;
     pub(crate) mod inbox;
     pub(crate) mod journey;
+    pub(crate) mod line;
     pub(crate) mod received;
     pub(crate) mod redis_server;
     pub(crate) mod server;

@@ -21,6 +21,7 @@ has_server() { compgen -G "/usr/lib/postgresql/*/bin/initdb" || has initdb; }
 has_java() { java -version 2>&1 | grep -Eq 'version "(1[7-9]|[2-9][0-9])'; }
 has_venv() { "$(system_python)" -c 'import ensurepip, venv'; }
 has_clock_library() { compgen -G "/usr/lib/*/faketime/libfaketimeMT.so.1"; }
+has_nginx() { test -x /usr/sbin/nginx || has nginx; }
 has_font() { compgen -G "/usr/share/fonts/truetype/*"; }
 system_python() { [ -x /usr/bin/python3 ] && echo /usr/bin/python3 || echo python3; }
 
@@ -42,6 +43,7 @@ test_packages() {
 endurance_packages() {
     test_packages
     need libfaketime has_clock_library
+    need nginx has_nginx
 }
 
 peers_packages() {

@@ -122,6 +122,7 @@ fn routes(ceiling: Arc<Ceiling>) -> Router {
         .route("/userinfo", get(tokens::userinfo))
         .route("/introspect", post(tokens::introspect))
         .route("/argon2id", get(passwords::argon2id))
+        .route("/argon2id/fresh", get(passwords::argon2id_in_fresh_memory))
         .route("/codes", get(grants::codes))
         .route("/exchange", post(grants::exchange))
         .route("/refresh", post(grants::refresh))

@@ -107,7 +107,7 @@ fn lost_codes(home: &mut Household, site: &Site, who: usize) -> Deed<()> {
             return Err(third.unexpected("twice: a code was redeemed and redeemed again"));
         }
         family.standing = Standing::Over;
-        home.people[who].families.push(family);
+        home.people[who].take_family(family)?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::{thread, time::Duration};
 
 use crate::{
     house::Site,
-    ledger::{Household, Standing},
+    ledger::{Household, Person, Standing},
     wire::{Deed, Trouble},
 };
 
@@ -18,8 +18,18 @@ const SAMPLE: usize = 2;
 const TRIES: usize = 40;
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// Checks all households at once.
+pub(crate) fn check_all(homes: &mut [Household], site: &Site) -> Result<(), String> {
+    thread::scope(|scope| {
+        let asked: Vec<_> =
+            homes.iter_mut().map(|home| scope.spawn(move || check(home, site))).collect();
+        let answers: Vec<_> = asked.into_iter().map(|asked| asked.join().unwrap()).collect();
+        answers.into_iter().collect()
+    })
+}
+
 /// Checks everything about whoever did something in this round, and a few others.
-pub(crate) fn check(home: &mut Household, site: &Site) -> Result<(), String> {
+fn check(home: &mut Household, site: &Site) -> Result<(), String> {
     let mut meant: Vec<usize> = Vec::new();
     for (at, person) in home.people.iter().enumerate() {
         if person.is_touched || person.doubt.is_some() {
@@ -43,6 +53,19 @@ pub(crate) fn check(home: &mut Household, site: &Site) -> Result<(), String> {
     let excess = home.crews.len().saturating_sub(3);
     home.crews.drain(..excess);
     Ok(())
+}
+
+/// Whether something that this person has asked got no answer.
+pub(crate) fn is_in_doubt(person: &Person) -> bool {
+    person.doubt.is_some()
+        || !person.lost_codes.is_empty()
+        || person.families.iter().any(tokens::is_repeatable)
+}
+
+/// Asks again, while everything may still die.
+pub(crate) fn settle(home: &mut Household, site: &Site, who: usize) -> Deed<()> {
+    doubts::settle(home, site, who)?;
+    tokens::repeat_all(home, site, who)
 }
 
 fn check_person(home: &mut Household, site: &Site, who: usize) -> Deed<()> {

@@ -3,10 +3,10 @@
 use super::{expected, found};
 use crate::{
     browser::Browser,
-    deeds::entering::enter,
+    deeds::entering::{enter, enter_as},
     house::{Site, below_the_issuer},
     ledger::{Household, Session, Standing},
-    tokens_of::introspect,
+    tokens_of::{family_of, introspect, redeem},
     wire::{APPS, Deed, broken},
 };
 
@@ -61,14 +61,17 @@ fn passwords(home: &mut Household, site: &Site, who: usize) -> Deed<()> {
             return broken("a password that was replaced is right again");
         }
     }
-    home.counts.checked("passwords");
-    let Some((browser, _)) = enter(site, &APPS[0], &name, &person.password)? else {
+    home.counts.checked(if person.is_federated { "upstream sign-ins" } else { "passwords" });
+    let Some((browser, code)) = enter_as(site, &APPS[0], person)? else {
         return broken(format!("the account or its password is lost: {}", person.password));
     };
     let id = home.next_number();
     let session = Session { id, browser, standing: Standing::Good, since: site.now() };
     home.people[who].sessions.push(session);
-    Ok(())
+    // Whoever comes from the upstream is still the same person.
+    let answer = redeem(site, &APPS[0], &code)?.expect("a code", &[200])?;
+    let family = family_of(site, &APPS[0], id, code, &answer)?;
+    home.people[who].take_family(family)
 }
 
 /// Whoever was told to be in the group of an invitation is, and nobody else.
@@ -110,7 +113,7 @@ fn belongs(home: &Household, site: &Site, who: usize, crew: usize) -> Deed<bool>
     let good = person.sessions.iter().rev().find(|own| own.standing == Standing::Good);
     let mut browser = match good {
         Some(session) => session.browser.clone(),
-        None => match enter(site, &APPS[0], &person.name, &person.password)? {
+        None => match enter_as(site, &APPS[0], person)? {
             Some((browser, _)) => browser,
             None => return broken(format!("{}: the password is lost", person.name)),
         },

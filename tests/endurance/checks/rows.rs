@@ -17,8 +17,9 @@ const NEVER: &[(&str, &str)] = &[
     ),
     (
         "accounts without their event",
-        "users WHERE NOT EXISTS (SELECT 1 FROM audit_events \
-         WHERE audit_events.user_id = users.id AND action = 'sign_up')",
+        // Who comes from an upstream signs in, and has an account by that.
+        "users WHERE NOT EXISTS (SELECT 1 FROM audit_events WHERE audit_events.user_id = users.id \
+         AND action = CASE WHEN password_hash IS NULL THEN 'sign_in' ELSE 'sign_up' END)",
     ),
     (
         "events of accounts that are not there",

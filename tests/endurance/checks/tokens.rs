@@ -2,8 +2,9 @@
 
 use super::{expected, found};
 use crate::{
-    house::{GRACE, Site},
+    house::Site,
     ledger::{Family, Household, Standing},
+    settings::GRACE,
     tokens_of::{is_good, redeem, refresh, take_answer},
     wire::{Answer, Deed, broken},
 };
@@ -21,7 +22,7 @@ pub(super) fn check(home: &mut Household, site: &Site, who: usize) -> Deed<()> {
 
 fn of_family(home: &mut Household, site: &Site, family: &mut Family) -> Deed<()> {
     match family.standing {
-        Standing::Good if family.rotating_since.is_some() => {
+        Standing::Good if is_repeatable(family) => {
             home.counts.checked("rotations without an answer");
             repeat(site, family)?;
         }
@@ -76,15 +77,34 @@ fn go_on(site: &Site, family: &mut Family) -> Deed<()> {
     take_answer(site, family, &answer)
 }
 
+/// Whether the newest token was used without an answer.
+pub(super) fn is_repeatable(family: &Family) -> bool {
+    family.standing == Standing::Good && family.rotating_since.is_some()
+}
+
+/// Apps that got no answer ask again.
+pub(super) fn repeat_all(home: &mut Household, site: &Site, who: usize) -> Deed<()> {
+    for family in home.people[who].families.iter_mut().filter(|family| is_repeatable(family)) {
+        home.counts.checked("rotations without an answer");
+        ask_again(site, family)?;
+    }
+    Ok(())
+}
+
+/// The same; what comes of it goes on.
+fn repeat(site: &Site, family: &mut Family) -> Deed<()> {
+    ask_again(site, family)?;
+    if family.standing == Standing::Good { go_on(site, family) } else { Ok(()) }
+}
+
 /// FT-42: whoever got no answer tries again with the token there is, and gets a pair that works. After the
 /// grace that may be a reuse, which ends the family.
-fn repeat(site: &Site, family: &mut Family) -> Deed<()> {
+fn ask_again(site: &Site, family: &mut Family) -> Deed<()> {
     let age = site.now() - family.rotating_since.unwrap_or_default();
     let token = family.tokens.last().cloned().unwrap_or_default();
     let answer = use_token(site, family, &token)?;
     if answer.status == 200 {
-        take_answer(site, family, &answer)?;
-        return go_on(site, family);
+        return take_answer(site, family, &answer);
     }
     if age < GRACE - MARGIN {
         let what = format!("FT-42: a rotation without an answer, {age} s ago, is not repeated");

@@ -31,6 +31,9 @@ pub(super) fn sign_out(home: &mut Household, site: &Site, who: usize) -> Deed<()
 
 /// A person takes another password.
 pub(super) fn change_password(home: &mut Household, site: &Site, who: usize) -> Deed<()> {
+    if home.people[who].is_federated {
+        return Ok(());
+    }
     let Some(at) = good_session(home, site, who, true) else { return Ok(()) };
     let (new, id) = (home.password(), home.next_number());
     let person = &mut home.people[who];

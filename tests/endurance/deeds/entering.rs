@@ -1,19 +1,42 @@
 //! Getting in: an account, a sign-in, a code, tokens.
 
-use super::{Outcome, good_session, is_unknown, outcome, twice};
+use super::{Outcome, federated, good_session, is_unknown, outcome, twice};
 use crate::{
     browser::{Browser, Landing},
     house::Site,
     ledger::{Doubt, Household, Person, Session, Standing},
     tokens_of::{authorize_path, family_of, redeem},
+    upstream::enrol,
     wire::{APPS, App, Deed, Trouble, broken},
 };
 
+/// Somebody new comes, with an account to be made here or at the upstream.
+pub(super) fn come(home: &mut Household, site: &Site) -> Deed<()> {
+    match site.upstream {
+        Some(port) if home.chance.percent(35) => come_from(home, port),
+        _ => sign_up(home, site),
+    }
+}
+
+fn newcomer(home: &mut Household) -> Person {
+    let number = home.next_number();
+    Person::new(format!("p{}x{number}", home.number), home.password())
+}
+
+fn come_from(home: &mut Household, upstream: u16) -> Deed<()> {
+    let mut person = newcomer(home);
+    if !enrol(upstream, &person.name, &person.password)? {
+        return broken(format!("{}: the name of nobody is taken upstream", person.name));
+    }
+    person.is_federated = true;
+    home.counts.acknowledged("account made upstream");
+    home.people.push(person);
+    Ok(())
+}
+
 /// Somebody new makes an account.
 pub(crate) fn sign_up(home: &mut Household, site: &Site) -> Deed<()> {
-    let number = home.next_number();
-    let name = format!("p{}x{number}", home.number);
-    let mut person = Person::new(name, home.password());
+    let mut person = newcomer(home);
     let mut browser = Browser::new(site.port);
     let made = make_account(&mut browser, &person.name, &person.password);
     match made {
@@ -54,19 +77,29 @@ pub(crate) fn make_account(browser: &mut Browser, name: &str, password: &str) ->
 pub(super) fn sign_in(home: &mut Household, site: &Site, who: usize) -> Deed<()> {
     let app = &APPS[home.chance.below(APPS.len())];
     let (name, password) = (home.people[who].name.clone(), home.people[who].password.clone());
-    let signed_in = enter(site, app, &name, &password);
+    let kind = if home.people[who].is_federated { "sign-in by the upstream" } else { "sign-in" };
+    let signed_in = enter_as(site, app, &home.people[who]);
     if is_unknown(&signed_in) {
-        home.counts.unanswered("sign-in");
+        home.counts.unanswered(kind);
     }
     let Some((browser, code)) = signed_in? else {
         return broken(format!("{name}: the password is refused: {password}"));
     };
-    home.counts.acknowledged("sign-in");
+    home.counts.acknowledged(kind);
     let id = home.next_number();
     let since = site.now();
     let session = Session { id, browser, standing: Standing::Good, since };
     home.people[who].sessions.push(session);
     take_code(home, site, (who, id), app, code)
+}
+
+/// Signs a person in, in the way of their account.
+pub(crate) fn enter_as(site: &Site, app: &App, person: &Person) -> Deed<Option<(Browser, String)>> {
+    if person.is_federated {
+        federated::enter(site, app, &person.name, &person.password).map(Some)
+    } else {
+        enter(site, app, &person.name, &person.password)
+    }
 }
 
 /// Signs in with a password at a new browser: the browser and a code; nothing if the password is refused.
@@ -160,6 +193,5 @@ fn take_code(
         family.standing = Standing::InDoubt;
     }
     home.counts.acknowledged("code redeemed");
-    home.people[who].families.push(family);
-    Ok(())
+    home.people[who].take_family(family)
 }

@@ -2,7 +2,9 @@
 //! was acknowledged, and what was asked without an answer.
 
 pub(crate) mod account;
+mod asking;
 pub(crate) mod entering;
+mod federated;
 mod once;
 mod tokens;
 
@@ -13,6 +15,7 @@ use std::{
 };
 
 use crate::{
+    checks,
     house::Site,
     ledger::{Household, Standing},
     wire::{Answer, Deed, Trouble},
@@ -24,56 +27,76 @@ const ACTIVE: usize = 6;
 /// five minutes.
 const YOUNG: i64 = 240;
 
+/// Whoever is told to come back does so after this.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// Does one thing after another until the house is gone, or it is time to stop.
 pub(crate) fn work(home: &mut Household, site: &Site, stop: &AtomicBool) -> Result<(), String> {
-    let forgets = site.may_forget.load(Ordering::Relaxed);
     while !stop.load(Ordering::Acquire) {
-        let (done, in_a_flow) = one_deed(home, site);
-        match done {
+        let losses = site.losses();
+        let deed = one_deed(home, site);
+        let forgets = site.losses() != losses;
+        if let Err(trouble) = &deed.done {
+            home.counts.failed(deed.kind, trouble);
+        }
+        match deed.done {
             Ok(()) | Err(Trouble::Cut) => {}
-            Err(Trouble::Gone) => break,
-            Err(Trouble::Away) => thread::sleep(Duration::from_millis(20)),
+            Err(Trouble::Gone) if !site.is_proxied => break,
+            Err(Trouble::Gone | Trouble::Away) => thread::sleep(PAUSE),
             // What was under way is short-lived: it may be forgotten, and never done twice.
-            Err(Trouble::Broken(text)) if in_a_flow && forgets && !text.starts_with("twice:") => {}
+            Err(Trouble::Broken(text))
+                if deed.in_a_flow && forgets && !text.starts_with("twice:") => {}
             Err(Trouble::Broken(text)) => return Err(text),
         }
     }
     Ok(())
 }
 
-/// Does something; also whether it hung on short-lived state.
-fn one_deed(home: &mut Household, site: &Site) -> (Deed<()>, bool) {
-    let calm: Vec<usize> = home
-        .people
-        .iter()
-        .enumerate()
-        .skip(home.people.len().saturating_sub(ACTIVE))
-        .filter(|(_, person)| person.doubt.is_none())
-        .map(|(at, _)| at)
-        .collect();
+/// Something that was done, or not.
+pub(crate) struct Done {
+    pub(crate) kind: &'static str,
+    pub(crate) done: Deed<()>,
+    /// Whether it hung on short-lived state.
+    in_a_flow: bool,
+}
+
+/// Does something.
+pub(crate) fn one_deed(home: &mut Household, site: &Site) -> Done {
+    let flow = |kind, done| Done { kind, done, in_a_flow: true };
+    let single = |kind, done| Done { kind, done, in_a_flow: false };
+    let active = home.people.len().saturating_sub(ACTIVE)..home.people.len();
+    let doubted = active.clone().find(|at| checks::is_in_doubt(&home.people[*at]));
+    if let Some(who) = doubted.filter(|_| site.is_proxied)
+        && home.chance.percent(30)
+    {
+        return flow("a doubt settled", checks::settle(home, site, who));
+    }
+    let calm: Vec<usize> = active.filter(|at| home.people[*at].doubt.is_none()).collect();
     if calm.is_empty() || home.chance.percent(if home.people.len() < 4 { 40 } else { 6 }) {
-        return (entering::sign_up(home, site), true);
+        return flow("sign-up", entering::come(home, site));
     }
     let who = calm[home.chance.below(calm.len())];
     home.people[who].is_touched = true;
     if home.people[who].link.is_some() && home.chance.percent(40) {
-        return (once::use_link(home, site, who), true);
+        return flow("a link used", once::use_link(home, site, who));
     }
     if home.crews.last().is_some_and(|crew| crew.asked.is_empty() && crew.members.is_empty())
         && calm.len() > 1
         && home.chance.percent(40)
     {
-        return (once::accept(home, site, &calm), true);
+        return flow("an invitation taken", once::accept(home, site, &calm));
     }
     match home.chance.below(100) {
-        0..18 => (entering::sign_in(home, site, who), true),
-        18..32 => (entering::come_again(home, site, who), true),
-        32..62 => (tokens::rotate(home, site, who), false),
-        62..70 => (tokens::give_back(home, site, who), false),
-        70..77 => (account::sign_out(home, site, who), false),
-        77..84 => (account::change_password(home, site, who), false),
-        84..93 => (account::make_token(home, site, who), false),
-        _ => (account::revoke_token(home, site, who), false),
+        0..16 => flow("sign-in", entering::sign_in(home, site, who)),
+        16..28 => flow("an app opened", entering::come_again(home, site, who)),
+        28..54 => single("refresh", tokens::rotate(home, site, who)),
+        54..64 => single("a token asked about", asking::ask(home, site, who)),
+        64..68 => single("what is over", asking::try_what_is_over(home, site, who)),
+        68..74 => single("revocation", tokens::give_back(home, site, who)),
+        74..80 => single("sign-out", account::sign_out(home, site, who)),
+        80..86 => single("another password", account::change_password(home, site, who)),
+        86..94 => single("a program's token", account::make_token(home, site, who)),
+        _ => single("a program's token revoked", account::revoke_token(home, site, who)),
     }
 }
 

@@ -109,7 +109,6 @@ async fn prompts_and_ages_that_make_no_sense_are_refused() {
         ("prompt", "none login"),
         ("prompt", "login none"),
         ("prompt", "NONE"),
-        ("prompt", "create"),
         ("prompt", "login\u{0}"),
         ("max_age", "-1"),
         ("max_age", "x"),

@@ -7,8 +7,10 @@ mod hints;
 mod pages;
 mod parameters;
 mod pkce;
+mod pushed;
 mod redirect_uris;
 mod responses;
+mod signed_responses;
 
 use crate::support::{
     app::{ISSUER, TestApp},

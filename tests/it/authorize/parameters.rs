@@ -220,8 +220,7 @@ async fn request_objects_are_refused_and_never_fetched() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let own = format!("http://{}/ro", listener.local_addr().unwrap());
-    let uris =
-        [own.as_str(), "https://evil.test/ro", "urn:ietf:params:oauth:request_uri:6esc_11ACC5bwc"];
+    let uris = [own.as_str(), "https://evil.test/ro", "urn:example:request"];
     let by = |name: &str, value: &str| authorize_path("web", &[(name, value)]);
     let paths = uris.map(|uri| by("request_uri", uri));
     assert_all_sent_back(&app, &mut browser, &paths, "request_uri_not_supported").await;
@@ -239,18 +238,13 @@ async fn request_objects_are_refused_and_never_fetched() {
 async fn endpoints_that_do_not_exist_are_neither_there_nor_advertised() {
     let app = TestApp::start().await;
     let mut browser = app.browser();
-    for path in ["/par", "/register", "/device_authorization", "/device", "/check_session"] {
+    for path in ["/register", "/device_authorization", "/device", "/check_session"] {
         assert_refusal_page(&browser.get(path).await, 404, "not_found");
         let page = browser.post_form(path, &[("client_id", "web")]).await;
         assert_refusal_page(&page, 404, "not_found");
     }
     let metadata = app.get("/.well-known/openid-configuration", None).await.json();
-    for name in [
-        "pushed_authorization_request_endpoint",
-        "registration_endpoint",
-        "device_authorization_endpoint",
-        "check_session_iframe",
-    ] {
+    for name in ["registration_endpoint", "device_authorization_endpoint", "check_session_iframe"] {
         assert!(metadata.get(name).is_none(), "{name}");
     }
     for name in [

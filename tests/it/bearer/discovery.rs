@@ -84,9 +84,8 @@ async fn every_endpoint_that_is_named_is_there() {
             named.push(name.as_str());
         }
     }
-    assert_eq!(named.len(), 7, "{named:?}");
+    assert_eq!(named.len(), 8, "{named:?}");
     for absent in [
-        "pushed_authorization_request_endpoint",
         "device_authorization_endpoint",
         "registration_endpoint",
         "backchannel_authentication_endpoint",
@@ -96,7 +95,7 @@ async fn every_endpoint_that_is_named_is_there() {
     ] {
         assert!(metadata.get(absent).is_none(), "{absent}");
     }
-    for path in ["/par", "/register", "/device_authorization", "/device", "/bc-authorize"] {
+    for path in ["/register", "/device_authorization", "/device", "/bc-authorize"] {
         assert_eq!(app.get(path, None).await.status, 404, "{path}");
         assert_eq!(app.post(path, &[], &[]).await.status, 404, "{path}");
     }

@@ -174,7 +174,8 @@ impl Place {
         panic!("it does not become ready: {}", server.log())
     }
 
-    fn begin_to_serve(&self) -> Server {
+    /// Starts a server, and waits for nothing.
+    pub(super) fn begin_to_serve(&self) -> Server {
         let log = self.path("log");
         let file = File::options().create(true).append(true).open(&log).unwrap();
         let child = self

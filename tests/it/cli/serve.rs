@@ -1,6 +1,13 @@
 //! `keywright serve`: what it leaves behind, who may read it, and how it ends.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{
+    fs,
+    io::ErrorKind,
+    net::{TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    time::Duration,
+};
 
 use super::program::Place;
 use crate::support::fake_upstream::{Endpoint, FakeUpstream};
@@ -69,7 +76,7 @@ async fn while_it_stops_the_probes_say_so() {
     use std::io::{Read as _, Write as _};
     let place = Place::new();
     let mut server = place.serve().await;
-    let mut slow = std::net::TcpStream::connect(("127.0.0.1", place.port)).unwrap();
+    let mut slow = TcpStream::connect(("127.0.0.1", place.port)).unwrap();
     let form = "grant_type=client_credentials&client_id=nobody";
     let head = format!(
         "POST /token HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
@@ -78,14 +85,14 @@ async fn while_it_stops_the_probes_say_so() {
     );
     slow.write_all(head.as_bytes()).unwrap();
     // So that the request has begun before the server is told to stop.
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
     server.signal("TERM");
     let ready = loop {
         let ready = server.management("/readyz").unwrap();
         if ready.status == 503 {
             break ready;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     };
     assert_eq!(ready.json()["stopping"], true);
     assert_eq!(ready.json()["database"], "ok");
@@ -204,7 +211,7 @@ async fn upstreams_are_looked_after_from_the_start() {
         if number("clock_ahead_seconds").is_some() && server.log().contains("secret has ended") {
             break;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(upstream.count(Endpoint::Discovery) > 0, "{}", server.log());
     assert!(server.log().contains("the client secret has ended"), "{}", server.log());
@@ -212,4 +219,30 @@ async fn upstreams_are_looked_after_from_the_start() {
     // What a server says the time is may be a second old.
     let ahead = number("clock_ahead_seconds");
     assert!(ahead.is_some_and(|seconds| seconds.abs() <= 2), "{ahead:?}");
+}
+
+/// FT-21, FT-53: as long as a server starts, because it brings a schema up to date or because the database
+/// says nothing, it takes nobody: a proxy asks another server, and nobody waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_while_it_starts_is_refused_and_not_kept_waiting() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    silent.set_nonblocking(true).unwrap();
+    let mut place = Place::new();
+    let database = format!("postgres://u@{}/x", silent.local_addr().unwrap());
+    place.set("DATABASE_URL", &database);
+    place.set("SECRET_KEY", OTHER);
+    let server = place.begin_to_serve();
+    let mut asked = None;
+    for _ in 0..600 {
+        asked = silent.accept().ok();
+        if asked.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(asked.is_some(), "it has not asked the database: {}", server.log());
+    for port in [place.port, place.management_port] {
+        let refused = TcpStream::connect(("127.0.0.1", port)).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused, "{port}: {}", server.log());
+    }
 }

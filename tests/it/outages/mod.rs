@@ -3,6 +3,7 @@
 
 mod database;
 mod flushed;
+mod line;
 mod redis;
 
 use axum::http::header;

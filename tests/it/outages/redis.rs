@@ -1,6 +1,8 @@
 //! Redis is gone: refused or silent. Where `redis-server` is not installed, the tests with a server
 //! of their own have nothing to stop and pass.
 
+use std::time::Duration;
+
 use super::{
     assert_apps_work, assert_come_back, assert_documents_work, assert_sign_in_is_not_possible,
 };
@@ -9,7 +11,9 @@ use crate::{
     support::{
         app::{Answer, TestApp},
         browser::Browser,
-        journey::{authorize_path, code_by_session, code_for, is_active, redeem, sign_in_on_page},
+        journey::{
+            authorize_path, code_by_session, code_for, is_active, redeem, refresh, sign_in_on_page,
+        },
         redis_server::RedisServer,
     },
 };
@@ -77,7 +81,7 @@ async fn without_redis_the_refusal_is_kept_with_its_cause() {
 }
 
 /// A person signed in, a code not yet redeemed, a sign-in in progress at the password form.
-struct Scene {
+pub(super) struct Scene {
     app: TestApp,
     server: RedisServer,
     browser: Browser,
@@ -88,18 +92,29 @@ struct Scene {
 impl Scene {
     async fn set() -> Option<Self> {
         let server = RedisServer::start()?;
-        let app = TestApp::builder().state_url(&server.url()).start().await;
+        let url = server.url();
+        Some(Self::at(server, &url).await)
+    }
+
+    /// The same with a server that is reached by this address.
+    pub(super) async fn at(server: RedisServer, url: &str) -> Self {
+        let app = TestApp::builder().state_url(url).start().await;
         app.add_user("bob", &[]).await;
         let mut browser = app.browser();
         let code = code_for(&mut browser, "web", "bob", &[]).await;
         let tokens = redeem(&app, "web", &code).await;
         assert_eq!(tokens.status, 200, "{tokens:?}");
         let pending = code_by_session(&mut browser, "web", &[]).await;
-        Some(Self { app, server, browser, tokens, pending })
+        Self { app, server, browser, tokens, pending }
+    }
+
+    /// Tells the server something.
+    fn tell(&self, command: &str) {
+        assert_eq!(self.server.say(command).as_deref(), Some("+OK\r\n"), "{command}");
     }
 
     /// Everything that is promised while Redis is away. Answers the living refresh token.
-    async fn assert_as_promised(&mut self) -> String {
+    pub(super) async fn assert_as_promised(&mut self) -> String {
         let app = &self.app;
         let grants = app.count("grants").await;
         let access_token = self.tokens.text("access_token");
@@ -122,6 +137,21 @@ impl Scene {
         let code = code_by_session(&mut self.browser, "web", &[]).await;
         assert_eq!(redeem(app, "web", &code).await.status, 200);
     }
+
+    /// The same, as soon as Redis is asked again, and all set as it was.
+    pub(super) async fn begin_again(&mut self, refresh_token: &str) {
+        for _ in 0..40 {
+            if self.app.browser().get(&authorize_path("web", &[])).await.status != 503 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        self.assert_back().await;
+        let next = refresh(&self.app, "web", refresh_token).await;
+        assert_eq!(next.status, 200, "{next:?}");
+        self.tokens = next;
+        self.pending = code_by_session(&mut self.browser, "web", &[]).await;
+    }
 }
 
 /// FT-02: Redis dies under us and comes back empty.
@@ -133,10 +163,43 @@ async fn redis_dies_and_comes_back() {
         let refresh_token = scene.assert_as_promised().await;
         scene.server.start_again();
         scene.assert_back().await;
-        let next = crate::support::journey::refresh(&scene.app, "web", &refresh_token).await;
-        assert_eq!(next.status, 200, "{next:?}");
-        scene.tokens = next;
-        scene.pending = code_by_session(&mut scene.browser, "web", &[]).await;
+        scene.begin_again(&refresh_token).await;
+    }
+}
+
+/// FT-09: a Redis at which our user may do nothing any more is one that is away.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_refuses_is_away() {
+    let Some(mut scene) = Scene::set().await else { return };
+    scene.tell("ACL SETUSER default -@all +acl +ping");
+    let refresh_token = scene.assert_as_promised().await;
+    scene.tell("ACL SETUSER default +@all");
+    scene.begin_again(&refresh_token).await;
+}
+
+/// FT-07, FT-08: a Redis that is full, or has become a replica, takes nothing new, and forgets nothing on
+/// request. Sign-ins cannot begin; apps go on, and a code that it holds is redeemed, once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_takes_nothing_new_is_good_for_what_it_has() {
+    let Some(mut scene) = Scene::set().await else { return };
+    for (refusing, willing) in [
+        ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0"),
+        ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
+    ] {
+        scene.tell(refusing);
+        let access_token = scene.tokens.text("access_token");
+        let refresh_token = scene.tokens.text("refresh_token");
+        let refresh_token = assert_apps_work(&scene.app, &access_token, &refresh_token).await;
+        let path = authorize_path("web", &[]);
+        assert_sign_in_is_not_possible(&scene.app.browser().get(&path).await);
+        assert_sign_in_is_not_possible(&scene.browser.get(&path).await);
+        let redeemed = redeem(&scene.app, "web", &scene.pending).await;
+        assert_eq!(redeemed.status, 200, "{refusing}: {redeemed:?}");
+        let again = redeem(&scene.app, "web", &scene.pending).await;
+        again.assert_error(400, "invalid_grant");
+        assert!(!is_active(&scene.app, "web", &redeemed.text("access_token")).await);
+        scene.tell(willing);
+        scene.begin_again(&refresh_token).await;
     }
 }
 

@@ -94,8 +94,8 @@ const GUARDED: [&str; 31] = [
     "VERIFY_EMAIL",
     "VERIFY_MY_EMAIL",
 ];
-const FOR_APPS: [&str; 6] =
-    ["AUTHORIZE", "INTROSPECT", "REVOKE", "SESSION_TOKEN", "TOKEN", "USERINFO"];
+const FOR_APPS: [&str; 7] =
+    ["AUTHORIZE", "INTROSPECT", "PAR", "REVOKE", "SESSION_TOKEN", "TOKEN", "USERINFO"];
 /// Posted from an upstream's page, which changes nothing until the browser that asked fetches it; and
 /// by an upstream itself, which signs what it says.
 const FROM_UPSTREAMS: [&str; 2] = ["UPSTREAM_BACKCHANNEL_LOGOUT", "UPSTREAM_CALLBACK"];

@@ -1,10 +1,11 @@
-//! The checks of an authorization request, in their order.
+//! The checks of an authorization request, in their order (OIDC Core §3.1.2.2).
 //!
 //! Until client and redirect URI are proved, a fault is a page (RFC 6749 §4.1.2.1); from then on it
 //! goes back to the client. The type [`RequestFault`] keeps the two apart.
 
 use axum::http::StatusCode;
 
+use super::pushed;
 use crate::{
     app::App,
     audit::{Event, printable},
@@ -32,7 +33,7 @@ const MAX_NONCE: usize = 1_024;
 const MAX_HINT: usize = 320;
 
 /// Why a request is not good, and who is told.
-pub(super) enum RequestFault {
+pub enum RequestFault {
     /// Nobody but the person may know: nothing is proved yet.
     ShowPage(Box<PageError>),
     /// The client is told, at an address that is proved to be its own.
@@ -45,22 +46,51 @@ impl From<PageError> for RequestFault {
     }
 }
 
-/// Checks a request.
-pub(super) async fn check(
-    app: &App,
-    params: &Params,
-) -> Result<AuthorizationRequest, RequestFault> {
+/// By which way the parameters of a request have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Through the browser.
+    Browser,
+    /// From the client itself (RFC 9126).
+    Pushed,
+}
+
+/// Checks a request that a browser brings.
+pub async fn check(app: &App, params: &Params) -> Result<AuthorizationRequest, RequestFault> {
     let client = check_client(app, params)?;
-    let redirect_uri = check_redirect_uri(&client, params)?;
-    let mut target = Target {
+    let pushed = pushed::find(app, &client, params).await?;
+    // RFC 9126 §4: nothing that the browser brings beside them counts.
+    let (params, way, name) = match &pushed {
+        Some((own, name)) => (own, Way::Pushed, Some(name.clone())),
+        None => (params, Way::Browser, None),
+    };
+    let mut target = target(&client, check_redirect_uri(&client, params)?);
+    match check_rest(app, &client, (params, way), &mut target).await {
+        Ok(request) => Ok(AuthorizationRequest { pushed: name, ..request }),
+        Err(error) => Err(RequestFault::Redirect(target, error)),
+    }
+}
+
+/// Checks a request that the client itself brings (RFC 9126 §2.1). It is told of every fault.
+pub async fn check_pushed(
+    app: &App,
+    client: &Client,
+    params: &Params,
+) -> Result<AuthorizationRequest, OAuthError> {
+    let redirect_uri = params.get("redirect_uri").unwrap_or_default();
+    if !client.may_redirect_to(redirect_uri) {
+        return Err(OAuthError::invalid_request("redirect_uri is not one that the client has"));
+    }
+    let mut target = target(client, redirect_uri.to_owned());
+    check_rest(app, client, (params, Way::Pushed), &mut target).await
+}
+
+fn target(client: &Client, redirect_uri: String) -> Target {
+    Target {
         client_id: client.id().clone(),
         redirect_uri,
         response_mode: ResponseMode::Query,
         state: None,
-    };
-    match check_rest(app, &client, params, &mut target).await {
-        Ok(request) => Ok(request),
-        Err(error) => Err(RequestFault::Redirect(target, error)),
     }
 }
 
@@ -68,11 +98,15 @@ pub(super) async fn check(
 async fn check_rest(
     app: &App,
     client: &Client,
-    params: &Params,
+    (params, way): (&Params, Way),
     target: &mut Target,
 ) -> Result<AuthorizationRequest, OAuthError> {
     target.state = check_state(params)?;
     target.response_mode = check_response_mode(client, params)?;
+    if way == Way::Browser && client.settings.require_pushed_authorization_requests {
+        let fault = "the client has to push its requests (RFC 9126)";
+        return Err(OAuthError::invalid_request(fault));
+    }
     check_unsupported(params)?;
     check_response_type(client, params)?;
     let scope = check_scope(client, params)?;
@@ -99,6 +133,7 @@ async fn check_rest(
         upstream_hint: upstream_hint(app, params),
         level: level.max(client.settings.require_acr),
         expected_user,
+        pushed: None,
     })
 }
 
@@ -167,6 +202,8 @@ fn check_length(
 /// Only a mode that the client has (AZ-16).
 fn check_response_mode(client: &Client, params: &Params) -> Result<ResponseMode, OAuthError> {
     let word = params.get("response_mode").unwrap_or(ResponseMode::Query.as_str());
+    // JARM §2.3.4: the default of `code`, signed.
+    let word = if word == "jwt" { ResponseMode::QueryJwt.as_str() } else { word };
     let mode = ResponseMode::from_word(word);
     mode.filter(|mode| client.settings.response_modes.contains(mode))
         .ok_or_else(|| OAuthError::invalid_request("response_mode is not one that the client has"))

@@ -2,17 +2,15 @@
 //!
 //! A request is validated once. What comes of it is the dispatcher's to say.
 
-mod request;
-
 use axum::{
     extract::{Request, State},
     http::Method,
     response::Response,
 };
 
-use self::request::RequestFault;
 use crate::{
     app::App,
+    authorization::{self, RequestFault},
     dispatcher::{self, Visitor},
     foundation::ids::TraceId,
     interactions::{Interaction, Purpose},
@@ -35,7 +33,7 @@ pub async fn authorize(State(app): State<App>, request: Request) -> Result<Respo
     let posted = request.method() == Method::POST;
     let from = address::of(&app, request.extensions(), request.headers());
     let (headers, params) = params::of_page(request).await.map_err(|error| error.trace(&trace))?;
-    let checked = request::check(&app, &params).await;
+    let checked = authorization::check(&app, &params).await;
     let request = match checked {
         Ok(request) => request,
         Err(RequestFault::ShowPage(error)) => return Err((*error).trace(&trace)),
