@@ -30,7 +30,7 @@ section! {
         proxy_protocol: bool = false,
         /// The header by which the proxies of `trusted_proxies` pass on the certificate of an app, such as
         /// `Client-Cert` (RFC 9440). They have to drop it from what comes from elsewhere. Understood are the
-        /// form of RFC 9440 and PEM that is percent-encoded (nginx, Traefik, HAProxy and others).
+        /// form of RFC 9440 and PEM that is percent-encoded (nginx, Traefik and others).
         client_certificate_header: Option<String>,
         /// The authorities whose certificates apps may prove themselves by (`tls_client_auth`), in PEM.
         client_certificate_ca: Option<Certificates>,

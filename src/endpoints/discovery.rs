@@ -152,7 +152,9 @@ fn metadata(app: &App) -> Value {
             }
         }
     }
-    let mut metadata = json!({
+    // RFC 8705 §3.3: where certificates come at all.
+    let with_certificates = app.config.server.client_certificate_header.is_some();
+    json!({
         "issuer": app.urls.issuer(),
         "authorization_endpoint": at(path::AUTHORIZE),
         "pushed_authorization_request_endpoint": at(path::PAR),
@@ -191,12 +193,8 @@ fn metadata(app: &App) -> Value {
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,
         "authorization_response_iss_parameter_supported": true,
-    });
-    if app.config.server.client_certificate_header.is_some() {
-        // RFC 8705 §3.3.
-        metadata["tls_client_certificate_bound_access_tokens"] = json!(true);
-    }
-    metadata
+        "tls_client_certificate_bound_access_tokens": with_certificates,
+    })
 }
 
 /// Whether an endpoint is for those as well who prove nothing.

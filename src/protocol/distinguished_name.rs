@@ -44,7 +44,9 @@ impl DistinguishedName {
 
     /// The order within one part means nothing (RFC 4514 §2.2).
     fn sorted(mut parts: Vec<Vec<(String, String)>>) -> Self {
-        parts.iter_mut().for_each(|part| part.sort_unstable());
+        for part in &mut parts {
+            part.sort_unstable();
+        }
         Self(parts)
     }
 }

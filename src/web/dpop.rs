@@ -90,14 +90,14 @@ pub struct Proof {
     /// The thumbprint of the key that made it.
     pub key: String,
     name: Key,
-    life: Span,
+    kept_for: Span,
 }
 
 impl Proof {
     /// Uses it up. Asked late, when more than a proof was shown: strangers, who can make any number of
     /// them, leave nothing behind.
     pub async fn use_up(&self, app: &App) -> Result<(), Unproved> {
-        match app.state.insert_new(&self.name, self.life).await {
+        match app.state.insert_new(&self.name, self.kept_for).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(Unproved::Wrong("the DPoP proof was used before")),
             Err(error) => Err(Unproved::Unknown(error)),
@@ -146,8 +146,8 @@ pub fn read(
     let id = format!("{key} {} {}", purpose.path, jwt.text("jti").unwrap_or_default());
     let name = Key::of_text(KeyKind::DpopProof, &id);
     // For as long as it would be taken again.
-    let life = issued.plus(LEEWAY).since(now).plus(Span::from_seconds(1));
-    Ok(Some(Proof { key, name, life }))
+    let kept_for = issued.plus(LEEWAY).since(now).plus(Span::from_seconds(1));
+    Ok(Some(Proof { key, name, kept_for }))
 }
 
 /// Whether a token is shown as it has to be: one that is bound to a key with a proof of that key for this

@@ -91,7 +91,6 @@ async fn every_endpoint_that_is_named_is_there() {
         "backchannel_authentication_endpoint",
         "check_session_iframe",
         "frontchannel_logout_supported",
-        "tls_client_certificate_bound_access_tokens",
         "resource_indicators_supported",
     ] {
         assert!(metadata.get(absent).is_none(), "{absent}");

@@ -95,6 +95,8 @@ async fn a_token_is_bound_to_the_certificate_that_was_shown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bound_tokens_are_advertised_where_they_work() {
     let app = start(&Authority::new()).await;
-    let metadata = app.get("/.well-known/openid-configuration", None).await.json();
-    assert_eq!(metadata["tls_client_certificate_bound_access_tokens"], true);
+    for (app, expected) in [(app, true), (TestApp::start().await, false)] {
+        let metadata = app.get("/.well-known/openid-configuration", None).await.json();
+        assert_eq!(metadata["tls_client_certificate_bound_access_tokens"], expected);
+    }
 }

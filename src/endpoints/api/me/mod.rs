@@ -116,9 +116,8 @@ fn email_state(user: &User) -> EmailState {
 /// The person and the app of the token in the header. What was given to a program, or to a client for
 /// itself, is no sign-in (PT-07).
 async fn speaker(app: &App, headers: &HeaderMap, now: Timestamp) -> Result<Speaker, Problem> {
-    let token = match bearer::read(headers) {
-        Presented::Token(token) => token,
-        _ => return Err(invalid()),
+    let Presented::Token(token) = bearer::read(headers) else {
+        return Err(invalid());
     };
     let verified = VerifiedAccessToken::verify(&app.keys, app.urls.issuer(), token, now);
     // What is bound to a key is nothing without its proof, which this API does not know (RFC 9449 §7.2).
