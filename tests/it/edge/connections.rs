@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use crate::support::{
-    app::TestApp,
+    app::{TestApp, breathe},
     server::{KEYS, Server, ask, read_all},
 };
 
@@ -143,6 +143,7 @@ async fn more_requests_than_can_be_worked_on_are_told_to_come_back() {
         if answer.starts_with("HTTP/1.1 503") {
             break;
         }
+        breathe().await;
     }
     for part in ["HTTP/1.1 503", "retry-after: ", "\"temporarily_unavailable\"", "no-store"] {
         assert!(answer.contains(part), "{part} is not in {answer}");
