@@ -225,11 +225,12 @@ async fn fill_disk(url: &str, full: bool) {
     for table in ["sessions", "grants", "refresh_tokens", "revoked_access_tokens"] {
         for write in ["INSERT", "UPDATE"] {
             let name = format!("full_{table}_{write}");
-            sql.push_str(&match (full, is_postgres) {
+            let statement = match (full, is_postgres) {
                 (true, _) => format!("CREATE TRIGGER {name} BEFORE {write} ON {table} {does};"),
                 (false, true) => format!("DROP TRIGGER {name} ON {table};"),
                 (false, false) => format!("DROP TRIGGER {name};"),
-            });
+            };
+            sql.push_str(&statement);
         }
     }
     run(url, &sql).await;
