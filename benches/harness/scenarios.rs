@@ -133,8 +133,7 @@ impl Scenario {
             Self::F1 => {
                 &[Goal::Ratio(0.55), Goal::PerCpuSecondWithRedis(1400.0), Goal::TimesPeer(5.0)]
             }
-            Self::F2 => &[Goal::Ratio(0.85)],
-            Self::F2f => &[Goal::Ratio(0.93)],
+            Self::F2 | Self::F2f => &[Goal::Ratio(0.93)],
             Self::F3 => &[Goal::Ratio(0.60), Goal::PerCpuSecondWithRedis(1400.0)],
         }
     }
